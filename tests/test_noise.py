@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy import stats
+
+from noise import WhiteNoise, generate_white_noise_images
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "uniform", "binary"])
+def test_moments_are_those_stated(kind):
+    noise = WhiteNoise(kind)
+    x = noise.draw(0, 0, 1000).numpy()
+    assert x.shape == (1000, 28, 28, 1) and x.dtype == np.float32
+    assert abs(x.mean() - noise.mean) < 5 * noise.std / np.sqrt(x.size)
+    assert abs(x.std() - noise.std) < 5 * noise.std / np.sqrt(x.size)
+
+
+def test_gaussian_noise_is_normal_and_never_clipped():
+    noise = WhiteNoise()
+    x = noise.draw(3, 7, 1000).numpy().ravel()
+    assert stats.kstest((x - noise.mean) / noise.std, "norm").pvalue > 0.001
+    assert x.min() < -0.5 and x.max() > 1.5
+
+
+def test_uniform_noise_is_uniform():
+    x = WhiteNoise("uniform").draw(3, 7, 1000).numpy().ravel()
+    assert stats.kstest(x, "uniform").pvalue > 0.001
+
+
+def test_pixels_are_independent():
+    x = WhiteNoise(shape=(5, 5, 1)).draw(0, 0, 50_000).numpy().reshape(50_000, 25)
+    z = np.corrcoef(x.T)[np.triu_indices(25, 1)] * np.sqrt(50_000)
+    assert np.abs(z).max() < 4.5
+    assert abs(z.std() - 1) < 5 / np.sqrt(2 * len(z))
+
+
+def test_a_block_is_a_function_of_seed_and_index():
+    noise = WhiteNoise(shape=(3, 5, 1))  # an odd number of pixels
+    x = noise.draw(1, 2, 10).numpy()
+    tf.random.set_seed(99)
+    tf.random.normal([3])
+    assert np.array_equal(x, noise.draw(1, 2, 10).numpy())
+    for seed, block in [(1, 3), (2, 2), (2, 1), (0, 0)]:
+        assert abs(np.corrcoef(x.ravel(), noise.draw(seed, block, 10).numpy().ravel())[0, 1]) < 0.4
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "uniform", "binary"])
+def test_fewer_stimuli_are_the_beginning_of_more(kind):
+    noise = WhiteNoise(kind, shape=(3, 5, 1))
+    assert np.array_equal(noise.draw(1, 2, 7), noise.draw(1, 2, 1000)[:7])
+
+
+@pytest.mark.parametrize("arguments", [("pink",), ("gaussian", (28, 28)), ("gaussian", (0, 2, 1))])
+def test_an_ensemble_that_cannot_be_drawn_is_refused(arguments):
+    with pytest.raises(ValueError, match="choose gaussian|positive integers"):
+        WhiteNoise(*arguments)
+
+
+def test_signal_and_noise_are_mixed_with_their_weights():
+    images = np.linspace(0, 1, 4000 * 6).reshape(4000, 2, 3, 1)
+    mixed = generate_white_noise_images(images, signal=0.7, noise=0.3)
+    noise = (mixed - 0.7 * images) / 0.3
+    assert mixed.dtype == np.float32 and mixed.shape == images.shape
+    assert -1e-5 < noise.min() and noise.max() < 1 + 1e-5
+    assert abs(noise.mean() - 0.5) < 5 / np.sqrt(12 * noise.size)
+    assert np.allclose(generate_white_noise_images(images, 1, 0), images)
+    again = generate_white_noise_images(images[:10], signal=0.7, noise=0.3)
+    assert np.array_equal(again, mixed[:10])
+    assert not np.array_equal(generate_white_noise_images(images, seed=1), mixed)
+
+
+def test_mixing_refuses_bad_input():
+    with pytest.raises(ValueError, match="shape"):
+        generate_white_noise_images(np.zeros((2, 28, 28)))
+    with pytest.raises(ValueError, match="weights"):
+        generate_white_noise_images(np.zeros((2, 28, 28, 1)), noise=-1)
