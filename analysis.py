@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 from sklearn.metrics import confusion_matrix
 
-from reverse_correlation import response_tensors
+from reverse_correlation import receptive_field, response_tensors
 
 PREDICT_BATCH = 1000
 
@@ -107,6 +107,12 @@ def cosines(a, b):
         return (a * b).sum(axis=1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))
 
 
+def correlations(a, b):
+    """Return Pearson's correlation between the rows of two (n, ...) arrays: (n,)."""
+    a, b = (np.asarray(rows).reshape(len(rows), -1) for rows in (a, b))
+    return cosines(a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True))
+
+
 def exact_classification_images(model, noise, count=10_000, response="logit", seed=1):
     """Classification images from the network's own gradients: the yardstick, (K, h, w, c).
 
@@ -127,24 +133,47 @@ def exact_classification_images(model, noise, count=10_000, response="logit", se
     """
     if response not in ("logit", "probability"):
         raise ValueError(f"gradients exist for logit and probability, not for {response!r}")
-    network = response_tensors(model)
-    classes = model.outputs[0].shape[-1]
+
+    def responses(outputs):
+        chosen = outputs["logits"]
+        return chosen if response == "logit" else tf.nn.softmax(chosen)
+
+    return _mean_gradients(response_tensors(model), noise, count, seed, responses)
+
+
+def exact_receptive_fields(model, noise, layer, count=1000, seed=1):
+    """Spike-triggered averages from gradients, times the mean response: (filters, rf_h, rf_w, c).
+
+    The covariance of a filter's activity with the patch that it sees, as in
+    `exact_classification_images`, for the unit in the middle of those that see no padding.
+    """
+    field = receptive_field(model, layer)
+    units = model.get_layer(layer).output.shape[1:3]
+    interior = field.interior(noise.shape[:2], units)
+    row, column = ((first + end - 1) // 2 for first, end in interior)
+    top, left = (
+        o + i * s for o, i, s in zip(field.offset, (row, column), field.stride, strict=True)
+    )
+    gradients = _mean_gradients(
+        response_tensors(model, [layer]), noise, count, seed, lambda o: o[layer][:, row, column]
+    )
+    return gradients[:, top : top + field.size[0], left : left + field.size[1]]
+
+
+def _mean_gradients(network, noise, count, seed, responses, block_images=250):
+    """Average w(x) dr/dx over stimuli for each column r of `responses(outputs)`: (R, h, w, c)."""
 
     @tf.function
     def block_sum(block, images):
         stimuli = noise.draw(seed, block, images)
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(stimuli)
-            responses = network(stimuli, training=False)["logits"]
-            if response == "probability":
-                responses = tf.nn.softmax(responses)
-            columns = tf.unstack(responses, num=classes, axis=1)
+            columns = tf.unstack(responses(network(stimuli, training=False)), axis=1)
         weight = noise.gradient_weight(stimuli)
         return tf.stack([tf.reduce_sum(weight * tape.gradient(r, stimuli), 0) for r in columns])
 
-    total = np.zeros((classes, *noise.shape))
-    block_images = 500
+    total = 0.0
     for block in range(-(-count // block_images)):
         images = min(block_images, count - block * block_images)
-        total += block_sum(tf.constant(block), tf.constant(images)).numpy()
+        total += block_sum(tf.constant(block), tf.constant(images)).numpy().astype(np.float64)
     return total / count

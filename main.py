@@ -19,13 +19,15 @@ from pathlib import Path
 DATASET = "mnist"  # or "fashion_mnist"
 NETWORKS = ("lenet", "alexnet")
 EPOCHS = {"lenet": 12, "alexnet": 8}  # chosen on the validation split
-NOISE_IMAGES = 200_000  # per network; a pixel's standard error falls as 1 / sqrt of this
+NOISE_IMAGES = 1_000_000  # per network; a pixel's standard error falls as 1 / sqrt of this
 NOISE_KIND = "gaussian"  # or "uniform" (Borji and Lin's), "binary"
 SEED = 0  # of training and noise
+PRECISION = "float32"  # or "bfloat16": faster where the CPU has it, and a slightly other network
 
 SIGNAL, NOISE = 0.7, 0.3  # Part 3: weights of a test image and of uniform noise
 NOISY_IMAGES = 1_000  # Part 3: how many such mixtures
 VALIDATION_IMAGES = 5_000  # the last of the 60,000 training images; no choice is made on test ones
+EXACT_IMAGES = 2_000  # whose gradients give the exact images that the black box is held against
 BATCH = 512
 LEARNING_RATE = {"lenet": 8e-3, "alexnet": 4e-3}  # of Adam at the start of a cosine schedule
 SHIFT = {"mnist": 0.04, "fashion_mnist": 0.0}  # random shifts in training, share of the image
@@ -51,7 +53,7 @@ def main(args):
     import_tensorflow_quietly()
     from data import load_data
 
-    for folder in ("models", "part3_imgs", "part4_imgs"):
+    for folder in ("models", "results", "part3_imgs", "part4_imgs"):
         check_writable(args.out / folder)
 
     # Part 1: the data
@@ -63,18 +65,21 @@ def main(args):
 
     # Part 3: classification images, of noisy images by true class and of pure noise by answer
     written = part3_noisy_images(networks, *test, args)
+    findings = {name: {"test accuracy": accuracies[name]} for name in args.networks}
     measurements = {name: measure_network(name, networks[name], args) for name in args.networks}
-    templates = {}
     for name, measurement in measurements.items():
-        templates[name], paths = part3_noise(name, measurement, *test, args)
+        found, paths = part3_noise(name, networks[name], measurement, *test, args)
+        findings[name] |= found
         written += paths
 
     # Part 4: spike-triggered analysis of the first and last convolution
     for name, measurement in measurements.items():
         written += part4_activations(name, networks[name], *test, measurement, args)
-        written += part4_filters(name, networks[name], measurement, args)
+        found, paths = part4_filters(name, networks[name], measurement, args)
+        findings[name] |= found
+        written += paths
 
-    print_summary(measurements, accuracies, templates, written, args)
+    print_summary(measurements, findings, written, args)
     return written
 
 
@@ -254,57 +259,89 @@ def part3_noisy_images(networks, x_test, y_test, args):
 
 
 def measure_network(name, network, args):
-    """Show a network pure noise, once for everything that Parts 3 and 4 ask of it."""
+    """Show a network pure noise, once for everything that Parts 3 and 4 ask of it.
+
+    The sums are kept in results/ while they grow; a later call continues from them.
+    """
+    from reverse_correlation import measure, network_sha256
+
+    folder, ds = args.out / "results", args.dataset
+    settings = f"{args.noise_kind}_seed{args.seed}_{args.precision}_{network_sha256(network)[:8]}"
+    measurement = measure(
+        network,
+        ensemble(network, args),
+        args.noise_images,
+        seed=args.seed,
+        layers=CONVOLUTIONS[name],
+        checkpoint=folder / f"{ds}_{name}_{settings}.checkpoint.npz",
+        precision=args.precision,
+    )
+    measurement.save(folder / f"{ds}_{name}.npz")
+    return measurement
+
+
+def ensemble(network, args):
+    """Return the noise that the command line asks for, in the network's image shape."""
     from noise import WhiteNoise
-    from reverse_correlation import measure
 
-    noise = WhiteNoise(args.noise_kind, tuple(network.inputs[0].shape[1:]))
-    return measure(network, noise, args.noise_images, seed=args.seed, layers=CONVOLUTIONS[name])
+    return WhiteNoise(args.noise_kind, tuple(network.inputs[0].shape[1:]))
 
 
-def part3_noise(name, measurement, x_test, y_test, args):
+def part3_noise(name, network, measurement, x_test, y_test, args):
     """Draw what the network itself looks for, and classify the test set by that alone."""
     import numpy as np
 
     import figures
-    from analysis import confusion, match_templates
+    from analysis import confusion, correlations, exact_classification_images, match_templates
     from data import CLASS_NAMES
 
     ds, names, count = args.dataset, CLASS_NAMES[args.dataset], measurement.count
-    mean_notes = {
+    counts = {
         "decision": [f"n = {n:,}" for n in measurement.answered],
         "probability": [f"mean {p:.2g}" for p in measurement.classes["probability"].mean_response],
         "logit": [f"mean {m:.1f}" for m in measurement.classes["logit"].mean_response],
     }
-    rows = {}
+    empty = [f"answered\n{n:,} of\n{count:,}" for n in measurement.answered]
+    found, rows = {}, {}
     for kind, estimate in measurement.classes.items():
         maps = np.where(np.isnan(estimate.z), np.nan, estimate.covariance)
-        reliable = [f"\nr = {r:.2f}" if np.isfinite(r) else "" for r in estimate.reliability]
-        notes = [mean + r for mean, r in zip(mean_notes[kind], reliable, strict=True)]
-        empty = [f"answered\n{n:,} of\n{count:,}" for n in measurement.answered]
+        quality = [f"\nr = {r:.3f}" if np.isfinite(r) else "\n" for r in estimate.reliability]
+        if kind != "decision" and args.noise_kind != "binary":
+            exact = exact_classification_images(
+                network, ensemble(network, args), EXACT_IMAGES, kind
+            )
+            agreement = correlations(exact, estimate.covariance)
+            quality = [f"{q}\nexact {r:.3f}" for q, r in zip(quality, agreement, strict=True)]
+            found[f"{kind} images against exact"] = agreement
+        found[f"{kind} images, noise needed"] = estimate.images_needed(count)
+        notes = [a + b for a, b in zip(counts[kind], quality, strict=True)]
         rows[kind] = (maps, estimate.significant, notes, empty)
-    title = (
+    figure = figures.classification_images(
+        rows,
+        names,
         f"What {TITLES[name]} looks for on {TITLES[ds]}: covariance of its answers with "
         f"{count:,} {TITLES[args.noise_kind]} noise images\n"
-        "n: times answered; r: split-half reliability; outlined: significant at family-wise 5 %"
+        "n: times answered; r: split-half reliability; exact: correlation with the image from the "
+        "network's gradients; outlined: significant at family-wise 5 %",
     )
     folder = args.out / "part3_imgs"
-    figure = figures.classification_images(rows, names, title)
     written = [figures.save(figure, folder / f"bias_{PART3_NAMES[name]}_{ds}.png")]
 
-    found, matrices = {}, {}
+    matrices = {}
     for kind in ("decision", "logit"):
         maps = rows[kind][0]
         if np.isnan(maps).all():
             continue  # one class answered always: no decision image exists
         answers = match_templates(maps, x_test)
-        found[kind] = float(np.mean(answers == y_test))
-        matrices[f"{kind} images: {found[kind]:.1%} right"] = confusion(y_test, answers, len(names))
+        found[f"{kind} templates"] = float(np.mean(answers == y_test))
+        matrices[f"{kind} images: {found[f'{kind} templates']:.1%} right"] = confusion(
+            y_test, answers, len(names)
+        )
     figure = figures.confusion_matrix(
         matrices,
         names,
         f"{len(y_test):,} {TITLES[ds]} test images classified by {TITLES[name]}'s "
-        f"classification images alone",
+        "classification images alone",
         "share of the true class",
     )
     written.append(figures.save(figure, folder / f"template_{PART3_NAMES[name]}_{ds}.png"))
@@ -339,7 +376,7 @@ def part4_activations(name, network, x_test, y_test, measurement, args):
         figure = figures.panels(
             estimate.covariance / estimate.response_std[:, None, None, None],
             names,
-            [f"r = {r:.2f}" if np.isfinite(r) else "" for r in estimate.reliability],
+            [f"r = {r:.3f}" if np.isfinite(r) else "" for r in estimate.reliability],
             f"{where} {estimate.count:,} {TITLES[args.noise_kind]} noise images:\n"
             "mean activity, averaged over filters, weighted by the logit of each class",
             "change of activity per s.d. of logit",
@@ -350,44 +387,89 @@ def part4_activations(name, network, x_test, y_test, measurement, args):
 
 
 def part4_filters(name, network, measurement, args):
-    """Draw the spike-triggered averages of the first convolution below its learned kernels."""
+    """Draw the receptive fields of the first and last convolution's filters."""
     import numpy as np
 
     import figures
-    from analysis import cosines, kernels
+    from analysis import correlations, cosines, exact_receptive_fields, kernels
 
-    layer = CONVOLUTIONS[name][0]
-    estimate, learned = measurement.layers[layer], kernels(network, layer)
-    agreement = cosines(learned, estimate.covariance)
-    silent = estimate.mean_response == 0
-    live = agreement[~silent]
-    figure = figures.filters(
-        {"kernel": learned, "STA": np.nan_to_num(estimate.average)},
-        ["silent" if s else f"{c:.5f}" for s, c in zip(silent, agreement, strict=True)],
-        f"{TITLES[name]} {layer} on {TITLES[args.dataset]}: learned kernels above, spike-triggered "
-        f"averages below,\nfrom {measurement.count:,} {TITLES[args.noise_kind]} noise images, with "
-        f"their cosine (smallest of {len(live)} live filters: {live.min(initial=1):.5f})",
-    )
-    stem = f"sta_conv1_{PART4_NAMES[name]}_{PART4_NAMES[args.dataset]}.png"
-    return [figures.save(figure, args.out / "part4_imgs" / stem)]
+    found, written = {}, []
+    for label, layer in zip(("conv1", "convLast"), CONVOLUTIONS[name], strict=True):
+        estimate = measurement.layers[layer]
+        silent = estimate.mean_response == 0
+        averages = np.nan_to_num(estimate.average)
+        images = f"{measurement.maps[layer].count:,} {TITLES[args.noise_kind]} noise images"
+        where = f"{TITLES[name]} {layer} on {TITLES[args.dataset]}"
+        if label == "conv1":
+            learned = kernels(network, layer)
+            agreement = cosines(learned, estimate.covariance)
+            rows = {"kernel": learned, "STA": averages}
+            notes, columns = [f"{c:.5f}" for c in agreement], 8
+            title = (
+                f"{where}: learned kernels above, spike-triggered averages below,\n"
+                f"from {images}, with their cosine (smallest of {np.sum(~silent)} live filters: "
+                f"{agreement[~silent].min(initial=1):.5f})"
+            )
+            found["conv1 against kernels"] = agreement[~silent]
+        else:
+            rows, columns = {"": averages}, 8 if len(silent) <= 32 else 12
+            notes = [f"r = {r:.2f}" for r in estimate.reliability]
+            title = (
+                f"{where}: spike-triggered averages from {images}\n"
+                f"r: split-half reliability; {np.sum(silent)} of {len(silent)} filters silent"
+            )
+            if args.noise_kind != "binary":
+                exact = exact_receptive_fields(network, ensemble(network, args), layer)
+                agreement = correlations(exact, estimate.covariance)
+                notes = [f"{n}, {c:.2f}" for n, c in zip(notes, agreement, strict=True)]
+                middle = np.median(agreement[~silent])
+                title += f"; then correlation with exact gradients (median {middle:.3f})"
+                found["last convolution against exact"] = agreement[~silent]
+        notes = ["" if s else note for s, note in zip(silent, notes, strict=True)]
+        figure = figures.filters(rows, notes, title, columns)
+        stem = f"sta_{label}_{PART4_NAMES[name]}_{PART4_NAMES[args.dataset]}.png"
+        written.append(figures.save(figure, args.out / "part4_imgs" / stem))
+    return found, written
 
 
 # --------------------------------------------------------------------------- the terminal
 
 
-def print_summary(measurements, accuracies, templates, written, args):
-    """Print the closing tables: accuracy, and how often noise was answered as each class."""
+def print_summary(measurements, findings, written, args):
+    """Print the closing tables: accuracy, agreement, and how often noise got which answer."""
+    import numpy as np
+
     from data import CLASS_NAMES
 
+    def line(label, cells):
+        print(f"{label:42}" + "".join(f"{cell:>16}" for cell in cells))
+
+    found = [findings[name] for name in measurements]
     print(f"\n{TITLES[args.dataset]}, {args.noise_images:,} {TITLES[args.noise_kind]} noise images")
-    print(f"{'network':10}{'test accuracy':>15}{'as templates: decision':>25}{'logit':>9}")
-    for name in measurements:
-        cells = [f"{templates[name][k]:.1%}" if k in templates[name] else "none" for k in
-                 ("decision", "logit")]  # fmt: skip
-        print(f"{TITLES[name]:10}{accuracies[name]:>15.2%}{cells[0]:>25}{cells[1]:>9}")
-    print(f"\n{'noise answered as':18}" + "".join(f"{TITLES[name]:>12}" for name in measurements))
+    line("", [TITLES[name] for name in measurements])
+    line("test accuracy", [f"{f['test accuracy']:.2%}" for f in found])
+    for kind in ("decision", "logit"):
+        right = [f.get(f"{kind} templates") for f in found]
+        line(
+            f"test accuracy of its {kind} images",
+            ["none" if r is None else f"{r:.1%}" for r in right],
+        )
+    for key in ("logit images", "probability images", "last convolution"):
+        worst = [f.get(f"{key} against exact") for f in found]
+        line(
+            f"{key}, r with exact: least, median",
+            ["-" if w is None else f"{w.min():.3f}, {np.median(w):.3f}" for w in worst],
+        )
+    line(
+        "conv1, cosine with kernels: least",
+        [f"{f['conv1 against kernels'].min(initial=1):.5f}" for f in found],
+    )
+    for kind in ("decision", "logit"):
+        needed = [np.max(f[f"{kind} images, noise needed"]) for f in found]
+        cells = [f"{n:,.0f}" if np.isfinite(n) else "no signal yet" for n in needed]
+        line(f"noise for r = .9, all {kind} images", cells)
     for k, label in enumerate(CLASS_NAMES[args.dataset]):
-        print(f"{label:18}" + "".join(f"{m.answered[k]:>12,}" for m in measurements.values()))
+        line(f"noise answered {label}", [f"{m.answered[k]:,}" for m in measurements.values()])
     print(f"\n{len(written)} figures in {args.out}:")
     for path in written:
         print(f"  {path.relative_to(args.out)}")
@@ -463,6 +545,12 @@ def parse_arguments(arguments=None):
         metavar="N",
         help=f"of training and noise; default {SEED}",
     )
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16"),
+        default=PRECISION,
+        help=f"of the pass of noise; default {PRECISION}",
+    )
     parser.add_argument("--retrain", action="store_true", help="even if models/ has the network")
     parser.add_argument(
         "--out",
@@ -497,9 +585,18 @@ def whole_number(text, low, high=10**15):
     return number
 
 
-if __name__ == "__main__":
+def run(arguments=None):
+    """Run from the command line; return the exit code: 0, 2 for bad input, 130 for Ctrl-C."""
     try:
-        main(parse_arguments())
+        main(parse_arguments(arguments))
     except (ValueError, OSError) as error:
         print(f"main.py: {error}", file=sys.stderr)
-        sys.exit(2)
+        return 2
+    except KeyboardInterrupt:
+        print("\nmain.py: stopped; the same command continues from here", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run())

@@ -11,9 +11,16 @@ restart. The pass therefore needs the same memory for a thousand images and for 
 """
 
 import dataclasses
+import functools
+import hashlib
 import json
 import math
+import os
 import sys
+import time
+import zipfile
+import zlib
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -22,7 +29,9 @@ from scipy import stats
 from tqdm import tqdm
 
 BLOCK_IMAGES = 1000  # stimuli drawn, shown and summed at once, in float32
-SHARD_BLOCKS = 5  # blocks of one graph call; shards are added in float64, in order
+SHARD_BLOCKS = 4  # blocks of one graph call; shards are added in float64, in order
+LAYER_EVERY = 4  # filters and maps are measured on every fourth block, one of each shard
+SAVE_SECONDS = 15  # between two checkpoints
 RESPONSES = ("decision", "probability", "logit")
 
 
@@ -63,6 +72,19 @@ class Estimate:
             return np.full_like(self.covariance, np.nan)
         rate = np.where(self.mean_response > 0, self.mean_response, np.nan)
         return self.covariance / rate[:, None, None, None]
+
+    def images_needed(self, count, correlation=0.9):
+        """How many stimuli would bring each image to that correlation with its expectation: (R,).
+
+        The squared signal-to-noise ratio of an image of D pixels is the sum of z**2 minus D, and
+        grows in proportion to the stimuli shown, `count` so far; its correlation with the truth is
+        SNR / sqrt(SNR**2 + D - 1) (Murray 2011). Infinite where no signal has been seen yet.
+        """
+        z = self.z.reshape(len(self.z), -1)
+        snr2 = np.maximum((z**2).sum(axis=1) - z.shape[1], 0)
+        wanted = correlation**2 / (1 - correlation**2) * (z.shape[1] - 1)
+        with np.errstate(divide="ignore"):
+            return count * wanted / snr2
 
     @property
     def significant(self):
@@ -153,21 +175,40 @@ class Measurement:
         return np.rint(self.classes["decision"].mean_response * self.count).astype(int)
 
     def save(self, path):
-        """Write sums and provenance to a .npz file (no pickles)."""
+        """Write sums and provenance to a .npz file (no pickles), whole or not at all."""
         arrays = {f"{kind}:{name}": v for kind, s in self.sums.items() for name, v in s.items()}
-        np.savez(path, provenance=json.dumps(self.provenance), **arrays)
+        path = Path(path)
+        part = path.with_name(f"{path.name}.{os.getpid()}.part")
+        try:
+            with open(part, "wb") as file:
+                np.savez(file, provenance=json.dumps(self.provenance), **arrays)
+            os.replace(part, path)
+        except OSError as error:
+            raise OSError(
+                f"cannot write {path} ({error.strerror or error}): free some space or choose "
+                "another folder; what was saved before is intact"
+            ) from error
+        finally:
+            part.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path):
-        """Read what `save` wrote."""
-        with np.load(path, allow_pickle=False) as file:
-            provenance = json.loads(str(file["provenance"]))
-            sums = {}
-            for key in file.files:
-                if key != "provenance":
-                    kind, name = key.split(":")
-                    sums.setdefault(kind, {})[name] = file[key]
-        return cls(sums, provenance)
+        """Read what `save` wrote.
+
+        Raises:
+            ValueError: if the file is not a whole measurement.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                provenance = json.loads(str(file["provenance"]))
+                sums = {}
+                for key in file.files:
+                    if key != "provenance":
+                        kind, name = key.split(":")
+                        sums.setdefault(kind, {})[name] = file[key]
+            return cls(sums, provenance)
+        except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise ValueError(f"{path} is not a whole measurement ({error}): delete it") from error
 
 
 # --------------------------------------------------------------------------- what a unit sees
@@ -258,7 +299,8 @@ def _slide(below, window, strides, dilation, padding, source):
 # --------------------------------------------------------------------------- accumulators
 # An accumulator says what its zero sums are and how a block adds to them. A block holds
 # "stimuli" (n, h, w, c), centred on the ensemble's mean, "logits" (n, K) and the activity of
-# each named layer. To measure something new, write one more and add it to `_accumulators`.
+# each named layer. To measure something new, write one more and add it to `_accumulators`. An
+# accumulator with `every` above 1 sees only the blocks whose index that divides.
 
 
 def _pair_sums(r, x, shape):
@@ -289,7 +331,8 @@ class ClassSums:
     """Decision, probability and logit of every class, against the stimulus."""
 
     def __init__(self, shape, classes):
-        self.name, self.shape, self.classes = "classes", tuple(shape), classes
+        self.name, self.every = "classes", 1
+        self.shape, self.classes = tuple(shape), classes
 
     def zeros(self):
         """Return the shapes of the sums."""
@@ -312,8 +355,8 @@ class MapSums:
     """The logit of every class, against a layer's activity averaged over filters."""
 
     def __init__(self, layer, units, classes):
-        self.name, self.layer, self.classes = f"maps/{layer}", layer, classes
-        self.shape = (*units, 1)
+        self.name, self.every = f"maps/{layer}", LAYER_EVERY
+        self.layer, self.classes, self.shape = layer, classes, (*units, 1)
 
     def zeros(self):
         """Return the shapes of the sums."""
@@ -339,9 +382,9 @@ class FilterSums:
     """
 
     def __init__(self, layer, field, image, channels, units, filters):
-        self.name, self.layer, self.field = f"filters/{layer}", layer, field
+        self.name, self.every = f"filters/{layer}", LAYER_EVERY
+        self.layer, self.field, self.filters = layer, field, filters
         self.shape = (*field.size, channels)
-        self.filters = filters
         self.rows, self.columns = field.interior(image, units)
         if min(self.rows[1] - self.rows[0], self.columns[1] - self.columns[0]) < 1:
             raise ValueError(
@@ -436,11 +479,21 @@ def _shard_function(network, noise, seed, accumulators):
         count = tf.minimum(images - index * BLOCK_IMAGES, BLOCK_IMAGES)
         stimuli = noise.draw(seed, first + index, count)
         block = {**network(stimuli, training=False), "stimuli": stimuli - noise.mean}
-        sums = {
-            a.name: tf.nest.map_structure(tf.add, sums[a.name], a.block(block))
+
+        def added(accumulator):
+            before = sums[accumulator.name]
+            return tf.nest.map_structure(tf.add, before, accumulator.block(block))
+
+        return index + 1, {
+            a.name: tf.cond(
+                (first + index) % a.every == 0,
+                functools.partial(added, a),
+                functools.partial(sums.get, a.name),
+            )
+            if a.every > 1
+            else added(a)
             for a in accumulators
         }
-        return index + 1, sums
 
     @tf.function(input_signature=[tf.TensorSpec((), tf.int64), tf.TensorSpec((), tf.int64)])
     def shard(first, images):
@@ -455,7 +508,17 @@ def _shard_function(network, noise, seed, accumulators):
     return shard
 
 
-def measure(model, noise, count, *, seed=0, layers=(), progress=True):
+def measure(
+    model,
+    noise,
+    count,
+    *,
+    seed=0,
+    layers=(),
+    checkpoint=None,
+    progress=True,
+    precision="float32",
+):
     """Show a network `count` noise images and estimate what its classes and filters look for.
 
     Args:
@@ -463,15 +526,22 @@ def measure(model, noise, count, *, seed=0, layers=(), progress=True):
         noise: an ensemble such as `WhiteNoise()`.
         count: how many stimuli; a pixel's standard error falls as 1 / sqrt(count).
         seed: of the noise; block b is a function of (seed, b).
-        layers: names of convolutions whose filters are measured too.
+        layers: names of convolutions whose filters are measured too, on every fourth block.
+        checkpoint: a .npz file where the sums are kept every 15 seconds and on Ctrl-C. If it is
+            there, the pass continues from it, to the same bits as one that was never interrupted;
+            asking for more images than it has continues too.
         progress: whether to show a progress bar.
+        precision: "float32", or "bfloat16": faster on a CPU that has it, and a slightly different
+            network (weights and activities of 8 significant bits).
 
     Returns:
         A Measurement.
 
     Raises:
         ValueError: if count is not positive, the network takes other images, a layer's receptive
-            field cannot be derived, or the network answers NaN or infinity.
+            field cannot be derived, the checkpoint is of other settings, or the network answers
+            NaN or always the same.
+        OSError: if the checkpoint cannot be written.
     """
     if count < 1:
         raise ValueError(f"the number of noise images must be at least 1, not {count}")
@@ -479,57 +549,151 @@ def measure(model, noise, count, *, seed=0, layers=(), progress=True):
     if expected != noise.shape:
         raise ValueError(f"the network takes images of {expected}, but the noise is {noise.shape}")
     accumulators = _accumulators(model, noise, layers)
-    shard = _shard_function(response_tensors(model, layers), noise, seed, accumulators)
-    totals = {a.name: {} for a in accumulators}
+    network = response_tensors(in_precision(model, precision), layers)
+    look_first(network, model.name, noise, seed)
+    shard = _shard_function(network, noise, seed, accumulators)
+    identity = _identity(model, noise, seed, layers, precision)
     shard_images = BLOCK_IMAGES * SHARD_BLOCKS
-    with progress_bar(count, f"noise through {model.name}", disable=not progress) as bar:
-        for index in range(-(-count // shard_images)):
-            images = min(shard_images, count - index * shard_images)
-            sums = tf.nest.map_structure(
-                lambda t: t.numpy().astype(np.float64), shard(index * SHARD_BLOCKS, images)
-            )
-            refuse_broken_answers(model.name, sums["classes"])
-            for a in accumulators:
-                for name, value in a.finish(sums[a.name]).items():
-                    halves = totals[a.name].setdefault(name, np.zeros((2, *value.shape)))
-                    halves[index % 2] += value
-            bar.update(images)
-    provenance = {
+    totals, done, checkpoint = _resume(checkpoint, identity, count // shard_images)
+    saved, whole = time.monotonic(), True
+
+    def keep():
+        if checkpoint and done:
+            Measurement(totals, {**identity, "shards": done}).save(checkpoint)
+
+    def sums_of(index, images):
+        sums = tf.nest.map_structure(
+            lambda t: t.numpy().astype(np.float64), shard(index * SHARD_BLOCKS, images)
+        )
+        refuse_nan(model.name, sums["classes"]["rr"])
+        return sums
+
+    description = f"noise through {model.name}"
+    with progress_bar(count, description, done * shard_images, disable=not progress) as bar:
+        try:
+            while done < count // shard_images:
+                sums = sums_of(done, shard_images)
+                whole = False
+                _add(totals, sums, accumulators, done)
+                done, whole = done + 1, True
+                bar.update(shard_images)
+                if time.monotonic() - saved > SAVE_SECONDS:
+                    keep()
+                    saved = time.monotonic()
+        except KeyboardInterrupt:
+            if whole:
+                keep()
+            raise
+        keep()
+        rest = count - done * shard_images
+        if rest:  # after the checkpoint, which holds whole shards only
+            _add(totals, sums_of(done, rest), accumulators, done)
+            bar.update(rest)
+    return Measurement(totals, {**identity, "shards": done})
+
+
+def _add(totals, sums, accumulators, index):
+    """Add the sums of a shard to those of the even or odd shards."""
+    for a in accumulators:
+        halves = totals.setdefault(a.name, {})
+        for name, value in a.finish(sums[a.name]).items():
+            halves.setdefault(name, np.zeros((2, *value.shape)))[index % 2] += value
+
+
+def _resume(checkpoint, identity, shards):
+    """Return the sums of a checkpoint, how many shards they hold, and where to go on saving.
+
+    A checkpoint that holds more than is asked for is neither used nor written.
+    """
+    if checkpoint is None or not Path(checkpoint).exists():
+        return {}, 0, checkpoint
+    found = Measurement.load(checkpoint)
+    done = found.provenance.pop("shards")
+    if found.provenance != json.loads(json.dumps(identity)):
+        differing = [k for k in identity if found.provenance.get(k) != identity[k]]
+        raise ValueError(
+            f"{checkpoint} is of another run (it differs in {', '.join(differing)}): delete it "
+            "or name another checkpoint"
+        )
+    if done > shards:
+        return {}, 0, None
+    if done:
+        print(f"{identity['network']}: continuing from {found.count:,} images in {checkpoint}")
+    return found.sums, done, checkpoint
+
+
+def network_sha256(model):
+    """Return a hash of the network's layers and weights, whatever the layers' names."""
+    layers = [(type(x).__name__, {**x.get_config(), "name": ""}) for x in model.layers]
+    digest = hashlib.sha256(repr(layers).encode())
+    for weight in model.get_weights():
+        digest.update(np.ascontiguousarray(weight).tobytes())
+    return digest.hexdigest()
+
+
+def _identity(model, noise, seed, layers, precision):
+    """Everything that a measurement depends on, as JSON can hold it."""
+    rates = (keras.activations.relu, keras.activations.sigmoid, keras.activations.softplus)
+    return {
         "network": model.name,
+        "network_sha256": network_sha256(model),
         "noise": noise.describe(),
         "seed": seed,
+        "precision": precision,
         "block_images": BLOCK_IMAGES,
         "shard_blocks": SHARD_BLOCKS,
+        "layer_every": LAYER_EVERY,
         "layers": {
-            name: {"nonnegative": model.get_layer(name).activation is keras.activations.relu}
+            name: {"nonnegative": getattr(model.get_layer(name), "activation", None) in rates}
             for name in layers
         },
         "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
     }
-    return Measurement(totals, provenance)
 
 
-def refuse_broken_answers(name, sums):
-    """Raise ValueError if the answers to a shard were not numbers, or all the same."""
-    if not np.isfinite(sums["rr"]).all():
+def in_precision(model, precision):
+    """Return the network itself, or a copy that computes in bfloat16."""
+    if precision == "float32":
+        return model
+    if precision != "bfloat16":
+        raise ValueError(f"unknown precision {precision!r}: choose float32 or bfloat16")
+
+    def convert(layer):
+        return layer.__class__.from_config({**layer.get_config(), "dtype": "mixed_bfloat16"})
+
+    copy = keras.models.clone_model(
+        keras.Model(model.inputs, model.outputs), clone_function=convert
+    )
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def look_first(network, name, noise, seed):
+    """Show block 0 before the long pass; raise ValueError if all answers to it are the same."""
+    logits = network(noise.draw(seed, 0, BLOCK_IMAGES), training=False)["logits"].numpy()
+    refuse_nan(name, logits)
+    if np.all(logits == logits[0]):
+        raise ValueError(
+            f"the network {name!r} answers all of {len(logits):,} noise images alike: there is "
+            "nothing to correlate with; train it again"
+        )
+
+
+def refuse_nan(name, answers):
+    """Raise ValueError if answers, or sums of them, are not finite."""
+    if not np.isfinite(answers).all():
         raise ValueError(
             f"the network {name!r} answers NaN or infinity to noise: its weights are damaged; "
             "train it again"
         )
-    logits = slice(-len(sums["r"]) // len(RESPONSES), None)
-    variance = sums["rr"][logits] / sums["n"] - (sums["r"][logits] / sums["n"]) ** 2
-    if sums["n"] > 1 and np.all(variance <= 1e-12 * sums["rr"][logits] / sums["n"]):
-        raise ValueError(
-            f"the network {name!r} answers every noise image alike: there is nothing to correlate "
-            "with; train it again"
-        )
 
 
-def progress_bar(total, description, disable=False):
+def progress_bar(total, description, initial=0, disable=False):
     """Return a tqdm bar of images; without a terminal, an occasional line instead."""
     terminal = sys.stderr.isatty()
     return tqdm(
         total=total,
+        initial=initial,
         desc=description,
         unit=" img",
         unit_scale=True,

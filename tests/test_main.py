@@ -39,7 +39,7 @@ def expected_figures(ds):
     for network in ("alex", "le"):
         for layer in ("conv1", "convLast"):
             part4 += [f"{layer}_{network}_{short}", f"{layer}_{network}_{short}_noise"]
-        part4.append(f"sta_conv1_{network}_{short}")
+            part4.append(f"sta_{layer}_{network}_{short}")
     return {f"part3_imgs/{n}.png" for n in part3} | {f"part4_imgs/{n}.png" for n in part4}
 
 
@@ -49,7 +49,7 @@ def test_the_whole_experiment_runs_twice_and_the_second_loads_what_the_first_sav
 ):
     written = main.main(arguments(tmp_path, "--dataset", ds))
     first = capsys.readouterr().out
-    assert "training, epochs: 2" in first and "17 figures" in first
+    assert "training, epochs: 2" in first and "19 figures" in first
     assert {str(p.relative_to(tmp_path)) for p in written} == expected_figures(ds)
     before = {path: path.read_bytes() for path in written}
 
@@ -149,3 +149,12 @@ def test_help_needs_no_tensorflow():
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=MAIN.parent
     )
     assert "--noise-images" in done.stdout and done.stdout.endswith("False False\n")
+
+
+def test_ctrl_c_says_how_to_continue_and_exits_with_130(monkeypatch, capsys):
+    def stop(args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(main, "main", stop)
+    assert main.run([]) == 130
+    assert "the same command continues" in capsys.readouterr().err
