@@ -1,5 +1,7 @@
 """The questions asked of images, networks and measurements; arrays in, arrays out."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -141,37 +143,84 @@ def exact_classification_images(model, noise, count=10_000, response="logit", se
     return _mean_gradients(response_tensors(model), noise, count, seed, responses)
 
 
-def exact_receptive_fields(model, noise, layer, count=1000, seed=1):
+def exact_receptive_fields(model, noise, layer, count=20_000, seed=1):
     """Spike-triggered averages from gradients, times the mean response: (filters, rf_h, rf_w, c).
 
     The covariance of a filter's activity with the patch that it sees, as in
-    `exact_classification_images`, for the unit in the middle of those that see no padding.
+    `exact_classification_images`, for one unit that sees no padding, cut out of the network. Where
+    a rectified unit is silent its gradient is zero, so that only patches that drive it are needed.
     """
-    field = receptive_field(model, layer)
-    units = model.get_layer(layer).output.shape[1:3]
-    interior = field.interior(noise.shape[:2], units)
-    row, column = ((first + end - 1) // 2 for first, end in interior)
-    top, left = (
-        o + i * s for o, i, s in zip(field.offset, (row, column), field.stride, strict=True)
-    )
-    gradients = _mean_gradients(
-        response_tensors(model, [layer]), noise, count, seed, lambda o: o[layer][:, row, column]
-    )
-    return gradients[:, top : top + field.size[0], left : left + field.size[1]]
+    unit = _unit_network(model, layer)
+    patches = dataclasses.replace(noise, shape=tuple(unit.inputs[0].shape[1:]))
+
+    @tf.function
+    def block_sum(block, images):
+        stimuli = _mirrored(patches, seed, block, images)
+        activity = unit(stimuli, training=False)[:, 0, 0, :]
+
+        def weighted_gradient(index):
+            driven = tf.concat([[True], activity[1:, index] != 0], axis=0)  # never an empty batch
+            chosen = tf.boolean_mask(stimuli, driven)
+            with tf.GradientTape() as tape:
+                tape.watch(chosen)
+                response = unit(chosen, training=False)[:, 0, 0, index]
+            weight = patches.gradient_weight(chosen)
+            return tf.reduce_sum(weight * tape.gradient(response, chosen), axis=0)
+
+        filters = tf.range(tf.shape(activity)[1])
+        return tf.map_fn(weighted_gradient, filters, fn_output_signature=tf.float32)
+
+    return _mean_over_blocks(block_sum, count, 2000)
 
 
-def _mean_gradients(network, noise, count, seed, responses, block_images=250):
+def _unit_network(model, layer):
+    """Cut out what one unit of each filter computes: patches (n, rf_h, rf_w, c) to (n, 1, 1, f).
+
+    The layers below the unit again, without padding, on a patch of the receptive field's size.
+    """
+    field, channels = receptive_field(model, layer), model.inputs[0].shape[-1]
+    patch = keras.Input((*field.size, channels))
+    chain, tensor = [], model.get_layer(layer).output
+    while not isinstance(tensor._keras_history.operation, keras.layers.InputLayer):
+        chain.append(tensor._keras_history.operation)
+        tensor = chain[-1].input
+    x = patch
+    for original in reversed(chain):
+        config = original.get_config()
+        if "padding" in config:
+            config["padding"] = "valid"
+        copy = type(original).from_config(config)
+        x = copy(x)
+        copy.set_weights(original.get_weights())
+    return keras.Model(patch, x)
+
+
+def _mean_gradients(network, noise, count, seed, responses):
     """Average w(x) dr/dx over stimuli for each column r of `responses(outputs)`: (R, h, w, c)."""
 
     @tf.function
     def block_sum(block, images):
-        stimuli = noise.draw(seed, block, images)
+        stimuli = _mirrored(noise, seed, block, images)
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(stimuli)
             columns = tf.unstack(responses(network(stimuli, training=False)), axis=1)
         weight = noise.gradient_weight(stimuli)
         return tf.stack([tf.reduce_sum(weight * tape.gradient(r, stimuli), 0) for r in columns])
 
+    return _mean_over_blocks(block_sum, count, 250)
+
+
+def _mirrored(noise, seed, block, images):
+    """Draw stimuli in pairs, x and its mirror image about the mean, which is as likely.
+
+    What is odd in a gradient then cancels within each pair instead of over many.
+    """
+    half = noise.draw(seed, block, (images + 1) // 2)
+    return tf.concat([half, 2 * noise.mean - half], axis=0)[:images]
+
+
+def _mean_over_blocks(block_sum, count, block_images):
+    """Average over `count` images what `block_sum(block, images)` adds up, in float64."""
     total = 0.0
     for block in range(-(-count // block_images)):
         images = min(block_images, count - block * block_images)

@@ -182,7 +182,7 @@ def classification_images(rows, names, title):
         names: of the classes.
     """
     count = len(names)
-    figure, axes = _grid(len(rows), count, 1.02 * count + 0.7, 1.36 * len(rows) + 0.45, title)
+    figure, axes = _grid(len(rows), count, 1.02 * count + 0.7, 1.45 * len(rows) + 0.45, title)
     image = None
     for line, (label, (maps, significant, notes, empty)) in zip(axes, rows.items(), strict=True):
         line[0].set_ylabel(label)

@@ -73,6 +73,13 @@ class Estimate:
         rate = np.where(self.mean_response > 0, self.mean_response, np.nan)
         return self.covariance / rate[:, None, None, None]
 
+    @property
+    def events(self):
+        """Effective number of spikes behind each average: (sum of r)**2 / sum of r**2, (R,)."""
+        power = self.mean_response**2 + self.response_std**2
+        with np.errstate(invalid="ignore"):
+            return np.nan_to_num(self.count * self.mean_response**2 / power)
+
     def images_needed(self, count, correlation=0.9):
         """How many stimuli would bring each image to that correlation with its expectation: (R,).
 
@@ -539,8 +546,8 @@ def measure(
 
     Raises:
         ValueError: if count is not positive, the network takes other images, a layer's receptive
-            field cannot be derived, the checkpoint is of other settings, or the network answers
-            NaN or always the same.
+            field cannot be derived, the checkpoint is of other settings, bfloat16 would be slower,
+            or the network answers NaN or always the same.
         OSError: if the checkpoint cannot be written.
     """
     if count < 1:
@@ -665,7 +672,25 @@ def in_precision(model, precision):
         keras.Model(model.inputs, model.outputs), clone_function=convert
     )
     copy.set_weights(model.get_weights())
+    ratio = seconds_a_block(copy) / seconds_a_block(model)
+    if ratio > 1:
+        raise ValueError(
+            f"bfloat16 takes {ratio:.1f} times as long as float32 for {model.name!r} on this "
+            "machine: use float32"
+        )
     return copy
+
+
+def seconds_a_block(network, repeats=5):
+    """Return the least time that a network took to answer a block."""
+    answer = tf.function(lambda stimuli: network(stimuli, training=False), jit_compile=False)
+    stimuli = tf.fill((BLOCK_IMAGES, *network.inputs[0].shape[1:]), 0.5)
+    times = []
+    for _ in range(repeats + 1):  # the first compiles
+        started = time.perf_counter()
+        answer(stimuli)
+        times.append(time.perf_counter() - started)
+    return min(times[1:])
 
 
 def look_first(network, name, noise, seed):

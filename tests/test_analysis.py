@@ -8,8 +8,10 @@ from analysis import (
     accuracy,
     activation_maps,
     confusion,
+    correlations,
     cosines,
     exact_classification_images,
+    exact_receptive_fields,
     generate_classification_images,
     kernels,
     match_templates,
@@ -121,6 +123,23 @@ def test_1_and_2_the_black_box_agrees_with_the_gradients(kind, response):
         np.abs(estimate.covariance - exact) < 5 * standard_error(estimate) + 5 * gradient_error
     )
     assert cosines(exact, estimate.covariance).min() > 0.95
+
+
+def test_exact_receptive_fields_of_a_first_convolution_are_its_kernels():
+    network = LeNet()
+    exact = exact_receptive_fields(network, WhiteNoise(), "conv1", 500)
+    assert exact.shape == (6, 5, 5, 1)
+    assert cosines(exact, kernels(network, "conv1")) == pytest.approx(1, abs=1e-6)
+
+
+def test_deep_receptive_fields_agree_with_their_gradients():
+    keras.utils.set_random_seed(2)
+    network, noise = LeNet(), WhiteNoise()
+    exact = exact_receptive_fields(network, noise, "conv2", 2000)
+    found = measure(network, noise, 40_000, layers=["conv2"], progress=False).layers["conv2"]
+    live = found.mean_response > 0.01
+    assert live.sum() >= 6
+    assert np.median(correlations(exact, found.covariance)[live]) > 0.98
 
 
 def test_exact_images_refuse_what_has_no_gradient():

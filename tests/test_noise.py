@@ -74,3 +74,17 @@ def test_mixing_refuses_bad_input():
         generate_white_noise_images(np.zeros((2, 28, 28)))
     with pytest.raises(ValueError, match="weights"):
         generate_white_noise_images(np.zeros((2, 28, 28, 1)), noise=-1)
+
+
+def test_18_a_linear_unit_follows_the_mixing_curve():
+    rng = np.random.default_rng(0)
+    weights, signal = rng.normal(size=(2, 20, 20, 1))
+    images = np.broadcast_to(signal, (20_000, 20, 20, 1))
+    norm, total = np.linalg.norm(weights), weights.sum()
+    for gamma in (0.1, 0.3, 0.5):
+        stimuli = generate_white_noise_images(images, gamma, 1 - gamma, seed=int(10 * gamma))
+        bias = -gamma * (weights * signal).sum() - (1 - gamma) * total / 2 + 0.05 * norm
+        yes = np.mean(stimuli.reshape(20_000, -1) @ weights.ravel() + bias > 0)
+        drive = gamma * (weights * signal).sum() + (1 - gamma) * total / 2 + bias
+        expected = stats.norm.cdf(drive / ((1 - gamma) * norm / np.sqrt(12)))
+        assert abs(yes - expected) < 5 * np.sqrt(expected * (1 - expected) / 20_000)

@@ -133,6 +133,45 @@ def test_10_pixels_outside_the_receptive_field_stay_within_the_null():
     assert np.abs(z[:, :2]).max() < sidak_threshold(8, 0.001) < np.abs(z[:, 2:]).max()
 
 
+def test_11_uniform_noise_bends_the_image_of_a_sparse_rectified_unit_and_gaussian_does_not():
+    weights = np.zeros((1, 3, 1, 2))
+    weights[0, :, 0, 1] = 3, 1, 0.5
+    network = observer(weights, -3.0, "relu")  # fires on the 14 % of brightest stimuli
+    grid = (np.arange(100) + 0.5) / 100
+    cube = np.stack(np.meshgrid(grid, grid, grid, indexing="ij"))  # all of [0, 1]^3
+    on = np.tensordot(weights[0, :, 0, 1], cube, 1) > 3
+    expected = weights[0, :, 0, 1] * (cube * (1 - cube) / 2 * on).mean(axis=(1, 2, 3))
+    uniform = show(network, kind="uniform").classes["logit"]
+    error = standard_error(uniform)[1].item()
+    assert np.all(np.abs(uniform.covariance[1].ravel() - expected) < 5 * error)
+
+    def cosine(image):
+        image, truth = image.ravel(), weights[0, :, 0, 1]
+        return image @ truth / np.linalg.norm(image) / np.linalg.norm(truth)
+
+    assert cosine(uniform.covariance[1]) < 0.99
+    assert cosine(show(network).classes["logit"].covariance[1]) > 0.999
+
+
+def test_12_coloured_noise_gives_its_covariance_times_the_weights():
+    mixing = np.eye(20) + 0.3 * RNG.normal(size=(20, 20))
+
+    class Coloured(WhiteNoise):
+        def draw(self, seed, block, count):
+            white = tf.reshape(super().draw(seed, block, count) - self.mean, (-1, 20))
+            mixed = tf.matmul(white, tf.constant(mixing.T, tf.float32))
+            return self.mean + tf.reshape(mixed, (-1, *self.shape))
+
+    covariance = STD**2 * mixing @ mixing.T
+    network = observer(np.stack([TEMPLATE, -TEMPLATE], -1))
+    estimate = measure(network, Coloured(shape=SHAPE), 100_000, progress=False).classes["logit"]
+    expected = (covariance @ TEMPLATE.ravel()).reshape(SHAPE)
+    pixel_std = np.sqrt(np.diag(covariance)).reshape(SHAPE)
+    assert close(estimate, np.stack([expected, -expected]), errors=7, std=pixel_std)
+    recovered = np.linalg.solve(covariance, estimate.covariance[0].ravel())
+    assert np.corrcoef(recovered, TEMPLATE.ravel())[0, 1] > 0.999
+
+
 def test_13_null_z_is_standard_normal_and_the_family_wise_error_is_five_percent():
     weights = np.zeros((16, 16, 1, 256), np.float32)  # class k is pixel k: all others are null
     weights.reshape(256, 256)[np.diag_indices(256)] = 1
@@ -150,6 +189,33 @@ def test_13_null_z_is_standard_normal_and_the_family_wise_error_is_five_percent(
 def test_14_the_threshold_is_sidaks():
     assert sidak_threshold(784) == pytest.approx(3.99, abs=0.005)
     assert sidak_threshold(1) == pytest.approx(1.96, abs=0.001)
+
+
+def test_16_subtracting_the_grand_mean_pays_for_a_class_that_is_nearly_always_answered():
+    template = RNG.normal(size=(28, 28, 1))
+    unit = template / np.linalg.norm(template)
+    bias = -template.sum() / 2 + stats.norm.ppf(0.95) * STD * np.linalg.norm(template)
+    measurement = show(yes_no(template, bias), 5000)
+    stimuli = measurement.sums["classes"]["x"].sum(axis=0) / 5000  # minus the ensemble's mean
+    image = measurement.classes["decision"].average[1]
+
+    def snr(estimate):
+        signal = (estimate * unit).sum()
+        return signal / (estimate - signal * unit).std()
+
+    assert snr(image) == pytest.approx(33.5, abs=5)
+    assert snr(image + stimuli) == pytest.approx(7.5, abs=4)  # the raw mean of the yes trials
+
+
+def test_15_the_images_needed_are_those_that_reach_the_correlation():
+    template = RNG.normal(size=(16, 16, 1))
+    network = yes_no(template, -template.sum() / 2)
+    needed = show(network, 20_000).classes["decision"].images_needed(20_000, 0.9)[1]
+    known = 0.81 / 0.19 * 255 / (stats.norm.pdf(0) ** 2 / 0.25)  # 1 / h, no internal noise
+    assert needed == pytest.approx(known, rel=0.15)
+    found = [show(network, int(needed), seed=s).classes["decision"] for s in range(1, 6)]
+    reached = [np.corrcoef(f.covariance[1].ravel(), template.ravel())[0, 1] for f in found]
+    assert np.mean(reached) == pytest.approx(0.9, abs=0.02)
 
 
 def test_a_class_that_is_never_answered_has_no_image():
@@ -282,6 +348,72 @@ def test_a_pass_repeats_to_the_bit():
     first, second = (show(network, 12_000, layers=["conv"]) for _ in range(2))
     assert np.array_equal(first.classes["logit"].covariance, second.classes["logit"].covariance)
     assert np.array_equal(first.layers["conv"].covariance, second.layers["conv"].covariance)
+
+
+def test_deep_filters_match_a_brute_force_covariance_of_raw_patches():
+    keras.utils.set_random_seed(0)
+    images = keras.Input((15, 14, 2))
+    x = layers.Conv2D(4, 3, padding="same", activation="relu")(images)
+    x = layers.MaxPooling2D(2)(x)
+    x = layers.Conv2D(3, 3, strides=2, padding="same", activation="relu", name="deep")(x)
+    network = keras.Model(images, layers.Softmax()(layers.Dense(2)(layers.Flatten()(x))))
+    noise = WhiteNoise(shape=(15, 14, 2))
+    stimuli = noise.draw(0, 0, 1000).numpy().astype(np.float64)  # block 0, the one that counts
+    activity = keras.Model(network.inputs, x).predict(stimuli, verbose=0).astype(np.float64)
+    field = receptive_field(network, "deep")
+    assert (field.size, field.stride, field.offset) == ((8, 8), (4, 4), (-1, -3))
+    patches, responses = [], []
+    for i in range(activity.shape[1]):
+        for j in range(activity.shape[2]):
+            top, left = 4 * i - 1, 4 * j - 3
+            if min(top, left) >= 0 and top + 8 <= 15 and left + 8 <= 14:
+                patches.append(stimuli[:, top : top + 8, left : left + 8])
+                responses.append(activity[:, i, j])
+    assert len(patches) == 4
+    patches, responses = np.concatenate(patches), np.concatenate(responses)
+    centred = (responses - responses.mean(axis=0)).T @ (patches - patches.mean(axis=0)).reshape(
+        len(patches), -1
+    )
+    expected = (centred / len(patches)).reshape(3, 8, 8, 2)
+    found = measure(network, noise, 1000, layers=["deep"], progress=False).layers["deep"]
+    assert np.allclose(found.covariance, expected, atol=1e-4 * np.abs(expected).max())
+    assert np.allclose(found.mean_response, responses.mean(axis=0), rtol=1e-5)
+    assert found.count == 4000
+
+
+def test_filters_do_not_depend_on_the_images_of_a_block(monkeypatch):
+    network = convolution(RNG.normal(size=(3, 3, 1, 2)))
+    found = []
+    for block in (1000, 500):
+        monkeypatch.setattr(reverse_correlation, "BLOCK_IMAGES", block)
+        found.append(show(network, 120_000, layers=["conv"]).layers["conv"].covariance)
+    assert np.corrcoef(found[0].ravel(), found[1].ravel())[0, 1] > 0.999
+
+
+def test_bfloat16_measures_nearly_the_same_network(monkeypatch):
+    monkeypatch.setattr(reverse_correlation, "seconds_a_block", lambda network: 1.0)
+    network = convolution(RNG.normal(size=(3, 3, 1, 2)))
+    exact, rough = (
+        show(network, 8000, layers=["conv"], precision=p) for p in ("float32", "bfloat16")
+    )
+    for a, b in [(exact.classes["logit"], rough.classes["logit"]),
+                 (exact.layers["conv"], rough.layers["conv"])]:  # fmt: skip
+        assert not np.array_equal(a.covariance, b.covariance)
+        assert np.corrcoef(a.covariance.ravel(), b.covariance.ravel())[0, 1] > 0.99
+    with pytest.raises(ValueError, match="float32 or bfloat16"):
+        show(network, 10, precision="float16")
+
+
+def test_bfloat16_is_refused_where_it_would_be_slower(monkeypatch):
+    network = convolution(RNG.normal(size=(3, 3, 1, 2)))
+    slow = {"float32": 1.0, "mixed_bfloat16": 2.5}
+    monkeypatch.setattr(
+        reverse_correlation,
+        "seconds_a_block",
+        lambda network: slow[network.get_layer("conv").dtype_policy.name],
+    )
+    with pytest.raises(ValueError, match="bfloat16 takes 2.5 times as long"):
+        show(network, 10, precision="bfloat16")
 
 
 def test_a_measurement_survives_saving(tmp_path):
