@@ -48,9 +48,22 @@ def save(figure, path):
     canvas.draw()
     picture = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
     part = path.with_name(path.name + ".part")
-    picture.quantize(256, dither=Image.Dither.NONE).save(part, "PNG", optimize=True)
+    picture.quantize(palette=_palette(figure), dither=Image.Dither.NONE).save(
+        part, "PNG", optimize=True
+    )
     part.replace(path)
     return path
+
+
+def _palette(figure):
+    """Return 200 colours of the figure's one colour map, and 56 greys."""
+    mappables = [item for axis in figure.axes for item in (*axis.images, *axis.collections)]
+    cmap = next(item.get_cmap() for item in mappables if item.get_array() is not None)
+    colours = cmap(np.linspace(0, 1, 200))[:, :3]
+    greys = np.repeat(np.linspace(0, 1, 56)[:, None], 3, axis=1)
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(np.rint(255 * np.concatenate([colours, greys])).astype(np.uint8).tobytes())
+    return palette
 
 
 def _grid(rows, columns, width, height, title):
@@ -136,7 +149,8 @@ def confusion_matrix(shares, names, title, label):
         label: of the colour bar.
     """
     long = max(map(len, names)) > 2
-    figure = Figure(figsize=(0.6 + 4.9 * len(shares), 4.9 if long else 4.6), layout="constrained")
+    figure = Figure(figsize=(0.6 + 4.9 * len(shares), 5.2 if long else 4.7), layout="constrained")
+    figure.get_layout_engine().set(h_pad=0.1)
     axes = figure.subplots(1, len(shares), squeeze=False)[0]
     for axis, (subtitle, matrix) in zip(axes, shares.items(), strict=True):
         text = [[f"{v:.2f}".removeprefix("0") if v >= 0.005 else "" for v in r] for r in matrix]
@@ -182,7 +196,7 @@ def classification_images(rows, names, title):
         names: of the classes.
     """
     count = len(names)
-    figure, axes = _grid(len(rows), count, 1.02 * count + 0.7, 1.45 * len(rows) + 0.45, title)
+    figure, axes = _grid(len(rows), count, 1.02 * count + 0.7, 1.45 * len(rows) + 0.6, title)
     image = None
     for line, (label, (maps, significant, notes, empty)) in zip(axes, rows.items(), strict=True):
         line[0].set_ylabel(label)
@@ -217,13 +231,9 @@ def filters(rows, notes, title, columns=8):
     number = len(notes)
     columns = min(columns, number)
     groups = -(-number // columns)
-    figure, axes = _grid(
-        groups * len(rows),
-        columns,
-        0.85 * columns + 0.9,
-        0.5 + groups * (0.88 * len(rows) + 0.1),
-        title,
-    )
+    side = max(0.85, 6.3 / columns)
+    height = 0.6 + groups * len(rows) * (side + 0.05) + 0.3 * groups
+    figure, axes = _grid(groups * len(rows), columns, side * columns + 0.9, height, title)
     image = None
     for i in range(groups * columns):
         group, column = divmod(i, columns)

@@ -18,7 +18,6 @@ from pathlib import Path
 # The experiment. Each constant is the default of the flag of the same name.
 DATASET = "mnist"  # or "fashion_mnist"
 NETWORKS = ("lenet", "alexnet")
-EPOCHS = {"lenet": 13, "alexnet": 8}  # with the next constants, chosen on the validation split
 NOISE_IMAGES = 1_000_000  # per network; a pixel's standard error falls as 1 / sqrt of this
 NOISE_KIND = "gaussian"  # or "uniform" (Borji and Lin's), "binary"
 SEED = 0  # of training and noise
@@ -29,9 +28,21 @@ NOISY_IMAGES = 1_000  # Part 3: how many such mixtures
 VALIDATION_IMAGES = 5_000  # the last of the 60,000 training images; no choice is made on test ones
 EXACT_IMAGES = 10_000  # whose gradients give the exact images that the black box is held against
 LIVE_RATE = 1e-3  # a filter that fires more rarely is not counted among the live ones
-BATCH = {"lenet": 128, "alexnet": 64}
-LEARNING_RATE = {"lenet": 3e-3, "alexnet": 1.5e-3}  # of Adam at the start of a cosine schedule
-CONTRAST = 0.5  # training images lose up to this share of contrast to a random grey, see README
+
+# Training, chosen on the validation split. Adam starts at `rate` on a cosine schedule; images are
+# blended with a random grey by up to `contrast` (see README).
+RECIPES = {
+    ("lenet", "mnist"): {"epochs": 13, "batch": 128, "rate": 3e-3, "contrast": 0.5},
+    ("lenet", "fashion_mnist"): {
+        "epochs": 13, "batch": 128, "rate": 3e-3, "contrast": 0.5
+    },
+    ("alexnet", "mnist"): {
+        "epochs": 8, "batch": 64, "rate": 1.5e-3, "contrast": 0.5
+    },
+    ("alexnet", "fashion_mnist"): {
+        "epochs": 10, "batch": 64, "rate": 1.5e-3, "contrast": 0.0
+    },
+}  # fmt: skip
 OUT = Path(__file__).resolve().parent
 # ---------------------------------------------------------------------------------------------
 
@@ -93,7 +104,7 @@ def load_or_train(name, x_train, y_train, args):
     A saved network that was trained for fewer epochs than are asked for now is trained anew.
     """
     path = args.out / "models" / f"{args.dataset}_{name}.keras"
-    epochs = args.epochs or EPOCHS[name]
+    epochs = args.epochs or RECIPES[name, args.dataset]["epochs"]
     if path.exists() and not args.retrain:
         network, training = load_network(path, x_train.shape[1:], len(set(y_train.tolist())))
         if training.get("epochs", epochs) >= epochs:
@@ -131,17 +142,19 @@ def train(name, x_train, y_train, epochs, args):
     from alexnet import AlexNet
     from lenet import LeNet
 
+    recipe = RECIPES[name, args.dataset]
     keras.utils.set_random_seed(args.seed)
     build = {"lenet": LeNet, "alexnet": AlexNet}[name]
     shape, classes = x_train.shape[1:], len(set(y_train.tolist()))
     network = build(shape, classes, name=f"{name}_{args.dataset}")
     split = max(1, len(x_train) - min(VALIDATION_IMAGES, len(x_train) // 10))
     batches = tf.data.Dataset.from_tensor_slices((x_train[:split], y_train[:split]))
-    batches = batches.shuffle(split, seed=args.seed).batch(BATCH[name])
-    batches = batches.map(lambda x, y: (vary_contrast(x), y))
-    steps = epochs * -(-split // BATCH[name])
+    batches = batches.shuffle(split, seed=args.seed).batch(recipe["batch"])
+    if recipe["contrast"]:
+        batches = batches.map(lambda x, y: (vary_contrast(x, recipe["contrast"]), y))
+    steps = epochs * -(-split // recipe["batch"])
     network.compile(
-        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(LEARNING_RATE[name], steps)),
+        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(recipe["rate"], steps)),
         loss="sparse_categorical_crossentropy",  # of probabilities: the networks end in a softmax
         metrics=["accuracy"],
         jit_compile=bool(tf.config.list_physical_devices("GPU")),  # XLA triples the time on a CPU
@@ -161,8 +174,8 @@ def train(name, x_train, y_train, epochs, args):
     return bare, float(history.history["val_accuracy"][-1])
 
 
-def vary_contrast(images):
-    """Blend each image (n, h, w, c) with a random uniform grey, by a random share.
+def vary_contrast(images, most):
+    """Blend each image (n, h, w, c) with a random uniform grey, by a random share up to `most`.
 
     Training data alone has black backgrounds; a network that never saw another answers noise,
     whose mean is 1/2, with most of its filters silent.
@@ -170,7 +183,7 @@ def vary_contrast(images):
     import tensorflow as tf
 
     count = tf.shape(images)[0]
-    share = tf.random.uniform((count, 1, 1, 1), 0, CONTRAST)
+    share = tf.random.uniform((count, 1, 1, 1), 0, most)
     return images * (1 - share) + share * tf.random.uniform((count, 1, 1, 1))
 
 
@@ -353,8 +366,10 @@ def part3_noise(name, network, measurement, x_test, y_test, args):
         names,
         f"What {TITLES[name]} looks for on {TITLES[ds]}: covariance of its answers with "
         f"{count:,} {TITLES[args.noise_kind]} noise images\n"
-        "n: times answered; r: split-half reliability; exact: correlation with the image from the "
-        "network's gradients; needs: images for r = .9 with the truth; outlined: family-wise 5 %",
+        "n: times answered; r: split-half reliability; exact: correlation with the image that the "
+        "network's gradients give;\n"
+        "needs: noise images for r = .9 with the truth; outlined: pixels significant at "
+        "family-wise 5 %",
     )
     folder = args.out / "part3_imgs"
     written = [figures.save(figure, folder / f"bias_{PART3_NAMES[name]}_{ds}.png")]
@@ -440,7 +455,7 @@ def part4_filters(name, network, measurement, args):
             rows, columns = {"kernel": learned, "STA": averages}, 8
             notes = [f"{c:.5f}" for c in agreement]
             title += (
-                f",\nbelow the learned kernels, with their cosine: at least "
+                f"\nbelow the learned kernels, with their cosine: at least "
                 f"{agreement[live].min(initial=1):.5f} for {np.sum(live)} live filters"
             )
             found["conv1 against kernels"] = agreement[live]
@@ -457,7 +472,7 @@ def part4_filters(name, network, measurement, args):
                 title += f"; exact: correlation with gradients, median {middle:.3f}"
         spikes = np.rint(estimate.events).astype(int)
         notes = [
-            note if alive else f"{n:,} spikes" if n else ""
+            note if alive else f"spikes: {n:,}" if n else ""
             for alive, note, n in zip(live, notes, spikes, strict=True)
         ]
         figure = figures.filters(rows, notes, title, columns)
@@ -553,10 +568,8 @@ def parse_arguments(arguments=None):
         metavar="NETWORK",
         help="lenet, alexnet or both (default)",
     )
-    epochs = ", ".join(f"{n} for {name}" for name, n in EPOCHS.items())
-    parser.add_argument(
-        "--epochs", type=positive, help=f"of training; default {epochs}", metavar="N"
-    )
+    usual = ", ".join(f"{RECIPES[n, d]['epochs']} ({n}, {d})" for n, d in RECIPES)
+    parser.add_argument("--epochs", type=positive, help=f"default {usual}", metavar="N")
     parser.add_argument(
         "--noise-images",
         type=positive,

@@ -29,8 +29,7 @@ from scipy import stats
 from tqdm import tqdm
 
 BLOCK_IMAGES = 1000  # stimuli drawn, shown and summed at once, in float32
-SHARD_BLOCKS = 4  # blocks of one graph call; shards are added in float64, in order
-LAYER_EVERY = 4  # filters and maps are measured on every fourth block, one of each shard
+SHARD_BLOCKS = 8  # blocks of one graph call; shards are added in float64, in order
 SAVE_SECONDS = 15  # between two checkpoints
 RESPONSES = ("decision", "probability", "logit")
 
@@ -312,13 +311,15 @@ def _slide(below, window, strides, dilation, padding, source):
 
 def _pair_sums(r, x, shape):
     """Sums over a block of responses r (n, R) and signals x (n, D) shaped (h, w, c)."""
+    ones = tf.ones((tf.shape(r)[0], 1))
+    rx = tf.matmul(tf.concat([ones, r], axis=1), x, transpose_a=True)  # its first row is sum of x
     return {
         "n": tf.cast(tf.shape(r)[0], tf.float32),
         "r": tf.reduce_sum(r, 0),
         "rr": tf.reduce_sum(tf.square(r), 0),
-        "x": tf.reshape(tf.reduce_sum(x, 0), shape),
-        "xx": tf.reshape(tf.reduce_sum(tf.square(x), 0), shape),
-        "rx": tf.reshape(tf.matmul(r, x, transpose_a=True), (-1, *shape)),
+        "x": tf.reshape(rx[0], shape),
+        "xx": tf.reshape(tf.matmul(ones, tf.square(x), transpose_a=True), shape),
+        "rx": tf.reshape(rx[1:], (-1, *shape)),
     }
 
 
@@ -361,8 +362,8 @@ class ClassSums:
 class MapSums:
     """The logit of every class, against a layer's activity averaged over filters."""
 
-    def __init__(self, layer, units, classes):
-        self.name, self.every = f"maps/{layer}", LAYER_EVERY
+    def __init__(self, layer, units, classes, every):
+        self.name, self.every = f"maps/{layer}", every
         self.layer, self.classes, self.shape = layer, classes, (*units, 1)
 
     def zeros(self):
@@ -371,7 +372,9 @@ class MapSums:
 
     def block(self, block):
         """Return the sums of a block."""
-        activity = tf.reduce_mean(block[self.layer], axis=3)
+        filters = block[self.layer].shape[-1]
+        mean = tf.fill((filters, 1), 1 / filters)
+        activity = tf.matmul(tf.reshape(block[self.layer], (-1, filters)), mean)
         activity = tf.reshape(activity, (-1, math.prod(self.shape)))
         return _pair_sums(block["logits"], activity, self.shape)
 
@@ -385,11 +388,12 @@ class FilterSums:
 
     Summed over images and positions, activity times patch *is* the gradient of a convolution with
     respect to its filter, with the receptive field as the filter's size and the layer's total
-    stride as its stride. Units that see padding are left out.
+    stride as its stride. Units that see padding are left out. A layer with many positions needs
+    fewer images: it is measured on every 2nd, 4th or 8th block.
     """
 
     def __init__(self, layer, field, image, channels, units, filters):
-        self.name, self.every = f"filters/{layer}", LAYER_EVERY
+        self.name = f"filters/{layer}"
         self.layer, self.field, self.filters = layer, field, filters
         self.shape = (*field.size, channels)
         self.rows, self.columns = field.interior(image, units)
@@ -399,6 +403,9 @@ class FilterSums:
                 f"{field.size[0]}x{field.size[1]} pixels does not fit an image of "
                 f"{image[0]}x{image[1]}; leave the layer out"
             )
+
+        positions = math.prod(end - first for first, end in (self.rows, self.columns))
+        self.every = next(k for k in (8, 4, 2, 1) if positions >= 16 * k or k == 1)
 
     def zeros(self):
         """Return the shapes of the sums."""
@@ -422,10 +429,12 @@ class FilterSums:
         total = tf.reduce_sum(stimuli, axis=0, keepdims=True)
         positions = tf.ones((1, *(b - a for a, b in (self.rows, self.columns)), 1))
         triggered = self._correlate(stimuli, activity, self.filters)
+        flat = tf.reshape(activity, (-1, self.filters))
+        ones = tf.ones((1, tf.shape(flat)[0]))
         return {
-            "n": tf.cast(tf.size(activity) // self.filters, tf.float32),
-            "r": tf.reduce_sum(activity, axis=(0, 1, 2)),
-            "rr": tf.reduce_sum(tf.square(activity), axis=(0, 1, 2)),
+            "n": tf.cast(tf.shape(flat)[0], tf.float32),
+            "r": tf.matmul(ones, flat)[0],
+            "rr": tf.matmul(ones, tf.square(flat))[0],
             "x": self._correlate(total, positions, 1)[..., 0],
             "rx": tf.transpose(triggered, (3, 0, 1, 2)),
         }
@@ -472,7 +481,7 @@ def _accumulators(model, noise, layers):
         field = receptive_field(model, name)
         _, *units, filters = model.get_layer(name).output.shape
         found.append(FilterSums(name, field, noise.shape[:2], noise.shape[2], units, filters))
-        found.append(MapSums(name, units, classes))
+        found.append(MapSums(name, units, classes, found[-1].every))
     return found
 
 
@@ -533,7 +542,8 @@ def measure(
         noise: an ensemble such as `WhiteNoise()`.
         count: how many stimuli; a pixel's standard error falls as 1 / sqrt(count).
         seed: of the noise; block b is a function of (seed, b).
-        layers: names of convolutions whose filters are measured too, on every fourth block.
+        layers: names of convolutions whose filters are measured too, from all images or, where
+            they have many positions an image, from every 2nd, 4th or 8th block.
         checkpoint: a .npz file where the sums are kept every 15 seconds and on Ctrl-C. If it is
             there, the pass continues from it, to the same bits as one that was never interrupted;
             asking for more images than it has continues too.
@@ -649,7 +659,6 @@ def _identity(model, noise, seed, layers, precision):
         "precision": precision,
         "block_images": BLOCK_IMAGES,
         "shard_blocks": SHARD_BLOCKS,
-        "layer_every": LAYER_EVERY,
         "layers": {
             name: {"nonnegative": getattr(model.get_layer(name), "activation", None) in rates}
             for name in layers

@@ -163,8 +163,8 @@ def test_ctrl_c_says_how_to_continue_and_exits_with_130(monkeypatch, capsys):
 def test_contrast_is_lost_to_a_grey_by_at_most_the_stated_share():
     images = np.zeros((500, 4, 4, 1), np.float32)
     images[:, 1] = 1
-    varied = main.vary_contrast(images).numpy()
+    varied = main.vary_contrast(images, 0.5).numpy()
     assert varied.min() >= 0 and varied.max() <= 1
     contrast = np.ptp(varied, axis=(1, 2, 3))
-    assert 1 - main.CONTRAST <= contrast.min() < 0.55 and contrast.max() > 0.95
+    assert 0.5 <= contrast.min() < 0.55 and contrast.max() > 0.95
     assert len(np.unique(varied[:, 0, 0, 0])) > 400  # each image has a grey of its own

@@ -17,7 +17,7 @@ from reverse_correlation import Measurement, measure
 
 ROOT = Path(reverse_correlation.__file__).parent
 NOISE = WhiteNoise(shape=(10, 9, 1))
-SHARD = 400  # images, with blocks of 100
+SHARD = 400  # images, with blocks of 50
 COUNT = 250 * SHARD + 30
 
 
@@ -31,7 +31,7 @@ def network(seed=0):
 
 @pytest.fixture(autouse=True)
 def small_blocks_saved_every_shard(monkeypatch):
-    monkeypatch.setattr(reverse_correlation, "BLOCK_IMAGES", SHARD // 4)
+    monkeypatch.setattr(reverse_correlation, "BLOCK_IMAGES", SHARD // 8)
     monkeypatch.setattr(reverse_correlation, "SAVE_SECONDS", 0)
 
 
@@ -54,7 +54,7 @@ def shards_in(path):
 SCRIPT = """
 import sys, reverse_correlation
 from test_resume import SHARD, run
-reverse_correlation.BLOCK_IMAGES, reverse_correlation.SAVE_SECONDS = SHARD // 4, 0
+reverse_correlation.BLOCK_IMAGES, reverse_correlation.SAVE_SECONDS = SHARD // 8, 0
 run(checkpoint=sys.argv[1]).save(sys.argv[2])
 """
 
@@ -124,7 +124,7 @@ def test_a_checkpoint_of_other_settings_is_never_mixed_in(tmp_path):
         with pytest.raises(ValueError, match=f"another run .it differs in {what}"):
             run(2 * SHARD, checkpoint=checkpoint, **wrong)
     with pytest.raises(ValueError, match="differs in noise, layers"):
-        measure(network(), WhiteNoise("uniform", NOISE.shape), 400, checkpoint=checkpoint)
+        measure(network(), WhiteNoise("uniform", NOISE.shape), SHARD, checkpoint=checkpoint)
     assert checkpoint.read_bytes() == before
 
 
