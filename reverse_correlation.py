@@ -494,7 +494,9 @@ def _shard_function(network, noise, seed, accumulators):
     def add(index, sums, first, images):
         count = tf.minimum(images - index * BLOCK_IMAGES, BLOCK_IMAGES)
         stimuli = noise.draw(seed, first + index, count)
-        block = {**network(stimuli, training=False), "stimuli": stimuli - noise.mean}
+        answers = network(stimuli, training=False)
+        block = {name: tf.cast(answer, tf.float32) for name, answer in answers.items()}
+        block["stimuli"] = stimuli - noise.mean
 
         def added(accumulator):
             before = sums[accumulator.name]

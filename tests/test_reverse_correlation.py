@@ -136,10 +136,10 @@ def test_10_pixels_outside_the_receptive_field_stay_within_the_null():
 def test_11_uniform_noise_bends_the_image_of_a_sparse_rectified_unit_and_gaussian_does_not():
     weights = np.zeros((1, 3, 1, 2))
     weights[0, :, 0, 1] = 3, 1, 0.5
-    network = observer(weights, -3.0, "relu")  # fires on the 14 % of brightest stimuli
+    network = observer(weights, -4.0, "relu")  # fires on the 1 % of brightest stimuli
     grid = (np.arange(100) + 0.5) / 100
     cube = np.stack(np.meshgrid(grid, grid, grid, indexing="ij"))  # all of [0, 1]^3
-    on = np.tensordot(weights[0, :, 0, 1], cube, 1) > 3
+    on = np.tensordot(weights[0, :, 0, 1], cube, 1) > 4
     expected = weights[0, :, 0, 1] * (cube * (1 - cube) / 2 * on).mean(axis=(1, 2, 3))
     uniform = show(network, kind="uniform").classes["logit"]
     error = standard_error(uniform)[1].item()
@@ -149,7 +149,7 @@ def test_11_uniform_noise_bends_the_image_of_a_sparse_rectified_unit_and_gaussia
         image, truth = image.ravel(), weights[0, :, 0, 1]
         return image @ truth / np.linalg.norm(image) / np.linalg.norm(truth)
 
-    assert cosine(uniform.covariance[1]) < 0.99
+    assert cosine(uniform.covariance[1]) < 0.98
     assert cosine(show(network).classes["logit"].covariance[1]) > 0.999
 
 
@@ -169,7 +169,8 @@ def test_12_coloured_noise_gives_its_covariance_times_the_weights():
     pixel_std = np.sqrt(np.diag(covariance)).reshape(SHAPE)
     assert close(estimate, np.stack([expected, -expected]), errors=7, std=pixel_std)
     recovered = np.linalg.solve(covariance, estimate.covariance[0].ravel())
-    assert np.corrcoef(recovered, TEMPLATE.ravel())[0, 1] > 0.999
+    error = np.sqrt(np.diag(np.linalg.inv(covariance)) / 100_000) * estimate.response_std[0]
+    assert np.all(np.abs(recovered - TEMPLATE.ravel()) < 5 * error)
 
 
 def test_13_null_z_is_standard_normal_and_the_family_wise_error_is_five_percent():
@@ -245,6 +246,7 @@ def convolution(kernel, size=12, strides=1, padding="valid", bias=0.0):
 @pytest.mark.parametrize("strides, padding", [(1, "valid"), (1, "same"), (2, "same"), (3, "valid")])
 def test_5_a_filter_is_recovered_over_all_positions(strides, padding):
     kernel = RNG.normal(size=(4, 3, 2, 3))
+    kernel -= kernel.mean(axis=(0, 1, 2))  # so that every filter fires about half of the time
     network = convolution(kernel, 11, strides, padding, bias=0.3)
     measurement = show(network, 60_000, layers=["conv"])
     estimate, images = measurement.layers["conv"], measurement.maps["conv"].count
@@ -361,11 +363,11 @@ def test_deep_filters_match_a_brute_force_covariance_of_raw_patches():
     stimuli = noise.draw(0, 0, 1000).numpy().astype(np.float64)  # block 0, the one that counts
     activity = keras.Model(network.inputs, x).predict(stimuli, verbose=0).astype(np.float64)
     field = receptive_field(network, "deep")
-    assert (field.size, field.stride, field.offset) == ((8, 8), (4, 4), (-1, -3))
+    assert (field.size, field.stride, field.offset) == ((8, 8), (4, 4), (-3, -3))
     patches, responses = [], []
     for i in range(activity.shape[1]):
         for j in range(activity.shape[2]):
-            top, left = 4 * i - 1, 4 * j - 3
+            top, left = 4 * i - 3, 4 * j - 3
             if min(top, left) >= 0 and top + 8 <= 15 and left + 8 <= 14:
                 patches.append(stimuli[:, top : top + 8, left : left + 8])
                 responses.append(activity[:, i, j])
