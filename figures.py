@@ -9,6 +9,7 @@ import seaborn
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
+from scipy.spatial import cKDTree
 
 STYLE = {
     "font.family": "DejaVu Sans",
@@ -16,8 +17,7 @@ STYLE = {
     "axes.titlesize": 8,
     "axes.labelsize": 8,
     "figure.titlesize": 9.5,
-    "figure.dpi": 150,
-    "savefig.dpi": 150,
+    "figure.dpi": 140,
     "axes.linewidth": 0.5,
     "image.interpolation": "nearest",
     "hatch.linewidth": 0.4,
@@ -46,30 +46,31 @@ def save(figure, path):
     path.parent.mkdir(parents=True, exist_ok=True)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    picture = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3]
+    palette = _palette(figure)
+    colours, where = np.unique(pixels.reshape(-1, 3), axis=0, return_inverse=True)
+    nearest = cKDTree(palette).query(colours)[1].astype(np.uint8)
+    picture = Image.fromarray(nearest[where].reshape(pixels.shape[:2]), "P")
+    picture.putpalette(palette.tobytes())
     part = path.with_name(path.name + ".part")
-    picture.quantize(palette=_palette(figure), dither=Image.Dither.NONE).save(
-        part, "PNG", optimize=True
-    )
+    picture.save(part, "PNG", optimize=True)
     part.replace(path)
     return path
 
 
 def _palette(figure):
-    """Return 200 colours of the figure's one colour map, and 56 greys."""
+    """Return 200 colours of the figure's one colour map and 56 greys: (256, 3) uint8."""
     mappables = [item for axis in figure.axes for item in (*axis.images, *axis.collections)]
     cmap = next(item.get_cmap() for item in mappables if item.get_array() is not None)
     colours = cmap(np.linspace(0, 1, 200))[:, :3]
     greys = np.repeat(np.linspace(0, 1, 56)[:, None], 3, axis=1)
-    palette = Image.new("P", (1, 1))
-    palette.putpalette(np.rint(255 * np.concatenate([colours, greys])).astype(np.uint8).tobytes())
-    return palette
+    return np.rint(255 * np.concatenate([colours, greys])).astype(np.uint8)
 
 
 def _grid(rows, columns, width, height, title):
     """Return a figure and its axes, (rows, columns), without ticks."""
     figure = Figure(figsize=(width, height), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.02)
+    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.04, wspace=0.02, hspace=0.02)
     axes = figure.subplots(rows, columns, squeeze=False)
     for axis in axes.flat:
         axis.set_xticks([])
