@@ -151,7 +151,7 @@ def confusion_matrix(shares, names, title, label):
     """
     long = max(map(len, names)) > 2
     figure = Figure(figsize=(0.6 + 4.9 * len(shares), 5.2 if long else 4.7), layout="constrained")
-    figure.get_layout_engine().set(h_pad=0.1)
+    figure.get_layout_engine().set(h_pad=0.1, rect=(0, 0.03, 1, 0.97) if long else (0, 0, 1, 1))
     axes = figure.subplots(1, len(shares), squeeze=False)[0]
     for axis, (subtitle, matrix) in zip(axes, shares.items(), strict=True):
         text = [[f"{v:.2f}".removeprefix("0") if v >= 0.005 else "" for v in r] for r in matrix]
