@@ -27,6 +27,7 @@ SIGNAL, NOISE = 0.7, 0.3  # Part 3: weights of a test image and of uniform noise
 NOISY_IMAGES = 1_000  # Part 3: how many such mixtures
 VALIDATION_IMAGES = 5_000  # the last of the 60,000 training images; no choice is made on test ones
 EXACT_IMAGES = 10_000  # whose gradients give the exact images that the black box is held against
+EXACT_PATCHES = 20_000  # the same for the receptive fields of the last convolution
 LIVE_RATE = 1e-3  # a filter that fires more rarely is not counted among the live ones
 
 # Training, chosen on the validation split. Adam starts at `rate` on a cosine schedule; images are
@@ -464,7 +465,9 @@ def part4_filters(name, network, measurement, args):
             notes = [f"r = {r:.3f}" for r in estimate.reliability]
             title += f"\nr: split-half reliability; {np.sum(live)} of {len(live)} filters are live"
             if args.noise_kind != "binary":
-                exact = exact_receptive_fields(network, ensemble(network, args), layer)
+                exact = exact_receptive_fields(
+                    network, ensemble(network, args), layer, EXACT_PATCHES
+                )
                 agreement = correlations(exact, estimate.covariance)
                 notes = [f"{n}\nexact {c:.3f}" for n, c in zip(notes, agreement, strict=True)]
                 found["last convolution against exact"] = agreement[live & np.isfinite(agreement)]

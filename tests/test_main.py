@@ -21,6 +21,8 @@ def made_up(monkeypatch):
     images = np.random.default_rng(0).random((40, 28, 28, 1), np.float32) / 4
     for image, label in zip(images, labels, strict=True):
         image[2 * label + 4] = 1
+    monkeypatch.setattr(main, "EXACT_IMAGES", 100)
+    monkeypatch.setattr(main, "EXACT_PATCHES", 1000)
     monkeypatch.setattr(data, "load_data", lambda name: ((images, labels), (images, labels)))
     return images, labels
 
@@ -43,21 +45,26 @@ def expected_figures(ds):
     return {f"part3_imgs/{n}.png" for n in part3} | {f"part4_imgs/{n}.png" for n in part4}
 
 
-@pytest.mark.parametrize("ds", ["mnist", "fashion_mnist"])
 def test_the_whole_experiment_runs_twice_and_the_second_loads_what_the_first_saved(
-    ds, made_up, tmp_path, capsys
+    made_up, tmp_path, capsys
 ):
-    written = main.main(arguments(tmp_path, "--dataset", ds))
+    written = main.main(arguments(tmp_path))
     first = capsys.readouterr().out
     assert "training, epochs: 2" in first and "19 figures" in first
-    assert {str(p.relative_to(tmp_path)) for p in written} == expected_figures(ds)
+    assert {str(p.relative_to(tmp_path)) for p in written} == expected_figures("mnist")
     before = {path: path.read_bytes() for path in written}
 
-    main.main(arguments(tmp_path, "--dataset", ds))
+    main.main(arguments(tmp_path))
     second = capsys.readouterr().out
     assert "training, epochs" not in second and second.count("loaded") == 2
     assert "epochs: 2, seconds: " in second
     assert before == {path: path.read_bytes() for path in written}  # seeded to the last byte
+
+
+def test_fashion_and_one_network_give_their_own_file_names(made_up, tmp_path):
+    written = main.main(arguments(tmp_path, "--dataset", "fashion_mnist", "--networks", "lenet"))
+    names = {str(p.relative_to(tmp_path)) for p in written}
+    assert names == {n for n in expected_figures("fashion_mnist") if "alex" not in n}
 
 
 def test_a_network_with_too_few_epochs_is_trained_anew(made_up, tmp_path, capsys):
