@@ -212,6 +212,8 @@ def load_network(path, shape, classes):
     import lenet  # noqa: F401
 
     try:
+        if not zipfile.is_zipfile(path):
+            raise ValueError("it is truncated, or not a .keras archive")
         network = keras.saving.load_model(path, compile=False, safe_mode=True)
         with zipfile.ZipFile(path) as archive:
             known = "training.json" in archive.namelist()
