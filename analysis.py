@@ -7,7 +7,14 @@ import numpy as np
 import tensorflow as tf
 from sklearn.metrics import confusion_matrix
 
-from reverse_correlation import receptive_field, response_tensors
+from networks import (
+    as_graph,
+    chain_to,
+    images_that_fit,
+    receptive_field,
+    response_tensors,
+    tapped,
+)
 
 PREDICT_BATCH = 1000
 
@@ -88,9 +95,10 @@ def activation_maps(model, layer, images, labels):
 
     This is the mean activation, not a spike-triggered average; NaN for a class without images.
     """
-    taps = keras.Model(model.inputs, keras.ops.mean(model.get_layer(layer).output, axis=3))
+    graph = as_graph(model, images.shape[1:])
+    taps = keras.Model(graph.inputs[0], keras.ops.mean(tapped(graph, layer), axis=3))
     activity = predict(taps, images)
-    classes = model.outputs[0].shape[-1]
+    classes = response_tensors(graph).output["logits"].shape[-1]
     maps = np.full((classes, *activity.shape[1:]), np.nan, np.float32)
     for k in np.unique(labels):
         maps[k] = activity[labels == k].mean(axis=0)
@@ -140,7 +148,8 @@ def exact_classification_images(model, noise, count=10_000, response="logit", se
         chosen = outputs["logits"]
         return chosen if response == "logit" else tf.nn.softmax(chosen)
 
-    return _mean_gradients(response_tensors(model), noise, count, seed, responses)
+    network = response_tensors(model, (), noise)
+    return _mean_gradients(network, noise, count, seed, responses)
 
 
 def exact_receptive_fields(model, noise, layer, count=20_000, seed=1):
@@ -149,6 +158,10 @@ def exact_receptive_fields(model, noise, layer, count=20_000, seed=1):
     The covariance of a filter's activity with the patch that it sees, as in
     `exact_classification_images`, for one unit that sees no padding, cut out of the network. Where
     a rectified unit is silent its gradient is zero, so that only patches that drive it are needed.
+
+    Raises:
+        ValueError: if the layer's receptive field cannot be derived, or the network branches
+            below the layer.
     """
     unit = _unit_network(model, layer)
     patches = dataclasses.replace(noise, shape=tuple(unit.inputs[0].shape[1:]))
@@ -178,14 +191,9 @@ def _unit_network(model, layer):
 
     The layers below the unit again, without padding, on a patch of the receptive field's size.
     """
-    field, channels = receptive_field(model, layer), model.inputs[0].shape[-1]
-    patch = keras.Input((*field.size, channels))
-    chain, tensor = [], model.get_layer(layer).output
-    while not isinstance(tensor._keras_history.operation, keras.layers.InputLayer):
-        chain.append(tensor._keras_history.operation)
-        tensor = chain[-1].input
-    x = patch
-    for original in reversed(chain):
+    graph = as_graph(model)
+    x = patch = keras.Input((*receptive_field(graph, layer).size, graph.inputs[0].shape[-1]))
+    for original in chain_to(graph, layer):
         config = original.get_config()
         if "padding" in config:
             config["padding"] = "valid"
@@ -207,7 +215,8 @@ def _mean_gradients(network, noise, count, seed, responses):
         weight = noise.gradient_weight(stimuli)
         return tf.stack([tf.reduce_sum(weight * tape.gradient(r, stimuli), 0) for r in columns])
 
-    return _mean_over_blocks(block_sum, count, 250)
+    fit = images_that_fit(network, gradients=True)
+    return _mean_over_blocks(block_sum, count, min(250, fit))
 
 
 def _mirrored(noise, seed, block, images):
