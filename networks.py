@@ -216,6 +216,16 @@ def chain_to(graph, layer):
     ]
 
 
+def looks_at_image(graph, layer):
+    """Say whether nothing but a rescaling lies between the image and the named layer."""
+    operation, sources = _sources(tapped(graph, layer))
+    while len(sources) == 1:
+        operation, sources = _sources(sources[0])
+        if not isinstance(operation, (keras.layers.InputLayer, keras.layers.Rescaling)):
+            return False
+    return not sources
+
+
 def convolutions(model):
     """Return the names of the convolutions whose receptive field can be derived, in order."""
     graph = as_graph(model)
@@ -231,7 +241,7 @@ def rescalings(model):
     """Return what the network's own Rescaling layers do to a pixel, in words."""
     operations = (_sources(tensor)[0] for tensor in named_tensors(as_graph(model)).values())
     return [
-        f"{each.name}: x * {each.scale:g} + {each.offset:g}"
+        f"{each.name}: x * {each.scale:.4g} + {each.offset:g}"
         for each in operations
         if isinstance(each, keras.layers.Rescaling) and np.isscalar(each.scale)
     ]

@@ -411,7 +411,7 @@ def test_bfloat16_is_refused_where_it_would_be_slower(monkeypatch):
     network = convolution(RNG.normal(size=(3, 3, 1, 2)))
     slow = {"float32": 1.0, "mixed_bfloat16": 2.5}
     monkeypatch.setattr(
-        reverse_correlation,
+        networks,
         "seconds_a_block",
         lambda network: slow[network.get_layer("conv").dtype_policy.name],
     )
