@@ -36,17 +36,19 @@ INPUT_RANGE = (0.0, 1.0)  # of the pixels that a network of your own expects
 SHOWN_CLASSES, SHOWN_FILTERS = 20, 96  # in one figure
 
 # Training, chosen on the validation split. Adam starts at `rate` on a cosine schedule; images are
-# blended with a random grey by up to `contrast` (see README).
+# blended with a random uniform "grey" or with white "noise" by up to a share (see README).
 RECIPES = {
-    ("lenet", "mnist"): {"epochs": 13, "batch": 128, "rate": 3e-3, "contrast": 0.5},
+    ("lenet", "mnist"): {
+        "epochs": 10, "batch": 128, "rate": 3e-3, "blend": ("noise", 0.7)
+    },
     ("lenet", "fashion_mnist"): {
-        "epochs": 13, "batch": 128, "rate": 3e-3, "contrast": 0.5
+        "epochs": 13, "batch": 128, "rate": 3e-3, "blend": ("noise", 0.6)
     },
     ("alexnet", "mnist"): {
-        "epochs": 8, "batch": 64, "rate": 1.5e-3, "contrast": 0.5
+        "epochs": 8, "batch": 64, "rate": 1.5e-3, "blend": ("grey", 0.5)
     },
     ("alexnet", "fashion_mnist"): {
-        "epochs": 10, "batch": 64, "rate": 1.5e-3, "contrast": 0.0
+        "epochs": 10, "batch": 64, "rate": 1.5e-3, "blend": ("grey", 0.0)
     },
 }  # fmt: skip
 OUT = Path(__file__).resolve().parent
@@ -264,8 +266,7 @@ def train(name, x_train, y_train, epochs, args):
     split = max(1, len(x_train) - min(VALIDATION_IMAGES, len(x_train) // 10))
     batches = tf.data.Dataset.from_tensor_slices((x_train[:split], y_train[:split]))
     batches = batches.shuffle(split, seed=args.seed).batch(recipe["batch"])
-    if recipe["contrast"]:
-        batches = batches.map(lambda x, y: (vary_contrast(x, recipe["contrast"]), y))
+    batches = batches.map(lambda x, y: (blend(x, *recipe["blend"]), y))
     steps = epochs * -(-split // recipe["batch"])
     network.compile(
         keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(recipe["rate"], steps)),
@@ -288,17 +289,24 @@ def train(name, x_train, y_train, epochs, args):
     return bare, float(history.history["val_accuracy"][-1])
 
 
-def vary_contrast(images, most):
-    """Blend each image (n, h, w, c) with a random uniform grey, by a random share up to `most`.
+def blend(images, other, most):
+    """Blend each image (n, h, w, c) with a uniform grey or white noise, by a random share.
 
-    Training data alone has black backgrounds; a network that never saw another answers noise,
+    Training images alone have black backgrounds; a network that never saw another answers noise,
     whose mean is 1/2, with most of its filters silent.
+
+    Args:
+        other: "grey", one random value an image, or "noise", one a pixel.
+        most: the share is uniform between 0 and this.
     """
     import tensorflow as tf
 
+    if not most:
+        return images
     count = tf.shape(images)[0]
     share = tf.random.uniform((count, 1, 1, 1), 0, most)
-    return images * (1 - share) + share * tf.random.uniform((count, 1, 1, 1))
+    shape = (count, 1, 1, 1) if other == "grey" else tf.shape(images)
+    return images * (1 - share) + share * tf.random.uniform(shape)
 
 
 def save_network(network, training, path):
