@@ -31,6 +31,7 @@ from lenet import LeNet  # noqa: E402
 from noise import WhiteNoise  # noqa: E402
 from reverse_correlation import BLOCK_IMAGES, measure  # noqa: E402
 
+tf.get_logger().setLevel("ERROR")  # it warns of every further pass that is compiled
 NETWORKS = {"lenet": LeNet, "alexnet": AlexNet}
 ALEXNET_FLOP = 11.7e6  # an image: twice the multiply-adds of its convolutions and dense layers
 
