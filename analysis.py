@@ -5,11 +5,13 @@ import dataclasses
 import keras
 import numpy as np
 import tensorflow as tf
+from scipy import stats
 from sklearn.metrics import confusion_matrix
 
 from reverse_correlation import receptive_field, response_tensors
 
 PREDICT_BATCH = 1000
+BLOCK = 1000  # stimuli drawn and shown at once
 
 
 def generate_classification_images(noisy_images, labels, n):
@@ -226,3 +228,178 @@ def _mean_over_blocks(block_sum, count, block_images):
         images = min(block_images, count - block * block_images)
         total += block_sum(tf.constant(block), tf.constant(images)).numpy().astype(np.float64)
     return total / count
+
+
+# --------------------------------------------------------------------------- signal in noise
+
+
+def mixing_rates(model, backgrounds, templates, gammas):
+    """Share of mixtures (1 - gamma) * background + gamma * template k that are answered k: (K, G).
+
+    Args:
+        model: a Keras classifier of K classes.
+        backgrounds: (n, h, w, c), noise or images; every template is mixed with each of them.
+        templates: (K, h, w, c); one that is NaN does not exist, and its rates are 0.
+        gammas: (G,) weights from 0 to 1.
+    """
+    shape = tuple(backgrounds.shape[1:])
+    weights = tf.reshape(tf.constant(gammas, tf.float32), (-1, 1, 1, 1, 1))
+
+    @tf.function(reduce_retracing=True)
+    def answers(images, template):
+        stimuli = (1 - weights) * images[None] + weights * template
+        answered = tf.argmax(model(tf.reshape(stimuli, (-1, *shape)), training=False), axis=1)
+        return tf.reshape(answered, (len(gammas), -1))
+
+    rates = np.zeros((len(templates), len(gammas)))
+    images = tf.constant(backgrounds, tf.float32)
+    for k, template in enumerate(np.asarray(templates, np.float32)):
+        if np.isfinite(template).all():
+            rates[k] = np.mean(answers(images, tf.constant(template)).numpy() == k, axis=1)
+    return rates
+
+
+def unit_range(templates):
+    """Scale each template linearly to [0, 1], as Borji and Lin mix them: (K, h, w, c)."""
+    axes = tuple(range(1, np.ndim(templates)))
+    low = np.min(templates, axis=axes, keepdims=True)
+    return (templates - low) / (np.max(templates, axis=axes, keepdims=True) - low)
+
+
+def crossing(gammas, rates, level=0.5):
+    """Return the first gamma at which a curve rises through `level`; the last one if it never does.
+
+    Args:
+        gammas: (G,) increasing.
+        rates: (G,); between two points the curve is a straight line.
+    """
+    above = np.flatnonzero(np.asarray(rates) >= level)
+    if len(above) == 0:
+        return float(gammas[-1])
+    first = above[0]
+    if first == 0:
+        return float(gammas[0])
+    left, right = rates[first - 1], rates[first]
+    share = (level - left) / (right - left)
+    return float(gammas[first - 1] + share * (gammas[first] - gammas[first - 1]))
+
+
+@dataclasses.dataclass(frozen=True)
+class Cells:
+    """Trials of two stimuli (rows), sorted by the answer (columns); every trial is in one cell.
+
+    Attributes:
+        answered: (2, K), how often each of all K classes had the largest logit.
+        counts: (2, 2), how often each of the two classes had the larger logit of the two.
+        sums: (2, 2, h, w, c), sums of the noise, less its mean, over the trials of `counts`.
+        std: standard deviation of a pixel of the noise.
+    """
+
+    answered: np.ndarray
+    counts: np.ndarray
+    sums: np.ndarray
+    std: float
+
+
+def four_cells(model, images, labels, classes, gamma, noise, count, seed=0):
+    """Show two classes in noise, (1 - gamma) * noise + gamma * image, and sort the noise: Cells.
+
+    Trials alternate between the two classes and take the images of each in turn. The answer is a
+    forced choice, the larger of the two classes' logits, so that no trial is lost to the others.
+
+    Args:
+        model: a Keras classifier.
+        images, labels: (n, h, w, c) and (n,), of which those of the two classes are shown.
+        classes: the two.
+        gamma: weight of the image; the noise has 1 - gamma.
+        noise: an ensemble such as `WhiteNoise("uniform")`.
+        count: how many trials.
+
+    Raises:
+        ValueError: if there is no image of one of the classes.
+    """
+    banks = [np.asarray(images)[np.asarray(labels) == k] for k in classes]
+    if not all(len(bank) for bank in banks):
+        raise ValueError(f"there are no images of the classes {classes[0]} and {classes[1]} both")
+    banks = [tf.constant(bank, tf.float32) for bank in banks]
+    network, pixels = response_tensors(model), int(np.prod(noise.shape))
+    total = model.outputs[0].shape[-1]
+
+    @tf.function
+    def block_sums(block, trials):
+        fields = noise.draw(seed, block, trials)
+        number = (tf.cast(block, tf.int64) * BLOCK + tf.range(trials, dtype=tf.int64)) // 2
+        shown = tf.range(trials) % 2
+        signals = [tf.gather(bank, number % len(bank)) for bank in banks]
+        signal = tf.where((shown == 0)[:, None, None, None], *signals)
+        logits = network((1 - gamma) * fields + gamma * signal, training=False)["logits"]
+        rows = tf.one_hot(shown, 2)
+        raw = tf.one_hot(tf.argmax(logits, axis=1), total)
+        forced = tf.one_hot(tf.argmax(tf.gather(logits, classes, axis=1), axis=1), 2)
+        cells = tf.reshape(rows[:, :, None] * forced[:, None, :], (-1, 4))
+        centred = tf.reshape(fields - noise.mean, (-1, pixels))
+        return (
+            tf.matmul(rows, raw, transpose_a=True),
+            tf.reduce_sum(cells, axis=0),
+            tf.matmul(cells, centred, transpose_a=True),
+        )
+
+    sums = [0.0, 0.0, 0.0]
+    for block in range(-(-count // BLOCK)):
+        trials = min(BLOCK, count - block * BLOCK)
+        parts = block_sums(tf.constant(block), tf.constant(trials))
+        sums = [s + part.numpy().astype(np.float64) for s, part in zip(sums, parts, strict=True)]
+    answered, counts, fields = sums
+    return Cells(answered, counts.reshape(2, 2), fields.reshape(2, 2, *noise.shape), noise.std)
+
+
+def cell_weights(counts, kind):
+    """Weights of the two stimuli in a classification image from four cells: (2,).
+
+    "ahumada": 1 and 1, so that c = (n12 + n22) - (n11 + n21) (Ahumada & Lovell 1971). "optimal":
+    N_s phi(z_s) with z_s the normal quantile of P(second answer | s), which gives a linear
+    observer's image the largest signal-to-noise ratio (Ahumada 2002, Murray 2011). A stimulus that
+    always got the same answer has no difference to offer, and weight 0.
+
+    Raises:
+        ValueError: for another kind, or if both stimuli always got the same answer.
+    """
+    counts = np.asarray(counts, np.float64)
+    usable = counts.min(axis=1) > 0
+    if not usable.any():
+        raise ValueError("each stimulus always got the same answer: there is nothing to compare")
+    if kind == "ahumada":
+        return usable.astype(np.float64)
+    if kind != "optimal":
+        raise ValueError(f"weights are ahumada or optimal, not {kind!r}")
+    shown = counts.sum(axis=1)
+    return np.where(usable, shown * stats.norm.pdf(stats.norm.ppf(counts[:, 1] / shown)), 0)
+
+
+def combine_cells(cells, kind):
+    """Combine the four cells into one classification image, in units of its standard error.
+
+    c = sum over stimuli s of w_s (mean noise of answer 2 - mean noise of answer 1). White noise of
+    variance v gives each pixel of c the variance v sum w_s**2 (1 / N_s1 + 1 / N_s2).
+
+    Args:
+        cells: Cells.
+        kind: of the weights, see `cell_weights`.
+
+    Returns:
+        (z, snr2, expected): the image (h, w, c), standard normal where a pixel does not matter; its
+        squared signal-to-noise ratio, the sum of z**2 less the number of pixels; and what a linear
+        observer without internal noise would reach with these counts, (sum w_s phi_s /
+        (p_s q_s))**2 / sum w_s**2 / (N_s p_s q_s) (Murray 2011).
+    """
+    weights = cell_weights(cells.counts, kind)
+    used = weights > 0
+    counts, sums, weights = cells.counts[used], cells.sums[used], weights[used]
+    means = sums / counts[:, :, None, None, None]
+    image = np.tensordot(weights, means[:, 1] - means[:, 0], 1)
+    variance = np.sum(weights**2 * (1 / counts).sum(axis=1))
+    z = image / (cells.std * np.sqrt(variance))
+    shown = counts.sum(axis=1)
+    p = counts[:, 1] / shown
+    signal = np.sum(weights * stats.norm.pdf(stats.norm.ppf(p)) / (p * (1 - p)))
+    return z, float(np.sum(z**2) - z.size), float(signal**2 / variance)
