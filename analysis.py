@@ -1,12 +1,13 @@
 """The questions asked of images, networks and measurements; arrays in, arrays out."""
 
+import contextlib
 import dataclasses
 
 import keras
 import numpy as np
 import tensorflow as tf
 from scipy import stats
-from sklearn.metrics import confusion_matrix
+from sklearn.metrics import confusion_matrix, roc_auc_score
 
 from reverse_correlation import receptive_field, response_tensors
 
@@ -403,3 +404,237 @@ def combine_cells(cells, kind):
     p = counts[:, 1] / shown
     signal = np.sum(weights * stats.norm.pdf(stats.norm.ppf(p)) / (p * (1 - p)))
     return z, float(np.sum(z**2) - z.size), float(signal**2 / variance)
+
+
+# --------------------------------------------------------------------------- attacks and intervals
+
+
+def attack_rates(model, images, maps, direction, norms, seed=0):
+    """Share of images pushed from their class to another that are answered as that other.
+
+    Each image gets a perturbation of length norm * |image|, and the sum is clipped to [0, 1], so
+    that it is an image again (and the perturbation that survives is often shorter).
+
+    Args:
+        model: a Keras classifier.
+        images: for each of K classes, (n_k, h, w, c), its images.
+        maps: (K, h, w, c); the direction from source to target is maps[target] - maps[source].
+            None for directions that need none.
+        direction: "random", "FGSM" (the sign of each image's own gradient of target minus source
+            logit; white box), or anything else for `maps`.
+        norms: (G,) shares of each image's norm.
+        seed: of random directions.
+
+    Returns:
+        (pairs, G): for each ordered pair of different classes that has images.
+    """
+    rng, network, rates = np.random.default_rng(seed), response_tensors(model), []
+    shares = tf.reshape(tf.constant(norms, tf.float32), (-1, 1, 1, 1, 1))
+
+    @tf.function(reduce_retracing=True)
+    def gradient_sign(batch, source, target):
+        with tf.GradientTape() as tape:
+            tape.watch(batch)
+            logits = network(batch, training=False)["logits"]
+            goal = tf.gather(logits, target, axis=1) - tf.gather(logits, source, axis=1)
+        return tf.sign(tape.gradient(goal, batch))
+
+    @tf.function(reduce_retracing=True)
+    def answers(batch, push):
+        def length(x):
+            return tf.sqrt(tf.reduce_sum(tf.square(x), axis=(1, 2, 3), keepdims=True))
+
+        push = push * length(batch) / tf.maximum(length(push), 1e-12)
+        pushed = tf.clip_by_value(batch[None] + shares * push[None], 0, 1)
+        logits = network(tf.reshape(pushed, (-1, *batch.shape[1:])), training=False)["logits"]
+        return tf.reshape(tf.argmax(logits, axis=1), (len(norms), -1))
+
+    for source, batch in enumerate(images):
+        for target in range(len(images)):
+            if target == source or not len(batch):
+                continue
+            batch = tf.constant(batch, tf.float32)
+            if direction == "random":
+                push = tf.constant(rng.normal(size=batch.shape), tf.float32)
+            elif direction == "FGSM":
+                push = gradient_sign(batch, tf.constant(source), tf.constant(target))
+            else:
+                difference = np.asarray(maps[target] - maps[source], np.float32)
+                push = tf.constant(np.broadcast_to(difference, batch.shape))
+            rates.append(np.mean(answers(batch, push).numpy() == target, axis=1))
+    return np.array(rates)
+
+
+def bootstrap_interval(values, seed=0, level=0.95, draws=2000):
+    """Interval of the mean of rows (n, G) by resampling rows: (low (G,), high (G,)); percentile."""
+    values = np.asarray(values)
+    rng = np.random.default_rng(seed)
+    drawn = rng.integers(len(values), size=(draws, len(values)))
+    means = np.stack([values[rows].mean(axis=0) for rows in drawn])
+    tail = 50 * (1 - level)
+    return tuple(np.percentile(means, [tail, 100 - tail], axis=0))
+
+
+def wilson_interval(hits, trials, level=0.95):
+    """Interval of a share by Wilson's (1927) score: (low, high); NaN without trials."""
+    if not trials:
+        return np.nan, np.nan
+    z = stats.norm.ppf(0.5 + level / 2)
+    share, z2 = hits / trials, z**2
+    middle = (share + z2 / (2 * trials)) / (1 + z2 / trials)
+    half = z * np.sqrt(share * (1 - share) / trials + z2 / (4 * trials**2)) / (1 + z2 / trials)
+    return middle - half, middle + half
+
+
+# --------------------------------------------------------------------------- microstimulation
+
+
+def mean_activity(model, layer, images):
+    """Mean activity of each filter (over images and positions) or unit of a layer: (units,)."""
+    activity = keras.Model(model.inputs, model.get_layer(layer).output)
+    mean = predict(activity, images).mean(axis=0)
+    return mean.reshape(-1, mean.shape[-1]).mean(axis=0)
+
+
+@contextlib.contextmanager
+def stimulated(model, layer, current):
+    """Add `current` (units,) to the biases of a layer, before its rectification; undo it after."""
+    bias = model.get_layer(layer).bias
+    before = bias.numpy()
+    bias.assign(before + current)
+    try:
+        yield model
+    finally:
+        bias.assign(before)
+
+
+def psychometric_function(model, fields, gammas):
+    """Return f(images, label), the share of (1 - gamma) * field + gamma * image answered `label`.
+
+    Args:
+        model: a Keras classifier; its weights may change between two calls of f.
+        fields: (n, h, w, c), a noise field for each of the n images that f is given.
+        gammas: (G,); f returns (G,).
+    """
+    shape = tuple(fields.shape[1:])
+    weights = tf.reshape(tf.constant(gammas, tf.float32), (-1, 1, 1, 1, 1))
+
+    @tf.function(reduce_retracing=True)
+    def answers(images):
+        stimuli = (1 - weights) * fields[None, : tf.shape(images)[0]] + weights * images[None]
+        answered = tf.argmax(model(tf.reshape(stimuli, (-1, *shape)), training=False), axis=1)
+        return tf.reshape(answered, (len(gammas), -1))
+
+    return lambda images, label: np.mean(answers(tf.constant(images)).numpy() == label, axis=1)
+
+
+# --------------------------------------------------------------------------- other templates
+
+
+def root_mean_square_images(model, noise, count, seed=0):
+    """Root of the mean squared stimulus of each answer, (K, h, w, c); NaN where there is none.
+
+    The published classifier of test images used these; only their contrast within a class matters
+    to `match_templates`, as for any other template.
+    """
+    classes, pixels = model.outputs[0].shape[-1], int(np.prod(noise.shape))
+
+    @tf.function
+    def block_sums(block, images):
+        stimuli = noise.draw(seed, block, images)
+        answered = tf.one_hot(tf.argmax(model(stimuli, training=False), axis=1), classes)
+        squares = tf.matmul(answered, tf.square(tf.reshape(stimuli, (-1, pixels))), True)
+        return tf.concat([tf.reduce_sum(answered, axis=0)[:, None], squares], axis=1)
+
+    mean = _mean_over_blocks(block_sums, count, BLOCK)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.sqrt(mean[:, 1:] / mean[:, :1]).reshape(classes, *noise.shape)
+
+
+# --------------------------------------------------------------------------- backdoors
+
+
+def backdoor_deviation(images, references, floor=3.0):
+    """How far each class's image departs from those of clean networks: (K, h, w, c).
+
+    Every class image is first taken against the mean of the network's other classes, which removes
+    what all of them share. The difference from the mean of the clean networks is divided by their
+    standard deviation at that pixel and class; `floor` times the median variance is added to the
+    variance, so that pixels where a few clean networks happen to agree do not decide.
+
+    Args:
+        images: (K, h, w, c), covariances of a network's logits with noise.
+        references: (M, K, h, w, c), those of M clean networks; at least 2.
+        floor: from 0 up.
+
+    Raises:
+        ValueError: if there are fewer than two references.
+    """
+    if len(references) < 2:
+        raise ValueError("clean networks differ: two at least are needed to know by how much")
+    images, references = against_others(images), np.array([against_others(r) for r in references])
+    variance = references.var(axis=0, ddof=1)
+    scale = np.sqrt(variance + floor * np.median(variance))
+    return (images - references.mean(axis=0)) / scale
+
+
+def against_others(images):
+    """Subtract from each class's image the mean of the other classes': (K, h, w, c)."""
+    images = np.asarray(images, np.float64)
+    return images - (images.sum(axis=0) - images) / (len(images) - 1)
+
+
+def backdoor_score(deviation):
+    """Return the suspected class and how suspect it is, from `backdoor_deviation`'s result.
+
+    A patch that forces one answer shows as a peak in that class's image. The score is the highest
+    peak of any class over that of the next class, so that a network whose images are all
+    unusual, but none more than the others, does not count as poisoned.
+    """
+    peaks = deviation.reshape(len(deviation), -1).max(axis=1)
+    first, second = np.sort(peaks)[::-1][:2]
+    return int(peaks.argmax()), float(first / max(second, 1e-12))
+
+
+def clean_null(references, floor=3.0):
+    """Scores of clean networks, each held against the others: (M,)."""
+    references = np.asarray(references)
+    return np.array(
+        [
+            backdoor_score(backdoor_deviation(one, np.delete(references, i, axis=0), floor))[1]
+            for i, one in enumerate(references)
+        ]
+    )
+
+
+def null_p_value(score, null):
+    """P(a further clean network scores at least this much), if log scores are normal.
+
+    Student's prediction: t = (log s - mean) / (sd sqrt(1 + 1 / M)) with M - 1 degrees of freedom.
+    """
+    null = np.log(null)
+    spread = null.std(ddof=1) * np.sqrt(1 + 1 / len(null))
+    return stats.t.sf((np.log(score) - null.mean()) / spread, len(null) - 1)
+
+
+def auc_interval(clean, poisoned, seed=0, level=0.95, draws=2000):
+    """Area under the ROC curve and its bootstrap interval over networks: (auc, low, high)."""
+    clean, poisoned = np.asarray(clean), np.asarray(poisoned)
+    rng = np.random.default_rng(seed)
+
+    def area(a, b):
+        return roc_auc_score([0] * len(a) + [1] * len(b), np.concatenate([a, b]))
+
+    areas = [
+        area(rng.choice(clean, len(clean)), rng.choice(poisoned, len(poisoned)))
+        for _ in range(draws)
+    ]
+    tail = 50 * (1 - level)
+    return area(clean, poisoned), *np.percentile(areas, [tail, 100 - tail])
+
+
+def overlap_with(mask, deviation):
+    """Share of a patch's pixels (h, w) that are among as many of the most deviant ones."""
+    values = np.asarray(deviation).reshape(mask.shape)
+    top = np.argsort(values.ravel())[::-1][: mask.sum()]
+    return float(np.mean(mask.ravel()[top]))

@@ -92,6 +92,53 @@ class WhiteNoise:
         }
 
 
+@dataclasses.dataclass(frozen=True)
+class SparseNoise:
+    """White noise on a dark ground: each pixel is 1 with probability `rate`, else 0.
+
+    As white as binary `WhiteNoise`, of which it is the case that resembles images on black: a
+    network answers it with the filters that it uses on those, where noise about 1/2 saturates
+    many. cov(r, x) = rate (1 - rate) E[r(x_i = 1) - r(x_i = 0)] at pixel i, exactly.
+
+    Args:
+        rate: between 0 and 1, both excluded.
+        shape: (h, w, c) of one stimulus.
+    """
+
+    rate: float = 0.1
+    shape: tuple = (28, 28, 1)
+
+    def __post_init__(self):
+        """Refuse what cannot be drawn."""
+        if not 0 < self.rate < 1:
+            raise ValueError(f"the rate of bright pixels lies between 0 and 1, not {self.rate}")
+
+    @property
+    def mean(self):
+        """Mean of a pixel."""
+        return self.rate
+
+    @property
+    def std(self):
+        """Standard deviation of a pixel."""
+        return math.sqrt(self.rate * (1 - self.rate))
+
+    def draw(self, seed, block, count):
+        """Draw the first `count` stimuli of a block: (count, h, w, c) float32; as `WhiteNoise`."""
+        key = tf.stack([tf.cast(seed, tf.int64), tf.cast(block, tf.int64)])
+        uniform = tf.random.stateless_uniform((count, *self.shape), key, alg="philox")
+        return tf.cast(uniform < self.rate, tf.float32)
+
+    def describe(self):
+        """Return what identifies the ensemble, for the provenance of a result."""
+        return {
+            "ensemble": "sparse",
+            "rate": self.rate,
+            "shape": list(self.shape),
+            "generator": "tensorflow stateless philox, seed (seed, block)",
+        }
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class GaborNoise:
     """Structured noise: random mixtures of the principal components of Gabor-coded images.
