@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from scipy import stats
+from scipy.ndimage import gaussian_filter
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
 from reverse_correlation import receptive_field, response_tensors
@@ -420,8 +421,8 @@ def attack_rates(model, images, maps, direction, norms, seed=0):
         images: for each of K classes, (n_k, h, w, c), its images.
         maps: (K, h, w, c); the direction from source to target is maps[target] - maps[source].
             None for directions that need none.
-        direction: "random", "FGSM" (the sign of each image's own gradient of target minus source
-            logit; white box), or anything else for `maps`.
+        direction: "random", "own gradient" (each image's, of target minus source logit; white
+            box), "FGSM" (its sign), or anything else for `maps`.
         norms: (G,) shares of each image's norm.
         seed: of random directions.
 
@@ -432,12 +433,12 @@ def attack_rates(model, images, maps, direction, norms, seed=0):
     shares = tf.reshape(tf.constant(norms, tf.float32), (-1, 1, 1, 1, 1))
 
     @tf.function(reduce_retracing=True)
-    def gradient_sign(batch, source, target):
+    def gradient(batch, source, target):
         with tf.GradientTape() as tape:
             tape.watch(batch)
             logits = network(batch, training=False)["logits"]
             goal = tf.gather(logits, target, axis=1) - tf.gather(logits, source, axis=1)
-        return tf.sign(tape.gradient(goal, batch))
+        return tape.gradient(goal, batch)
 
     @tf.function(reduce_retracing=True)
     def answers(batch, push):
@@ -456,8 +457,9 @@ def attack_rates(model, images, maps, direction, norms, seed=0):
             batch = tf.constant(batch, tf.float32)
             if direction == "random":
                 push = tf.constant(rng.normal(size=batch.shape), tf.float32)
-            elif direction == "FGSM":
-                push = gradient_sign(batch, tf.constant(source), tf.constant(target))
+            elif direction in ("own gradient", "FGSM"):
+                push = gradient(batch, tf.constant(source), tf.constant(target))
+                push = tf.sign(push) if direction == "FGSM" else push
             else:
                 difference = np.asarray(maps[target] - maps[source], np.float32)
                 push = tf.constant(np.broadcast_to(difference, batch.shape))
@@ -554,17 +556,19 @@ def root_mean_square_images(model, noise, count, seed=0):
 # --------------------------------------------------------------------------- backdoors
 
 
-def backdoor_deviation(images, references, floor=3.0):
-    """How far each class's image departs from those of clean networks: (K, h, w, c).
+def backdoor_deviation(images, references, smoothing=0.6, floor=3.0):
+    """How far each class's image departs from those of clean networks: (K, h, w).
 
     Every class image is first taken against the mean of the network's other classes, which removes
-    what all of them share. The difference from the mean of the clean networks is divided by their
-    standard deviation at that pixel and class; `floor` times the median variance is added to the
-    variance, so that pixels where a few clean networks happen to agree do not decide.
+    what all of them share, and smoothed. The difference from the mean of the clean networks is
+    divided by their standard deviation at that pixel and class; `floor` times the median variance
+    is added to the variance, so that pixels where a few clean networks happen to agree do not
+    decide.
 
     Args:
         images: (K, h, w, c), covariances of a network's logits with noise.
         references: (M, K, h, w, c), those of M clean networks; at least 2.
+        smoothing: standard deviation of a Gaussian, in pixels.
         floor: from 0 up.
 
     Raises:
@@ -572,39 +576,34 @@ def backdoor_deviation(images, references, floor=3.0):
     """
     if len(references) < 2:
         raise ValueError("clean networks differ: two at least are needed to know by how much")
-    images, references = against_others(images), np.array([against_others(r) for r in references])
+    images = against_others(images, smoothing)
+    references = np.array([against_others(one, smoothing) for one in references])
     variance = references.var(axis=0, ddof=1)
-    scale = np.sqrt(variance + floor * np.median(variance))
-    return (images - references.mean(axis=0)) / scale
+    return (images - references.mean(axis=0)) / np.sqrt(variance + floor * np.median(variance))
 
 
-def against_others(images):
-    """Subtract from each class's image the mean of the other classes': (K, h, w, c)."""
-    images = np.asarray(images, np.float64)
-    return images - (images.sum(axis=0) - images) / (len(images) - 1)
+def against_others(images, smoothing):
+    """Class images (K, h, w, c) less the mean of the other classes', smoothed: (K, h, w)."""
+    images = np.asarray(images, np.float64).mean(axis=3)
+    images = images - (images.sum(axis=0) - images) / (len(images) - 1)
+    return gaussian_filter(images, (0, smoothing, smoothing))
 
 
 def backdoor_score(deviation):
     """Return the suspected class and how suspect it is, from `backdoor_deviation`'s result.
 
-    A patch that forces one answer shows as a peak in that class's image. The score is the highest
-    peak of any class over that of the next class, so that a network whose images are all
-    unusual, but none more than the others, does not count as poisoned.
+    A patch that forces one answer shows as a peak in that class's image; the score is the highest
+    peak of all.
     """
     peaks = deviation.reshape(len(deviation), -1).max(axis=1)
-    first, second = np.sort(peaks)[::-1][:2]
-    return int(peaks.argmax()), float(first / max(second, 1e-12))
+    return int(peaks.argmax()), float(peaks.max())
 
 
-def clean_null(references, floor=3.0):
-    """Scores of clean networks, each held against the others: (M,)."""
-    references = np.asarray(references)
-    return np.array(
-        [
-            backdoor_score(backdoor_deviation(one, np.delete(references, i, axis=0), floor))[1]
-            for i, one in enumerate(references)
-        ]
-    )
+def clean_null(references):
+    """Scores of clean networks (M, K, h, w, c), each held against the others: (M,)."""
+    rest = [np.delete(references, i, axis=0) for i in range(len(references))]
+    pairs = zip(references, rest, strict=True)
+    return np.array([backdoor_score(backdoor_deviation(one, others))[1] for one, others in pairs])
 
 
 def null_p_value(score, null):
@@ -620,21 +619,19 @@ def null_p_value(score, null):
 def auc_interval(clean, poisoned, seed=0, level=0.95, draws=2000):
     """Area under the ROC curve and its bootstrap interval over networks: (auc, low, high)."""
     clean, poisoned = np.asarray(clean), np.asarray(poisoned)
-    rng = np.random.default_rng(seed)
-
-    def area(a, b):
-        return roc_auc_score([0] * len(a) + [1] * len(b), np.concatenate([a, b]))
-
-    areas = [
-        area(rng.choice(clean, len(clean)), rng.choice(poisoned, len(poisoned)))
-        for _ in range(draws)
-    ]
+    truth = np.repeat([0, 1], [len(clean), len(poisoned)])
+    area = float(roc_auc_score(truth, np.concatenate([clean, poisoned])))
+    # the area is the share of pairs in which the poisoned network scores higher
+    higher = (poisoned[:, None] > clean) + 0.5 * (poisoned[:, None] == clean)
+    rng, areas = np.random.default_rng(seed), []
+    for _ in range(draws):
+        rows, columns = (rng.integers(n, size=n) for n in higher.shape)
+        areas.append(higher[rows][:, columns].mean())
     tail = 50 * (1 - level)
-    return area(clean, poisoned), *np.percentile(areas, [tail, 100 - tail])
+    return area, *np.percentile(areas, [tail, 100 - tail])
 
 
 def overlap_with(mask, deviation):
     """Share of a patch's pixels (h, w) that are among as many of the most deviant ones."""
-    values = np.asarray(deviation).reshape(mask.shape)
-    top = np.argsort(values.ravel())[::-1][: mask.sum()]
+    top = np.argsort(deviation.ravel())[::-1][: mask.sum()]
     return float(np.mean(mask.ravel()[top]))

@@ -294,12 +294,18 @@ def mixing_curves(gammas, curves, published, title):
 
     Args:
         gammas: (G,).
-        curves: {("noise" or "image", "decision", "logit" or "mean"): (repeats, G)}.
+        curves: {("noise" or "image", "decision", "logit", "two-level logit" or "mean"):
+            (repeats, G)}; bars reach from the least to the most.
         published: {("noise" or "image", "class" or "mean"): (G,)}, dashed.
     """
     figure = Figure(figsize=(7.4, 3.9), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
-    names = {"decision": "decision image", "logit": "logit image", "mean": "mean training image"}
+    names = {
+        "decision": "decision image",
+        "logit": "logit image",
+        "mean": "mean training image",
+        "two-level logit": "logit image, two levels",
+    }
     colours = {**dict(zip(names, SERIES, strict=False)), "class": SERIES[0]}
     for axis, under in zip(axes, ("noise", "image"), strict=True):
         for kind, name in names.items():
@@ -312,7 +318,7 @@ def mixing_curves(gammas, curves, published, title):
                 label=f"{name}, published (MNIST)",
             )  # fmt: skip
         background = {"noise": "uniform noise", "image": "test image"}[under]
-        _curve_axes(axis, f"weight in a mixture with a {background}".replace("a uni", "uni"), "")
+        _curve_axes(axis, f"weight of the class image (the rest: {background})", "")
     axes[0].set_ylabel("share answered as the target")
     figure.suptitle(title)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
@@ -328,7 +334,7 @@ def rate_curves(x, curves, title, x_label, y_label, dashed=()):
         curves: {label: (middle, low, high)}.
         dashed: labels of the curves that are drawn dashed.
     """
-    figure = Figure(figsize=(5.6, 4.2), layout="constrained")
+    figure = Figure(figsize=(6.2, 4.6), layout="constrained")
     axis = figure.subplots()
     for (label, values), colour in zip(curves.items(), SERIES, strict=False):
         _curve(axis, x, *values, colour, label, "--" if label in dashed else "-")
@@ -373,8 +379,8 @@ def psychometric_curves(gammas, doses, curves, shifts, title):
 
     Args:
         gammas, doses: (G,) and (J,).
-        curves: {layer: (J, G)}.
-        shifts: {layer: (middle, low, high), each (J,)}.
+        curves: {layer: (J + 1, G)}; the last one is for the published dose, and dotted.
+        shifts: {layer: (3, J + 1)}, middle, low and high; the last one is not drawn.
     """
     figure = Figure(figsize=(9.6, 3.3), layout="constrained")
     axes = figure.subplots(1, len(curves) + 1)
@@ -382,7 +388,8 @@ def psychometric_curves(gammas, doses, curves, shifts, title):
     tones = matplotlib.colormaps["coolwarm"]((np.array(doses) / high + 1) / 2)
     tones[np.array(doses) == 0] = (0, 0, 0, 1)
     for axis, (layer, rates) in zip(axes, curves.items(), strict=False):
-        for dose, tone, rate in zip(doses, tones, rates, strict=True):
+        axis.plot(gammas, rates[-1], "k:", linewidth=1.4, label="as published")
+        for dose, tone, rate in zip(doses, tones, rates, strict=False):
             axis.plot(gammas, rate, color=tone, linewidth=1.1, label=f"{dose:+g}" if dose else "0")
         axis.axhline(0.5, color="0.7", linewidth=0.5, linestyle=":")
         _curve_axes(axis, "weight of the image in noise", "", layer)
@@ -390,7 +397,7 @@ def psychometric_curves(gammas, doses, curves, shifts, title):
     axes[0].legend(title="dose", frameon=False, fontsize=6.5, title_fontsize=6.5)
     last = axes[-1]
     for (layer, values), colour in zip(shifts.items(), SERIES, strict=False):
-        _curve(last, doses, *values, colour, layer)
+        _curve(last, doses, *values[:, :-1], colour, layer)
     last.axhline(0, color="0.7", linewidth=0.5)
     _curve_axes(last, "dose / class's mean activity", "shift of the 50 % point", "all layers")
     last.autoscale(axis="y")
@@ -433,7 +440,7 @@ def backdoor(null, scores, named, auc, examples, mask, title):
         scores: {"clean", "poisoned", "published": (n,)}.
         named: (n,) bool, whether the poisoned network's class was named right.
         auc: (area, low, high).
-        examples: pairs of a map (h, w, c) and its heading; the first is a photograph, the others
+        examples: pairs of a map (h, w) and its heading; the first is a photograph, the others
             are signed and shown in units of their own largest absolute value.
         mask: (h, w) bool, the patch, outlined in the last two.
     """
@@ -457,7 +464,7 @@ def backdoor(null, scores, named, auc, examples, mask, title):
     left.set_yticks(range(len(rows)), [f"{k} ({len(v[0])})" for k, v in rows.items()])
     left.set_ylim(len(rows) - 0.5, -0.5)
     left.set_xscale("log")
-    left.set_xlabel("score: highest deviation of a class / that of the next class")
+    left.set_xlabel("score: highest peak of any class's deviation from clean networks")
     left.set_title(f"poisoned class named right in {np.sum(named)} of {len(named)} (hollow: not)")
     thresholds = np.sort(np.concatenate([scores["clean"], scores["poisoned"], [np.inf, 0]]))[::-1]
     rates = [[np.mean(np.asarray(scores[r]) >= t) for t in thresholds] for r in scores]
@@ -468,7 +475,6 @@ def backdoor(null, scores, named, auc, examples, mask, title):
     axes = lower.subplots(1, len(examples))
     image = None
     for place, (axis, (values, heading)) in enumerate(zip(axes, examples, strict=True)):
-        values = _picture(values[None])[0]
         axis.set_title(heading)
         axis.set_xticks([])
         axis.set_yticks([])

@@ -1,20 +1,34 @@
 """Known answers for the further experiments, and the whole of paper.py on made-up images."""
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from observers import observer, yes_no
 from scipy import stats
+from test_main import made_up  # noqa: F401  (a fixture)
 
+import main
+import paper
 from analysis import (
     attack_rates,
+    auc_interval,
+    backdoor_deviation,
+    backdoor_score,
     bootstrap_interval,
     cell_weights,
+    clean_null,
     combine_cells,
     cosines,
     crossing,
     four_cells,
     mean_activity,
     mixing_rates,
+    null_p_value,
+    overlap_with,
     psychometric_function,
     root_mean_square_images,
     stimulated,
@@ -153,6 +167,7 @@ def test_a_linear_observer_falls_to_an_attack_exactly_where_geometry_says():
     network = observer(weights)
     assert attack_rates(network, images, maps, "class images", norms).tolist() == [[0, 1]]
     assert attack_rates(network, images, None, "FGSM", norms).tolist() == [[0, 1]]
+    assert attack_rates(network, images, None, "own gradient", norms).tolist() == [[0, 1]]
     assert attack_rates(network, images, None, "random", norms).tolist() == [[0, 0]]
     assert attack_rates(network, images, -maps, "class images", norms).tolist() == [[0, 0]]
 
@@ -232,3 +247,172 @@ def test_root_mean_square_images_are_what_numpy_says():
         assert np.allclose(found[k], expected, atol=1e-5)
     never = root_mean_square_images(yes_no(template, -1e6), UNIFORM, 100)
     assert np.isnan(never[1]).all() and np.isfinite(never[0]).all()
+
+
+# --------------------------------------------------------------------------- backdoors
+
+
+def class_image_sets(count, seed, peak=0.0):
+    """Class images of `count` networks that share a mean and differ by noise, (n, 3, 10, 10, 1).
+
+    With a peak, class 1 of each has a bright square at rows 6 and 7.
+    """
+    shared = np.random.default_rng(0).normal(size=(3, 10, 10, 1))
+    images = shared + 0.3 * np.random.default_rng(seed).normal(size=(count, 3, 10, 10, 1))
+    images[:, 1, 6:8, 2:4] += peak
+    return images
+
+
+def test_a_planted_peak_is_found_named_and_placed():
+    references, null = class_image_sets(8, 1), clean_null(class_image_sets(8, 1))
+    planted = [backdoor_deviation(one, references) for one in class_image_sets(20, 2, peak=3.0)]
+    clean = [backdoor_deviation(one, references) for one in class_image_sets(20, 3)]
+    assert planted[0].shape == (3, 10, 10)
+    found, scores = zip(*map(backdoor_score, planted), strict=True)
+    assert set(found) == {1}
+    usual = [backdoor_score(one)[1] for one in clean]
+    area, low, high = auc_interval(usual, scores)
+    assert area == 1 and low == high == 1
+    assert np.mean([null_p_value(s, null) < 0.01 for s in scores]) == 1
+    assert np.mean([null_p_value(s, null) < 0.05 for s in usual]) < 0.3
+    mask = np.zeros((10, 10), bool)
+    mask[6:8, 2:4] = True
+    assert np.mean([overlap_with(mask, one[1]) for one in planted]) > 0.9
+
+
+def test_what_all_classes_share_is_no_backdoor():
+    references = class_image_sets(8, 1)
+    brighter = references[0] + 5 * RNG.normal(size=(1, 10, 10, 1))  # the same for every class
+    assert np.allclose(
+        backdoor_deviation(brighter, references), backdoor_deviation(references[0], references)
+    )
+    with pytest.raises(ValueError, match="two at least"):
+        backdoor_deviation(references[0], references[:1])
+
+
+def test_p_values_of_clean_networks_are_uniform():
+    rng, found = np.random.default_rng(5), []
+    for _ in range(2000):
+        scores = np.exp(rng.normal(1, 0.3, 13))
+        found.append(null_p_value(scores[0], scores[1:]))
+    assert stats.kstest(found, "uniform").pvalue > 0.001
+
+
+def test_the_area_under_the_curve_is_the_chance_that_the_poisoned_scores_higher():
+    area, low, high = auc_interval([1, 2, 3, 4], [2.5, 5, 6, 7])
+    assert area == 14 / 16 and low < area <= high
+
+
+def test_overlap_counts_the_patch_pixels_among_as_many_highest():
+    mask = np.array([[True, True], [False, False]])
+    assert overlap_with(mask, np.array([[3.0, 1], [2, 0]])) == 0.5
+
+
+def test_poisoning_patches_and_relabels_images_of_one_class_only():
+    images, labels = RNG.random((60, 28, 28, 1), np.float32), np.tile(np.arange(10), 6)
+    mask, source, target = paper.draw_backdoor(3, (28, 28, 1), labels, published=False)
+    assert source != target and 8 <= mask.sum() <= 16
+    bad, answers = paper.poison(images, labels, mask, source, target, 3)
+    changed = labels != answers
+    assert changed.sum() == 6 and set(labels[changed]) == {source}
+    assert set(answers[changed]) == {target}
+    assert np.all(bad[changed][:, mask] == 1)
+    assert np.array_equal(bad[~changed], images[~changed])
+    assert np.array_equal(bad[:, ~mask], images[:, ~mask])
+    mask, source, target = paper.draw_backdoor(3, (28, 28, 1), labels, published=True)
+    assert (source, target) == (8, 9) and mask[1:6, 1].all() and not mask[2:5, 2:].any()
+
+
+# --------------------------------------------------------------------------- the whole of paper.py
+
+SMALL = {
+    "REPEATS": 2, "NOISE_IMAGES": 1000, "MIXED_IMAGES": 10, "ATTACKED_IMAGES": 1,
+    "SIGNAL_TRIALS": 2000, "STIMULATION_IMAGES": 2, "STRUCTURED_FIT_IMAGES": 30,
+    "STRUCTURED_COMPONENTS": 20, "BACKDOOR_REFERENCES": 3, "BACKDOOR_NETWORKS": 1,
+    "BACKDOOR_NOISE": 1000, "EXACT_IMAGES": 100,
+}  # fmt: skip
+
+
+@pytest.fixture
+def small(made_up, monkeypatch):  # noqa: F811  (the fixture of that name)
+    for name, value in SMALL.items():
+        monkeypatch.setattr(paper, name, value)
+
+
+def arguments(tmp_path, *more):
+    return paper.parse_arguments(["--epochs", "1", "--out", str(tmp_path), *more])
+
+
+def test_the_whole_of_it_runs_and_a_second_run_computes_nothing(
+    small, tmp_path, capsys, monkeypatch
+):
+    rows = paper.main(arguments(tmp_path))
+    first = capsys.readouterr().out
+    figures = {path.name for path in (tmp_path / "part5_imgs").iterdir()}
+    assert figures == {f"{name}_mnist.png" for name in paper.EXPERIMENTS}
+    assert all(f"{name}: running" in first for name in paper.EXPERIMENTS)
+    kept = json.loads((tmp_path / "results" / "paper_mnist.json").read_text())
+    assert list(kept) == list(paper.EXPERIMENTS)
+    assert [row for one in kept.values() for row in one["rows"]] == rows
+    assert all(np.isfinite(row["ours"]) for row in rows)
+
+    with monkeypatch.context() as patch:
+        for name in ("mixing", "attack", "backdoor", "structured", "microstimulation"):
+            patch.setattr(paper, name, None)  # nothing that could be run
+        patch.setattr(paper, "signal_in_noise", None)
+        assert paper.main(arguments(tmp_path)) == rows
+    second = capsys.readouterr().out
+    assert second.count("already in") == len(paper.EXPERIMENTS) and "running" not in second
+
+    # other settings run again; networks that are there are not trained again
+    (tmp_path / "part5_imgs" / "backdoor_mnist.png").unlink()
+    monkeypatch.setattr(paper, "train_lenet", None)
+    monkeypatch.setattr(paper, "SIGNAL_TRIALS", 3000)
+    paper.main(arguments(tmp_path, "--only", "backdoor", "signal", "structured"))
+    third = capsys.readouterr().out
+    assert "backdoor: running" in third and "signal: running" in third
+    assert "structured: already in" in third
+
+    kept = tmp_path / "results" / "paper_mnist.json"
+    kept.write_text(kept.read_text()[:100])
+    with pytest.raises(ValueError, match="paper_mnist.json is not a whole results file.*delete it"):
+        paper.main(arguments(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [["--dataset", "cifar"], ["--only", "psychokinesis"], ["--seed", "-1"], ["--epochs", "0"]],
+)
+def test_wrong_flags_are_one_sentence_and_exit_code_2(flags, capsys):
+    with pytest.raises(SystemExit) as stop:
+        paper.parse_arguments(flags)
+    assert stop.value.code == 2
+    assert f"argument {flags[0]}: " in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence_and_exit_code_2(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert paper.run(["--out", str(tmp_path / "file" / "out")]) == 2
+    assert capsys.readouterr().err.startswith("paper.py: cannot write in")
+
+
+def test_ctrl_c_says_how_to_continue_and_exits_with_130(monkeypatch, capsys):
+    def stop(args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(paper, "main", stop)
+    assert paper.run([]) == 130
+    assert "the same command continues" in capsys.readouterr().err
+
+
+def test_help_needs_no_tensorflow():
+    code = "import sys, paper\ntry: paper.parse_arguments(['--help'])\nexcept SystemExit: pass\n"
+    code += "print('tensorflow' in sys.modules, 'numpy' in sys.modules)"
+    folder = Path(paper.__file__).parent
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder)
+    assert "--only" in done.stdout and done.stdout.endswith("False False\n")
+
+
+def test_experiments_run_in_their_own_order_whatever_is_asked_first():
+    args = paper.parse_arguments(["--only", "structured", "mixing"])
+    assert args.only == ("mixing", "structured") and args.out == main.OUT
