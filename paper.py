@@ -250,8 +250,8 @@ def mixing(network, train, test, args, path):
         PUBLISHED_MIXING,
         f"{TITLES['lenet']} on {TITLES[args.dataset]}: share answered as the target when its class "
         f"image is mixed in\nmean over {len(means)} targets, {MIXED_IMAGES} backgrounds and "
-        f"{REPEATS} seeds (bars: least and most of these); class images from {NOISE_IMAGES:,} "
-        "uniform noise images each",
+        f"{REPEATS} seeds (bars: least and most of these)\n"
+        f"class images from {NOISE_IMAGES:,} uniform noise images each",
     )
     figures.save(figure, path)
     names = {"noise": "noise", "image": "test image"}
