@@ -3,11 +3,17 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
-from observers import observer
+from observers import close, observer
 from scipy import stats
 
 from analysis import cosines
-from noise import GaborNoise, WhiteNoise, gabor_kernels, generate_white_noise_images
+from noise import (
+    GaborNoise,
+    SparseNoise,
+    WhiteNoise,
+    gabor_kernels,
+    generate_white_noise_images,
+)
 from reverse_correlation import measure
 
 
@@ -170,3 +176,29 @@ def test_12_whitening_undoes_the_covariance_of_structured_noise():
     assert cosines(found, expected).min() > 0.995
     assert np.allclose(np.linalg.norm(found, axis=1), np.linalg.norm(expected, axis=1), rtol=0.05)
     assert cosines(estimate.covariance, expected).max() < 0.9  # as it comes, it is bent
+
+
+def test_sparse_noise_is_bright_at_its_rate_and_white():
+    noise = SparseNoise(0.1, (5, 5, 1))
+    x = noise.draw(1, 2, 50_000).numpy()
+    assert set(np.unique(x)) == {0, 1} and x.dtype == np.float32
+    assert abs(x.mean() - noise.mean) < 5 * noise.std / np.sqrt(x.size)
+    assert np.allclose(x.std(axis=0), noise.std, rtol=0.03)
+    z = np.corrcoef(x.reshape(50_000, 25).T)[np.triu_indices(25, 1)] * np.sqrt(50_000)
+    assert np.abs(z).max() < 4.5
+    assert np.array_equal(x[:7], noise.draw(1, 2, 7))
+    assert not np.array_equal(x[:7], noise.draw(1, 3, 7))
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        SparseNoise(1.0)
+
+
+def test_3_sparse_noise_measures_what_a_bright_pixel_changes():
+    weights = np.zeros((2, 2, 1, 2))
+    weights[0, 0, 0, 1], weights[0, 1, 0, 1] = 1, -0.5
+    network = observer(weights, -0.2, "relu")  # max(0, x00 - x01 / 2 - .2)
+    noise = SparseNoise(0.1, (2, 2, 1))
+    estimate = measure(network, noise, 100_000, progress=False).classes["logit"]
+    first = 0.9 * 0.8 + 0.1 * 0.3  # E[r(x00 = 1) - r(x00 = 0)], over x01
+    second = 0.1 * (0.3 - 0.8)
+    expected = 0.09 * np.array([first, second, 0, 0])
+    assert close(estimate, np.stack([0 * expected, expected]).reshape(2, 2, 2, 1), std=noise.std)
