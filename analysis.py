@@ -10,7 +10,16 @@ from scipy import stats
 from scipy.ndimage import gaussian_filter
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
-from reverse_correlation import receptive_field, response_tensors
+from networks import (
+    as_graph,
+    chain_to,
+    images_that_fit,
+    layer_named,
+    looks_at_image,
+    receptive_field,
+    response_tensors,
+    tapped,
+)
 
 PREDICT_BATCH = 1000
 BLOCK = 1000  # stimuli drawn and shown at once
@@ -37,8 +46,9 @@ def generate_classification_images(noisy_images, labels, n):
 
 
 def predict(model, images):
-    """Return the network's answers to images (n, h, w, c): (n, K) probabilities."""
-    return model.predict(images, batch_size=PREDICT_BATCH, verbose=0)
+    """Return the network's answers to images (n, h, w, c): (n, K), or whatever a tap gives."""
+    batch = min(PREDICT_BATCH, images_that_fit(model))
+    return model.predict(images, batch_size=batch, verbose=0)
 
 
 def accuracy(model, images, labels):
@@ -47,13 +57,13 @@ def accuracy(model, images, labels):
     Raises:
         ValueError: if the network answers NaN or infinity.
     """
-    probabilities = predict(model, images)
-    if not np.isfinite(probabilities).all():
+    logits = predict(response_tensors(model), images)["logits"]
+    if not np.isfinite(logits).all():
         raise ValueError(
             f"the network {model.name!r} answers NaN or infinity: its weights are damaged; "
             "train it again with --retrain"
         )
-    return float(np.mean(probabilities.argmax(axis=1) == labels))
+    return float(np.mean(logits.argmax(axis=1) == labels))
 
 
 def match_templates(templates, images):
@@ -92,9 +102,10 @@ def activation_maps(model, layer, images, labels):
 
     This is the mean activation, not a spike-triggered average; NaN for a class without images.
     """
-    taps = keras.Model(model.inputs, keras.ops.mean(model.get_layer(layer).output, axis=3))
+    graph = as_graph(model, images.shape[1:])
+    taps = keras.Model(graph.inputs[0], keras.ops.mean(tapped(graph, layer), axis=3))
     activity = predict(taps, images)
-    classes = model.outputs[0].shape[-1]
+    classes = response_tensors(graph).output["logits"].shape[-1]
     maps = np.full((classes, *activity.shape[1:]), np.nan, np.float32)
     for k in np.unique(labels):
         maps[k] = activity[labels == k].mean(axis=0)
@@ -102,8 +113,17 @@ def activation_maps(model, layer, images, labels):
 
 
 def kernels(model, layer):
-    """Return the learned kernels of a convolution, one filter after another: (f, kh, kw, c)."""
-    return np.moveaxis(keras.ops.convert_to_numpy(model.get_layer(layer).kernel), 3, 0)
+    """Return the learned kernels of a first convolution, filter by filter: (f, kh, kw, c).
+
+    None where the layer is no plain convolution of the (rescaled) image itself.
+    """
+    graph = as_graph(model)
+    convolution = layer_named(graph, layer)
+    if type(convolution) is not keras.layers.Conv2D or convolution.groups > 1:
+        return None
+    if convolution.dilation_rate != (1, 1) or not looks_at_image(graph, layer):
+        return None
+    return np.moveaxis(keras.ops.convert_to_numpy(convolution.kernel), 3, 0)
 
 
 def cosines(a, b):
@@ -124,8 +144,8 @@ def exact_classification_images(model, noise, count=10_000, response="logit", se
 
     For a response r that is differentiable almost everywhere and independent pixels,
     cov(r, x) = E[w(x) dr/dx], where w is the variance for Gaussian noise (Stein's identity) and
-    x (1 - x) / 2 for uniform noise. Gradients vary little from image to image, so that 10,000
-    images give what the black box needs millions for.
+    (x - low) (high - x) / 2 for uniform noise. Gradients vary little from image to image, so that
+    10,000 images give what the black box needs millions for.
 
     Args:
         model: a Keras classifier of images of `noise.shape`.
@@ -139,12 +159,34 @@ def exact_classification_images(model, noise, count=10_000, response="logit", se
     """
     if response not in ("logit", "probability"):
         raise ValueError(f"gradients exist for logit and probability, not for {response!r}")
+    return exact_class_images(model, noise, count, seed)[response]
 
-    def responses(outputs):
-        chosen = outputs["logits"]
-        return chosen if response == "logit" else tf.nn.softmax(chosen)
 
-    return _mean_gradients(response_tensors(model), noise, count, seed, responses)
+def exact_class_images(model, noise, count=10_000, seed=1):
+    """Return {"logit": (K, h, w, c), "probability": (K, h, w, c)} from the same gradients.
+
+    As `exact_classification_images`; the gradient of a probability follows from those of the
+    logits z: dp_k = p_k (dz_k - sum over j of p_j dz_j).
+    """
+    network = response_tensors(model, (), noise)
+
+    @tf.function
+    def block_sum(block, images):
+        stimuli = _mirrored(noise, seed, block, images)
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(stimuli)
+            logits = network(stimuli, training=False)["logits"]
+            columns = tf.unstack(logits, axis=1)
+        weight = noise.gradient_weight(stimuli)
+        of_logits = tf.stack([weight * tape.gradient(z, stimuli) for z in columns])
+        p = tf.nn.softmax(logits)
+        mean = tf.einsum("nk,knhwc->nhwc", p, of_logits)
+        of_probabilities = tf.einsum("nk,knhwc->khwc", p, of_logits - mean)
+        return tf.stack([tf.reduce_sum(of_logits, axis=1), of_probabilities])
+
+    fit = images_that_fit(network, gradients=True)
+    images = _mean_over_blocks(block_sum, count, min(250, fit))
+    return dict(zip(("logit", "probability"), images, strict=True))
 
 
 def exact_receptive_fields(model, noise, layer, count=20_000, seed=1):
@@ -153,6 +195,10 @@ def exact_receptive_fields(model, noise, layer, count=20_000, seed=1):
     The covariance of a filter's activity with the patch that it sees, as in
     `exact_classification_images`, for one unit that sees no padding, cut out of the network. Where
     a rectified unit is silent its gradient is zero, so that only patches that drive it are needed.
+
+    Raises:
+        ValueError: if the layer's receptive field cannot be derived or is larger than the image,
+            or the network branches below the layer.
     """
     unit = _unit_network(model, layer)
     patches = dataclasses.replace(noise, shape=tuple(unit.inputs[0].shape[1:]))
@@ -174,7 +220,8 @@ def exact_receptive_fields(model, noise, layer, count=20_000, seed=1):
         filters = tf.range(tf.shape(activity)[1])
         return tf.map_fn(weighted_gradient, filters, fn_output_signature=tf.float32)
 
-    return _mean_over_blocks(block_sum, count, 2000)
+    fit = images_that_fit(unit, gradients=True)
+    return _mean_over_blocks(block_sum, count, min(2000, fit))
 
 
 def _unit_network(model, layer):
@@ -182,14 +229,12 @@ def _unit_network(model, layer):
 
     The layers below the unit again, without padding, on a patch of the receptive field's size.
     """
-    field, channels = receptive_field(model, layer), model.inputs[0].shape[-1]
-    patch = keras.Input((*field.size, channels))
-    chain, tensor = [], model.get_layer(layer).output
-    while not isinstance(tensor._keras_history.operation, keras.layers.InputLayer):
-        chain.append(tensor._keras_history.operation)
-        tensor = chain[-1].input
-    x = patch
-    for original in reversed(chain):
+    graph = as_graph(model)
+    size, (*image, channels) = receptive_field(graph, layer).size, graph.inputs[0].shape[1:]
+    if any(field > pixels for field, pixels in zip(size, image, strict=True)):
+        raise ValueError(f"no unit of layer {layer!r} sees the image without padding")
+    x = patch = keras.Input((*size, channels))
+    for original in chain_to(graph, layer):
         config = original.get_config()
         if "padding" in config:
             config["padding"] = "valid"
@@ -197,21 +242,6 @@ def _unit_network(model, layer):
         x = copy(x)
         copy.set_weights(original.get_weights())
     return keras.Model(patch, x)
-
-
-def _mean_gradients(network, noise, count, seed, responses):
-    """Average w(x) dr/dx over stimuli for each column r of `responses(outputs)`: (R, h, w, c)."""
-
-    @tf.function
-    def block_sum(block, images):
-        stimuli = _mirrored(noise, seed, block, images)
-        with tf.GradientTape(persistent=True) as tape:
-            tape.watch(stimuli)
-            columns = tf.unstack(responses(network(stimuli, training=False)), axis=1)
-        weight = noise.gradient_weight(stimuli)
-        return tf.stack([tf.reduce_sum(weight * tape.gradient(r, stimuli), 0) for r in columns])
-
-    return _mean_over_blocks(block_sum, count, 250)
 
 
 def _mirrored(noise, seed, block, images):

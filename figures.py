@@ -1,6 +1,7 @@
 """Arrays in, matplotlib figures out, PNG files saved; no computing and no network here."""
 
 import functools
+import textwrap
 from pathlib import Path
 
 import matplotlib
@@ -50,10 +51,13 @@ def save(figure, path):
     canvas.draw()
     pixels = np.asarray(canvas.buffer_rgba())[..., :3]
     palette = _palette(figure)
-    colours, where = np.unique(pixels.reshape(-1, 3), axis=0, return_inverse=True)
-    nearest = cKDTree(palette).query(colours)[1].astype(np.uint8)
-    picture = Image.fromarray(nearest[where].reshape(pixels.shape[:2]), "P")
-    picture.putpalette(palette.tobytes())
+    if palette is None:
+        picture = Image.fromarray(pixels).quantize(256, dither=Image.Dither.NONE)
+    else:
+        colours, where = np.unique(pixels.reshape(-1, 3), axis=0, return_inverse=True)
+        nearest = cKDTree(palette).query(colours)[1].astype(np.uint8)
+        picture = Image.fromarray(nearest[where].reshape(pixels.shape[:2]), "P")
+        picture.putpalette(palette.tobytes())
     part = path.with_name(path.name + ".part")
     picture.save(part, "PNG", optimize=True)
     part.replace(path)
@@ -61,7 +65,12 @@ def save(figure, path):
 
 
 def _palette(figure):
-    """Return the colours of the figure's colour map, of its curves, and greys: (256, 3) uint8."""
+    """Return the colours of the figure's colour map, of its curves, and greys: (256, 3) uint8.
+
+    None for a figure of colour pictures, which need colours of their own.
+    """
+    if any(np.ndim(image.get_array()) == 3 for axis in figure.axes for image in axis.images):
+        return None
     mappables = [item for axis in figure.axes for item in (*axis.images, *axis.collections)]
     cmaps = [item.get_cmap() for item in mappables if item.get_array() is not None]
     drawn = sorted({to_rgb(line.get_color()) for axis in figure.axes for line in axis.lines})
@@ -76,6 +85,10 @@ def _palette(figure):
 
 def _grid(rows, columns, width, height, title):
     """Return a figure and its axes, (rows, columns), without ticks."""
+    width = max(width, 4.5)
+    lines = [part for line in title.split("\n") for part in textwrap.wrap(line, int(12.5 * width))]
+    height += 0.17 * (len(lines) - title.count("\n") - 1)
+    title = "\n".join(lines)
     figure = Figure(figsize=(width, height), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.04, wspace=0.02, hspace=0.02)
     axes = figure.subplots(rows, columns, squeeze=False)
@@ -112,9 +125,25 @@ def _empty(axis, shape, text):
 
 
 def _picture(maps):
-    """Return maps (n, h, w) or (n, h, w, c) as (n, h, w): colour channels are averaged."""
+    """Return maps (n, h, w) or (n, h, w, c) as (n, h, w), channels averaged; RGB stays."""
     maps = np.asarray(maps)
-    return maps.mean(axis=3) if maps.ndim == 4 else maps
+    return maps.mean(axis=3) if maps.ndim == 4 and maps.shape[3] != 3 else maps
+
+
+def _show_signed(axis, values):
+    """Show a map in units of its own largest absolute value, RGB about a middle grey."""
+    values = values / np.abs(values).max()
+    if values.ndim == 3:
+        values = 0.5 + 0.5 * values
+    return axis.imshow(values, cmap=SIGNED, vmin=-1, vmax=1)
+
+
+def _signed_scale(figure, image, axes, label, **kwargs):
+    """Add the colour bar of signed maps, or say what the colours of RGB maps mean."""
+    if image is not None and np.ndim(image.get_array()) == 3:
+        figure.supxlabel(f"red, green and blue: {label}; grey is 0", fontsize=7)
+    elif image is not None:
+        _scale(figure, image, axes, label, **kwargs)
 
 
 @styled
@@ -143,7 +172,8 @@ def panels(maps, names, notes, title, label, signed=False, cmap=None):
             image = axis.imshow(values, cmap=cmap, vmin=low, vmax=high)
     for axis in axes.flat[len(maps) :]:
         axis.set_axis_off()
-    _scale(figure, image, axes, label)
+    if image is not None:
+        _scale(figure, image, axes, textwrap.fill(label, 22 * rows))
     return figure
 
 
@@ -217,12 +247,12 @@ def classification_images(rows, names, title):
             if np.isnan(values).all():
                 _empty(axis, values.shape, reason)
                 continue
-            image = axis.imshow(values / np.abs(values).max(), cmap=SIGNED, vmin=-1, vmax=1)
+            image = _show_signed(axis, values)
             if mask.any() and not mask.all():
                 axis.contour(mask, levels=[0.5], colors="k", linewidths=0.35)
     for axis, name in zip(axes[0], names, strict=True):
         axis.set_title(name, pad=3)
-    _scale(figure, image, axes, "covariance / its largest absolute value")
+    _signed_scale(figure, image, axes, "covariance / its largest absolute value")
     return figure
 
 
@@ -252,14 +282,13 @@ def filters(rows, notes, title, columns=8):
                 continue
             if column == 0:
                 axis.set_ylabel(label, fontsize=7)
-            high = np.abs(values[i]).max()
-            if high > 0:
-                image = axis.imshow(values[i] / high, cmap=SIGNED, vmin=-1, vmax=1)
+            if np.abs(values[i]).max() > 0:
+                image = _show_signed(axis, values[i])
             else:
                 _empty(axis, values[i].shape, "silent")
             if j == len(rows) - 1:
                 axis.set_xlabel(notes[i], fontsize=6, labelpad=2)
-    _scale(figure, image, axes, "weight / its largest absolute value", shrink=0.9)
+    _signed_scale(figure, image, axes, "weight / its largest absolute value", shrink=0.9)
     return figure
 
 

@@ -3,10 +3,13 @@
 python main.py                                    # the constants below
 python main.py --dataset fashion_mnist            # the other data set
 python main.py --noise-images 20000 --epochs 1    # a quick look
+python main.py --model mine.keras                 # a network of your own
 """
 
 import argparse
 import contextlib
+import dataclasses
+import hashlib
 import json
 import os
 import sys
@@ -29,6 +32,8 @@ VALIDATION_IMAGES = 5_000  # the last of the 60,000 training images; no choice i
 EXACT_IMAGES = 10_000  # whose gradients give the exact images that the black box is held against
 EXACT_PATCHES = 20_000  # the same for the receptive fields of the last convolution
 LIVE_RATE = 1e-3  # a filter that fires more rarely is not counted among the live ones
+INPUT_RANGE = (0.0, 1.0)  # of the pixels that a network of your own expects
+SHOWN_CLASSES, SHOWN_FILTERS = 20, 96  # in one figure
 
 # Training, chosen on the validation split. Adam starts at `rate` on a cosine schedule; images are
 # blended with a random grey by up to `contrast` (see README).
@@ -61,6 +66,32 @@ PART4_NAMES = {"lenet": "le", "alexnet": "alex", "mnist": "mnist", "fashion_mnis
 CONVOLUTIONS = {"lenet": ("conv1", "conv2"), "alexnet": ("conv1", "conv3")}  # first and last
 
 
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """A network that is measured, and how its figures are called and captioned.
+
+    Attributes:
+        network: the Keras model.
+        title, place: "LeNet" and "LeNet on MNIST"; a file's name for both if it came from one.
+        part3, part4, result: stems of file names, such as "lenet_mnist".
+        layers: {label: layer} of the convolutions of Part 4, such as {"conv1": "conv1"}.
+        classes: their names.
+        noise: the ensemble that it is shown.
+        test: (images in the network's input range, labels), or None without a data set.
+    """
+
+    network: object
+    title: str
+    place: str
+    part3: str
+    part4: str
+    result: str
+    layers: dict
+    classes: tuple
+    noise: object
+    test: tuple | None
+
+
 def main(args):
     """Run Parts 1 to 4 and return the paths of the figures."""
     import_tensorflow_quietly()
@@ -70,33 +101,115 @@ def main(args):
         check_writable(args.out / folder)
 
     # Part 1: the data
-    (x_train, y_train), test = load_data(args.dataset)
+    train_set, test = load_data(args.dataset) if args.dataset else (None, None)
 
     # Part 2: the networks
-    networks = {name: load_or_train(name, x_train, y_train, args) for name in args.networks}
-    accuracies = {name: test_accuracy(networks[name], *test) for name in args.networks}
+    if args.model:
+        subjects, written = [your_network(test, args)], []
+    else:
+        networks = {name: load_or_train(name, *train_set, args) for name in args.networks}
+        subjects = [trained_network(name, networks[name], test, args) for name in networks]
+        written = part3_noisy_images(networks, *test, args)
 
     # Part 3: classification images, of noisy images by true class and of pure noise by answer
-    written = part3_noisy_images(networks, *test, args)
-    findings = {name: {"test accuracy": accuracies[name]} for name in args.networks}
-    measurements = {name: measure_network(name, networks[name], args) for name in args.networks}
-    for name, measurement in measurements.items():
-        found, paths = part3_noise(name, networks[name], measurement, *test, args)
-        findings[name] |= found
+    findings, measurements = [], [measure_network(subject, args) for subject in subjects]
+    for subject, measurement in zip(subjects, measurements, strict=True):
+        found, paths = part3_noise(subject, measurement, args)
+        findings.append({"test accuracy": test_accuracy(subject), **found})
         written += paths
 
     # Part 4: spike-triggered analysis of the first and last convolution
-    for name, measurement in measurements.items():
-        written += part4_activations(name, networks[name], *test, measurement, args)
-        found, paths = part4_filters(name, networks[name], measurement, args)
-        findings[name] |= found
+    for subject, measurement, found in zip(subjects, measurements, findings, strict=True):
+        written += part4_activations(subject, measurement, args)
+        more, paths = part4_filters(subject, measurement, args)
+        found |= more
         written += paths
 
-    print_summary(measurements, findings, written, args)
+    print_summary(subjects, measurements, findings, written, args)
     return written
 
 
 # --------------------------------------------------------------------------- Part 2: networks
+
+
+def trained_network(name, network, test, args):
+    """Say how a network of the demonstration is measured."""
+    from data import CLASS_NAMES
+    from noise import WhiteNoise
+
+    ds, layers = args.dataset, args.layers or CONVOLUTIONS[name]
+    return Subject(
+        network,
+        TITLES[name],
+        f"{TITLES[name]} on {TITLES[ds]}",
+        f"{PART3_NAMES[name]}_{ds}",
+        f"{PART4_NAMES[name]}_{PART4_NAMES[ds]}",
+        f"{ds}_{name}",
+        labelled(layers, args),
+        CLASS_NAMES[ds],
+        WhiteNoise(args.noise_kind, tuple(network.inputs[0].shape[1:])),
+        test,
+    )
+
+
+def your_network(test, args):
+    """Load the network of --model, say what it is taken for, and how it is measured.
+
+    Raises:
+        ValueError: if it is no classifier of images, or not of the data set's.
+    """
+    import keras
+
+    import alexnet  # noqa: F401  (registers its class)
+    import lenet  # noqa: F401
+    from data import CLASS_NAMES
+    from networks import (
+        as_graph,
+        convolutions,
+        image_shape,
+        load_any_network,
+        logits_of,
+        rescalings,
+    )
+    from noise import WhiteNoise
+
+    network, name = load_any_network(args.model), args.model.stem
+    shape, (low, high) = image_shape(network), args.input_range
+    noise = WhiteNoise(args.noise_kind, shape, low, high)
+    graph = as_graph(network)
+    graph = keras.Model(graph.inputs[0], graph.outputs[0], name=name)
+    logits, meaning = logits_of(graph, noise)
+    classes = tuple(map(str, range(logits.shape[-1])))
+    if test is not None:
+        found, names = test[0].shape[1:], CLASS_NAMES[args.dataset]
+        if (found, len(names)) != (shape, len(classes)):
+            raise ValueError(
+                f"{args.model} takes images of {shape} and answers {len(classes)} classes, but "
+                f"{args.dataset} has {found} and {len(names)}: leave --dataset out"
+            )
+        classes, test = names, (low + (high - low) * test[0], test[1])
+    found = convolutions(graph)
+    layers = args.layers or tuple(dict.fromkeys(found[:1] + found[-1:]))
+    for text in rescalings(graph):
+        print(f"{name} rescales its input itself ({text}): see that --input-range fits")
+    print(
+        f"{name}: images of {shape} from {low:g} to {high:g}, classes: {len(classes)}, responses: "
+        f"{meaning}"
+    )
+    if not layers:
+        print(f"{name} has no convolution whose receptive field can be derived: no Part 4")
+    stem, place = name, name
+    if args.dataset:
+        stem, place = f"{name}_{args.dataset}", f"{name} on {TITLES[args.dataset]}"
+    chosen = labelled(layers, args)
+    return Subject(graph, name, place, stem, stem, f"model_{stem}", chosen, classes, noise, test)
+
+
+def labelled(layers, args):
+    """Name layers for the figures: those chosen by default are the first and the last."""
+    if args.layers:
+        return {layer: layer for layer in layers}
+    return dict(zip(("conv1", "convLast"), layers, strict=False))
 
 
 def load_or_train(name, x_train, y_train, args):
@@ -206,23 +319,17 @@ def load_network(path, shape, classes):
     Raises:
         ValueError: if the file is damaged, or the network is for other images or classes.
     """
-    import keras
-
     import alexnet  # noqa: F401  (registers its class)
     import lenet  # noqa: F401
+    from networks import load_any_network
 
     try:
-        if not zipfile.is_zipfile(path):
-            raise ValueError("it is truncated, or not a .keras archive")
-        network = keras.saving.load_model(path, compile=False, safe_mode=True)
+        network = load_any_network(path)
         with zipfile.ZipFile(path) as archive:
             known = "training.json" in archive.namelist()
             training = json.loads(archive.read("training.json")) if known else {}
-    except Exception as error:  # a damaged archive can fail in any of its layers
-        reason = " ".join(str(error).split())[:120]
-        raise ValueError(
-            f"{path} cannot be read as a Keras network ({reason}): delete it or use --retrain"
-        ) from error
+    except (ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{error}; delete it or use --retrain") from error
     found = tuple(network.inputs[0].shape[1:]), network.outputs[0].shape[-1]
     if found != (tuple(shape), classes):
         raise ValueError(
@@ -232,11 +339,11 @@ def load_network(path, shape, classes):
     return network, training
 
 
-def test_accuracy(network, x_test, y_test):
-    """Return the share of test images that the network names right."""
+def test_accuracy(subject):
+    """Return the share of test images that the network names right; None without a data set."""
     from analysis import accuracy
 
-    return accuracy(network, x_test, y_test)
+    return accuracy(subject.network, *subject.test) if subject.test else None
 
 
 # --------------------------------------------------------------------------- Part 3
@@ -284,151 +391,164 @@ def part3_noisy_images(networks, x_test, y_test, args):
     return written
 
 
-def measure_network(name, network, args):
+def measure_network(subject, args):
     """Show a network pure noise, once for everything that Parts 3 and 4 ask of it.
 
     The sums are kept in results/ while they grow; a later call continues from them.
     """
     from reverse_correlation import measure, network_sha256
 
-    folder, ds = args.out / "results", args.dataset
-    settings = f"{args.noise_kind}_seed{args.seed}_{args.precision}_{network_sha256(network)[:8]}"
+    layers = tuple(subject.layers.values())
+    settings = [network_sha256(subject.network), subject.noise.describe(), layers]
+    settings = hashlib.sha256(json.dumps([*settings, args.seed, args.precision]).encode())
+    checkpoint = f"{subject.result}_{settings.hexdigest()[:8]}.checkpoint.npz"
     measurement = measure(
-        network,
-        ensemble(network, args),
+        subject.network,
+        subject.noise,
         args.noise_images,
         seed=args.seed,
-        layers=CONVOLUTIONS[name],
-        checkpoint=folder / f"{ds}_{name}_{settings}.checkpoint.npz",
+        layers=layers,
+        checkpoint=args.out / "results" / checkpoint,
         precision=args.precision,
     )
-    measurement.save(folder / f"{ds}_{name}.npz")
+    measurement.save(args.out / "results" / f"{subject.result}.npz")
     if args.precision != "float32":
-        print_agreement_with_float32(network, args)
+        print_agreement_with_float32(subject, args)
     return measurement
 
 
-def print_agreement_with_float32(network, args):
+def print_agreement_with_float32(subject, args):
     """Print how far the images of the faster, slightly other network are those of the network."""
     from analysis import correlations
     from reverse_correlation import measure
 
-    noise, count = ensemble(network, args), min(args.noise_images, 20_000)
+    count = min(args.noise_images, 20_000)
     rough, full = (
-        measure(network, noise, count, seed=args.seed, progress=False, precision=p)
+        measure(subject.network, subject.noise, count, seed=args.seed, progress=False, precision=p)
         for p in (args.precision, "float32")
     )
     r = correlations(rough.classes["logit"].covariance, full.classes["logit"].covariance)
     print(
-        f"{network.name}: logit images in {args.precision} agree with float32's from the same "
+        f"{subject.title}: logit images in {args.precision} agree with float32's from the same "
         f"{count:,} images at r = {r.min():.4f} or better"
     )
 
 
-def ensemble(network, args):
-    """Return the noise that the command line asks for, in the network's image shape."""
-    from noise import WhiteNoise
-
-    return WhiteNoise(args.noise_kind, tuple(network.inputs[0].shape[1:]))
-
-
-def part3_noise(name, network, measurement, x_test, y_test, args):
+def part3_noise(subject, measurement, args):
     """Draw what the network itself looks for, and classify the test set by that alone."""
     import numpy as np
 
     import figures
-    from analysis import confusion, correlations, exact_classification_images, match_templates
-    from data import CLASS_NAMES
+    from analysis import correlations, exact_class_images
 
-    ds, names, count = args.dataset, CLASS_NAMES[args.dataset], measurement.count
-    counts = {
+    count, names = measurement.count, subject.classes
+    notes = {
         "decision": [f"n = {n:,}" for n in measurement.answered],
         "probability": [f"mean {p:.2g}" for p in measurement.classes["probability"].mean_response],
         "logit": [f"mean {m:.1f}" for m in measurement.classes["logit"].mean_response],
     }
     empty = [f"answered\n{n:,} of\n{count:,}" for n in measurement.answered]
+    exact = {}
+    if args.noise_kind != "binary" and len(names) <= SHOWN_CLASSES:
+        images = min(EXACT_IMAGES, max(1000, args.noise_images // 100))
+        exact = exact_class_images(subject.network, subject.noise, images)
     found, rows = {}, {}
     for kind, estimate in measurement.classes.items():
         maps = np.where(np.isnan(estimate.z), np.nan, estimate.covariance)
         quality = [f"\nr = {r:.3f}" if np.isfinite(r) else "\n" for r in estimate.reliability]
-        if kind != "decision" and args.noise_kind != "binary":
-            exact = exact_classification_images(
-                network, ensemble(network, args), EXACT_IMAGES, kind
-            )
-            agreement = correlations(exact, estimate.covariance)
+        if kind in exact:
+            agreement = correlations(exact[kind], estimate.covariance)
             quality = [f"{q}\nexact {r:.3f}" for q, r in zip(quality, agreement, strict=True)]
             found[f"{kind} images against exact"] = agreement
         found[f"{kind} images, noise needed"] = needed = estimate.images_needed(count)
-        notes = [
+        below = [
             f"{a}{b}\nneeds {n:,.0f}" if np.isfinite(n) else a
-            for a, b, n in zip(counts[kind], quality, needed, strict=True)
+            for a, b, n in zip(notes[kind], quality, needed, strict=True)
         ]
-        rows[kind] = (maps, estimate.significant, notes, empty)
+        why = empty if kind == "decision" else ["varies\ntoo little"] * len(names)
+        rows[kind] = (maps, estimate.significant, below, why)
+    shown = np.sort(np.argsort(-measurement.answered, kind="stable")[:SHOWN_CLASSES])
+    some = (
+        "" if len(shown) == len(names) else f"; the {len(shown)} commonest of {len(names)} answers"
+    )
     figure = figures.classification_images(
-        rows,
-        names,
-        f"What {TITLES[name]} looks for on {TITLES[ds]}: covariance of its answers with "
-        f"{count:,} {TITLES[args.noise_kind]} noise images\n"
+        {kind: [[part[i] for i in shown] for part in row] for kind, row in rows.items()},
+        [names[i] for i in shown],
+        f"What {subject.place} looks for: covariance of its answers with "
+        f"{count:,} {TITLES[args.noise_kind]} noise images{some}\n"
         "n: times answered; r: split-half reliability; exact: correlation with the image that the "
         "network's gradients give;\n"
         "needs: noise images for r = .9 with the truth; outlined: pixels significant at "
         "family-wise 5 %",
     )
     folder = args.out / "part3_imgs"
-    written = [figures.save(figure, folder / f"bias_{PART3_NAMES[name]}_{ds}.png")]
+    written = [figures.save(figure, folder / f"bias_{subject.part3}.png")]
+    if subject.test:
+        maps = {kind: rows[kind][0] for kind in ("decision", "logit")}
+        more, figure = templates_as_classifiers(subject, maps)
+        found |= more
+        written.append(figures.save(figure, folder / f"template_{subject.part3}.png"))
+    return found, written
 
-    matrices = {}
-    for kind in ("decision", "logit"):
-        maps = rows[kind][0]
-        if np.isnan(maps).all():
+
+def templates_as_classifiers(subject, maps):
+    """Classify the test set by class images alone; return the accuracies and the figure."""
+    import numpy as np
+
+    import figures
+    from analysis import confusion, match_templates
+
+    (x_test, y_test), matrices, found = subject.test, {}, {}
+    for kind, images in maps.items():
+        if np.isnan(images).all():
             continue  # one class answered always: no decision image exists
-        answers = match_templates(maps, x_test)
-        found[f"{kind} templates"] = float(np.mean(answers == y_test))
-        matrices[f"{kind} images: {found[f'{kind} templates']:.1%} right"] = confusion(
-            y_test, answers, len(names)
-        )
+        answers = match_templates(images, x_test)
+        found[f"{kind} templates"] = right = float(np.mean(answers == y_test))
+        matrices[f"{kind} images: {right:.1%} right"] = confusion(y_test, answers, len(images))
     figure = figures.confusion_matrix(
         matrices,
-        names,
-        f"{len(y_test):,} {TITLES[ds]} test images classified by {TITLES[name]}'s "
-        "classification images alone",
+        subject.classes,
+        f"{len(y_test):,} test images classified by the classification images of {subject.place} "
+        "alone",
         "share of the true class",
     )
-    written.append(figures.save(figure, folder / f"template_{PART3_NAMES[name]}_{ds}.png"))
-    return found, written
+    return found, figure
 
 
 # --------------------------------------------------------------------------- Part 4
 
 
-def part4_activations(name, network, x_test, y_test, measurement, args):
+def part4_activations(subject, measurement, args):
     """Draw the mean activity of the first and last convolution, on real images and on noise."""
     import numpy as np
 
     import figures
     from analysis import activation_maps
-    from data import CLASS_NAMES
 
-    names, written = CLASS_NAMES[args.dataset], []
-    for label, layer in zip(("conv1", "convLast"), CONVOLUTIONS[name], strict=True):
-        path = args.out / "part4_imgs" / f"{label}_{PART4_NAMES[name]}_{PART4_NAMES[args.dataset]}"
-        where = f"{TITLES[name]} {layer} on"
-        figure = figures.panels(
-            activation_maps(network, layer, x_test, y_test),
-            names,
-            [f"n = {np.sum(y_test == n):,}" for n in range(len(names))],
-            f"{where} {TITLES[args.dataset]} test images:\n"
-            "mean activity, averaged over filters, by true class",
-            "mean activity",
-        )
-        written.append(figures.save(figure, path.with_suffix(".png")))
+    written, names = [], subject.classes
+    for label, layer in subject.layers.items():
+        path = args.out / "part4_imgs" / f"{label}_{subject.part4}"
+        if subject.test:
+            labels = subject.test[1]
+            figure = figures.panels(
+                activation_maps(subject.network, layer, *subject.test),
+                names,
+                [f"n = {np.sum(labels == n):,}" for n in range(len(names))],
+                f"{layer} of {subject.place}, test images:\n"
+                "mean activity, averaged over filters, by true class",
+                "mean activity",
+            )
+            written.append(figures.save(figure, path.with_name(path.name + ".png")))
         estimate = measurement.maps[layer]
+        shown = np.sort(np.argsort(-measurement.answered, kind="stable")[:SHOWN_CLASSES])
+        with np.errstate(invalid="ignore"):
+            maps = estimate.covariance / estimate.response_std[:, None, None, None]
         figure = figures.panels(
-            estimate.covariance / estimate.response_std[:, None, None, None],
-            names,
-            [f"r = {r:.3f}" if np.isfinite(r) else "" for r in estimate.reliability],
-            f"{where} {estimate.count:,} {TITLES[args.noise_kind]} noise images:\n"
-            "mean activity, averaged over filters, weighted by the logit of each class",
+            maps[shown],
+            [names[i] for i in shown],
+            [f"r = {r:.3f}" if np.isfinite(r) else "" for r in estimate.reliability[shown]],
+            f"{layer} of {subject.place}, {estimate.count:,} {TITLES[args.noise_kind]} noise "
+            "images:\nmean activity, averaged over filters, weighted by the logit of each class",
             "change of activity per s.d. of logit",
             signed=True,
         )
@@ -436,7 +556,7 @@ def part4_activations(name, network, x_test, y_test, measurement, args):
     return written
 
 
-def part4_filters(name, network, measurement, args):
+def part4_filters(subject, measurement, args):
     """Draw the receptive fields of the first and last convolution's filters."""
     import numpy as np
 
@@ -444,16 +564,17 @@ def part4_filters(name, network, measurement, args):
     from analysis import correlations, cosines, exact_receptive_fields, kernels
 
     found, written = {}, []
-    for label, layer in zip(("conv1", "convLast"), CONVOLUTIONS[name], strict=True):
+    for label, layer in subject.layers.items():
         estimate = measurement.layers[layer]
-        live = estimate.events >= LIVE_RATE * estimate.count
-        averages = np.nan_to_num(estimate.average)
+        rate = measurement.provenance["layers"][layer]["nonnegative"]
+        live = estimate.events >= LIVE_RATE * estimate.count if rate else estimate.response_std > 0
+        averages = np.nan_to_num(estimate.average if rate else estimate.covariance)
         title = (
-            f"{TITLES[name]} {layer} on {TITLES[args.dataset]}: spike-triggered averages from "
-            f"{measurement.maps[layer].count:,} {TITLES[args.noise_kind]} noise images"
+            f"{layer} of {subject.place}: {'spike-triggered averages' if rate else 'covariances'} "
+            f"from {measurement.maps[layer].count:,} {TITLES[args.noise_kind]} noise images"
         )
-        if label == "conv1":
-            learned = kernels(network, layer)
+        learned = kernels(subject.network, layer)
+        if learned is not None and learned.shape == estimate.covariance.shape:
             agreement = cosines(learned, estimate.covariance)
             rows, columns = {"kernel": learned, "STA": averages}, 8
             notes = [f"{c:.5f}" for c in agreement]
@@ -466,10 +587,15 @@ def part4_filters(name, network, measurement, args):
             rows, columns = {"": averages}, 8 if len(live) <= 32 else 12
             notes = [f"r = {r:.3f}" for r in estimate.reliability]
             title += f"\nr: split-half reliability; {np.sum(live)} of {len(live)} filters are live"
-            if args.noise_kind != "binary":
-                exact = exact_receptive_fields(
-                    network, ensemble(network, args), layer, EXACT_PATCHES
-                )
+            exact = None
+            if args.noise_kind != "binary" and len(live) <= SHOWN_FILTERS:
+                try:
+                    exact = exact_receptive_fields(
+                        subject.network, subject.noise, layer, EXACT_PATCHES
+                    )
+                except ValueError as error:
+                    print(f"{subject.title}: {layer} is not compared with gradients: {error}")
+            if exact is not None:
                 agreement = correlations(exact, estimate.covariance)
                 notes = [f"{n}\nexact {c:.3f}" for n, c in zip(notes, agreement, strict=True)]
                 found["last convolution against exact"] = agreement[live & np.isfinite(agreement)]
@@ -477,52 +603,56 @@ def part4_filters(name, network, measurement, args):
                 title += f"; exact: correlation with gradients, median {middle:.3f}"
         spikes = np.rint(estimate.events).astype(int)
         notes = [
-            note if alive else f"spikes: {n:,}" if n else ""
+            note if alive or not rate else f"spikes: {n:,}" if n else ""
             for alive, note, n in zip(live, notes, spikes, strict=True)
         ]
-        figure = figures.filters(rows, notes, title, columns)
-        stem = f"sta_{label}_{PART4_NAMES[name]}_{PART4_NAMES[args.dataset]}.png"
-        written.append(figures.save(figure, args.out / "part4_imgs" / stem))
+        if len(notes) > SHOWN_FILTERS:
+            title += f"; the first {SHOWN_FILTERS} are shown"
+        rows = {label: maps[:SHOWN_FILTERS] for label, maps in rows.items()}
+        figure = figures.filters(rows, notes[:SHOWN_FILTERS], title, columns)
+        path = args.out / "part4_imgs" / f"sta_{label}_{subject.part4}.png"
+        written.append(figures.save(figure, path))
     return found, written
 
 
 # --------------------------------------------------------------------------- the terminal
 
 
-def print_summary(measurements, findings, written, args):
+def print_summary(subjects, measurements, findings, written, args):
     """Print the closing tables: accuracy, agreement, and how often noise got which answer."""
     import numpy as np
 
-    from data import CLASS_NAMES
-
     def line(label, cells):
-        print(f"{label:42}" + "".join(f"{cell:>16}" for cell in cells))
+        if any(cell is not None for cell in cells):
+            print(f"{label:42}" + "".join(f"{'-' if c is None else c:>16}" for c in cells))
 
-    found = [findings[name] for name in measurements]
-    print(f"\n{TITLES[args.dataset]}, {args.noise_images:,} {TITLES[args.noise_kind]} noise images")
-    line("", [TITLES[name] for name in measurements])
-    line("test accuracy", [f"{f['test accuracy']:.2%}" for f in found])
+    def each(key, text):
+        return [None if f.get(key) is None else text(f[key]) for f in findings]
+
+    what = TITLES[args.dataset] if args.dataset else subjects[0].title
+    print(f"\n{what}, {args.noise_images:,} {TITLES[args.noise_kind]} noise images")
+    line("", [subject.title for subject in subjects])
+    line("test accuracy", each("test accuracy", "{:.2%}".format))
     for kind in ("decision", "logit"):
-        right = [f.get(f"{kind} templates") for f in found]
+        line(f"test accuracy of its {kind} images", each(f"{kind} templates", "{:.1%}".format))
+    for kind in ("logit images", "probability images", "last convolution"):
         line(
-            f"test accuracy of its {kind} images",
-            ["none" if r is None else f"{r:.1%}" for r in right],
-        )
-    for key in ("logit images", "probability images", "last convolution"):
-        agreement = [f.get(f"{key} against exact", np.array([])) for f in found]
-        line(
-            f"{key}, r with exact: least, median",
-            [f"{a.min():.3f}, {np.median(a):.3f}" if a.size else "-" for a in agreement],
+            f"{kind}, r with exact: least, median",
+            each(f"{kind} against exact", lambda a: f"{a.min():.3f}, {np.median(a):.3f}"),
         )
     line(
         "conv1, cosine with kernels: least",
-        [f"{f['conv1 against kernels'].min(initial=1):.5f}" for f in found],
+        each("conv1 against kernels", lambda a: f"{a.min(initial=1):.5f}"),
     )
-    needed = [np.max(f["logit images, noise needed"]) for f in found]
-    line("noise that all logit images need for r = .9", [f"{n:,.0f}" for n in needed])
-    for k, label in enumerate(CLASS_NAMES[args.dataset]):
-        line(f"noise answered {label}", [f"{m.answered[k]:,}" for m in measurements.values()])
-    print(f"\n{len(written)} figures in {args.out}:")
+    line(
+        "noise that all logit images need for r = .9",
+        each("logit images, noise needed", lambda n: f"{np.max(n):,.0f}"),
+    )
+    shown = np.argsort(-measurements[0].answered, kind="stable")[:SHOWN_CLASSES]
+    for k in np.sort(shown):
+        label = f"noise answered {subjects[0].classes[k]}"
+        line(label, [f"{m.answered[k]:,} of {m.count:,}" for m in measurements])
+    print(f"\nFigures in {args.out}: {len(written)}")
     for path in written:
         print(f"  {path.relative_to(args.out)}")
 
@@ -563,15 +693,35 @@ def parse_arguments(arguments=None):
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--dataset", choices=("mnist", "fashion_mnist"), default=DATASET, help=f"default {DATASET}"
+        "--dataset",
+        choices=("mnist", "fashion_mnist"),
+        help=f"default {DATASET}; with --model, none",
+    )
+    parser.add_argument(
+        "--model",
+        type=Path,
+        metavar="FILE.keras",
+        help="measure this classifier of images instead of the demonstration's networks",
+    )
+    parser.add_argument(
+        "--input-range",
+        nargs=2,
+        type=float,
+        metavar=("LOW", "HIGH"),
+        help=f"of the pixels that --model expects; default {INPUT_RANGE[0]:g} {INPUT_RANGE[1]:g}",
+    )
+    parser.add_argument(
+        "--layers",
+        nargs="+",
+        metavar="LAYER",
+        help="the convolutions of Part 4; default: the first and the last",
     )
     parser.add_argument(
         "--networks",
         nargs="+",
         choices=("lenet", "alexnet"),
-        default=NETWORKS,
         metavar="NETWORK",
-        help="lenet, alexnet or both (default)",
+        help=f"default {' '.join(NETWORKS)}",
     )
     usual = ", ".join(f"{RECIPES[n, d]['epochs']} ({n}, {d})" for n, d in RECIPES)
     parser.add_argument("--epochs", type=positive, help=f"default {usual}", metavar="N")
@@ -610,7 +760,17 @@ def parse_arguments(arguments=None):
         help="where models/, part3_imgs/ and part4_imgs/ go; default: beside this file",
     )
     args = parser.parse_args(arguments)
-    args.networks = tuple(dict.fromkeys(args.networks))
+    if args.model:
+        for flag in ("networks", "epochs", "retrain"):
+            if getattr(args, flag):
+                parser.error(f"argument --{flag}: it is for the demonstration, not for --model")
+    else:
+        if args.input_range:
+            parser.error("argument --input-range: it is for --model; the data set's is 0 to 1")
+        args.dataset = args.dataset or DATASET
+    args.networks = tuple(dict.fromkeys(args.networks or NETWORKS))
+    args.input_range = tuple(args.input_range or INPUT_RANGE)
+    args.layers = tuple(dict.fromkeys(args.layers or ()))
     return args
 
 

@@ -20,14 +20,20 @@ class WhiteNoise:
     """Independent pixels of one distribution.
 
     Args:
-        kind: "gaussian" (mean 1/2, standard deviation 1/sqrt(12), never clipped: the first two
-            moments of the uniform noise, and Stein's identity holds exactly), "uniform" on
-            [0, 1] (Borji and Lin's), or "binary" in {0, 1}.
-        shape: (h, w, c) of one stimulus.
+        kind: "gaussian" (the mean and standard deviation of the uniform noise, never clipped:
+            Stein's identity holds exactly), "uniform" from low to high (Borji and Lin's, on
+            [0, 1]), or "binary", either low or high.
+        shape: (h, w, c) of one stimulus; (h, w) is one channel.
+        low, high: the range of the network's input.
+
+    Raises:
+        ValueError: for another kind, a shape that is no image's, or a range that is none.
     """
 
     kind: str = "gaussian"
     shape: tuple = (28, 28, 1)
+    low: float = 0.0
+    high: float = 1.0
 
     def __post_init__(self):
         """Refuse what cannot be drawn."""
@@ -36,19 +42,22 @@ class WhiteNoise:
                 f"unknown noise kind {self.kind!r}: choose gaussian, uniform or binary"
             )
         shape = tuple(self.shape)
+        shape = (*shape, 1) if len(shape) == 2 else shape
         if len(shape) != 3 or not all(isinstance(n, int) and n > 0 for n in shape):
             raise ValueError(f"a stimulus has a shape (h, w, c) of positive integers, not {shape}")
+        if not -math.inf < self.low < self.high < math.inf:
+            raise ValueError(f"a range goes from low to high, not from {self.low} to {self.high}")
         object.__setattr__(self, "shape", shape)
 
     @property
     def mean(self):
         """Mean of a pixel."""
-        return 0.5
+        return (self.low + self.high) / 2
 
     @property
     def std(self):
         """Standard deviation of a pixel."""
-        return 0.5 if self.kind == "binary" else UNIFORM_STD
+        return (self.high - self.low) * (0.5 if self.kind == "binary" else UNIFORM_STD)
 
     def draw(self, seed, block, count):
         """Draw the first `count` stimuli of a block: (count, h, w, c) float32.
@@ -63,12 +72,14 @@ class WhiteNoise:
         if self.kind == "gaussian":
             return self.mean + self.std * _stateless_normal(shape, key)
         uniform = tf.random.stateless_uniform(shape, key, alg="philox")
-        return uniform if self.kind == "uniform" else tf.cast(uniform >= 0.5, tf.float32)
+        if self.kind == "binary":
+            uniform = tf.cast(uniform >= 0.5, tf.float32)
+        return self.low + (self.high - self.low) * uniform
 
     def gradient_weight(self, stimuli):
         """Return w(x) such that cov(r, x) = E[w(x) dr/dx], elementwise, for a differentiable r.
 
-        Gaussian: the variance (Stein's identity). Uniform on [0, 1]: x (1 - x) / 2, by
+        Gaussian: the variance (Stein's identity). Uniform: (x - low) (high - x) / 2, by
         integration by parts. Both are exact for independent pixels.
 
         Raises:
@@ -77,7 +88,7 @@ class WhiteNoise:
         if self.kind == "gaussian":
             return self.std**2
         if self.kind == "uniform":
-            return 0.5 * stimuli * (1 - stimuli)
+            return 0.5 * (stimuli - self.low) * (self.high - stimuli)
         raise ValueError("binary noise has no gradient identity: use gaussian or uniform noise")
 
     def describe(self):
@@ -86,6 +97,7 @@ class WhiteNoise:
             "ensemble": "white",
             "kind": self.kind,
             "shape": list(self.shape),
+            "range": [self.low, self.high],
             "mean": self.mean,
             "std": self.std,
             "generator": "tensorflow stateless philox, seed (seed, block)",

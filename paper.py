@@ -125,7 +125,7 @@ def main(args):
 
 def once(name, experiment, network, train, test, args):
     """Run one experiment, unless results/ has it for this network and these settings."""
-    from reverse_correlation import network_sha256
+    from networks import network_sha256
 
     path = args.out / "results" / f"paper_{args.dataset}.json"
     known = read_results(path)

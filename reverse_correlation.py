@@ -12,7 +12,6 @@ restart. The pass therefore needs the same memory for a thousand images and for 
 
 import dataclasses
 import functools
-import hashlib
 import json
 import math
 import os
@@ -28,9 +27,25 @@ import tensorflow as tf
 from scipy import stats
 from tqdm import tqdm
 
-BLOCK_IMAGES = 1000  # stimuli drawn, shown and summed at once, in float32
-SHARD_BLOCKS = 8  # blocks of one graph call; shards are added in float64, in order
+from networks import (
+    as_graph,
+    images_that_fit,
+    in_precision,
+    layer_named,
+    logits_of,
+    network_sha256,
+    receptive_field,
+    response_tensors,
+    tapped,
+)
+
+BLOCK_IMAGES = 1000  # stimuli drawn, shown and summed at once, where so many fit in memory
+SHARD_BLOCKS = 8  # blocks of one graph call, in float32; shards are added in float64
+GROUP = 8  # shards, or groups of them, that are added one after another
 SAVE_SECONDS = 15  # between two checkpoints
+LOOK_IMAGES = 1000  # shown before the long pass
+CLASS_SUMS_BYTES = 2e9  # a network with more classes and pixels than this holds is refused
+FILTER_SUMS_BYTES = 2.5e8  # of a layer with more, the first filters are measured
 RESPONSES = ("decision", "probability", "logit")
 
 
@@ -182,124 +197,121 @@ class Measurement:
 
     def save(self, path):
         """Write sums and provenance to a .npz file (no pickles), whole or not at all."""
-        arrays = {f"{kind}:{name}": v for kind, s in self.sums.items() for name, v in s.items()}
-        path = Path(path)
-        part = path.with_name(f"{path.name}.{os.getpid()}.part")
-        try:
-            with open(part, "wb") as file:
-                np.savez(file, provenance=json.dumps(self.provenance), **arrays)
-            os.replace(part, path)
-        except OSError as error:
-            raise OSError(
-                f"cannot write {path} ({error.strerror or error}): free some space or choose "
-                "another folder; what was saved before is intact"
-            ) from error
-        finally:
-            part.unlink(missing_ok=True)
+        _write(path, [self.sums], self.provenance)
 
     @classmethod
     def load(cls, path):
-        """Read what `save` wrote.
+        """Read what `save` wrote, or what a checkpoint holds so far.
 
         Raises:
             ValueError: if the file is not a whole measurement.
         """
+        levels, provenance = _read(path)
         try:
-            with np.load(path, allow_pickle=False) as file:
-                provenance = json.loads(str(file["provenance"]))
-                sums = {}
-                for key in file.files:
-                    if key != "provenance":
-                        kind, name = key.split(":")
-                        sums.setdefault(kind, {})[name] = file[key]
-            return cls(sums, provenance)
-        except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise ValueError(f"{path} is not a whole measurement ({error}): delete it") from error
+            return cls(_fold(levels), provenance)
+        except KeyError as error:
+            raise ValueError(
+                f"{path} is not a whole measurement (no {error}): delete it"
+            ) from error
 
 
-# --------------------------------------------------------------------------- what a unit sees
+def _write(path, levels, provenance):
+    """Write sums, those of each level of a SumTree, to a .npz file, whole or not at all."""
+    arrays = {
+        f"{kind}:{name}:{level}": value
+        for level, sums in enumerate(levels)
+        for kind, named in sums.items()
+        for name, value in named.items()
+    }
+    path = Path(path)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with open(part, "wb") as file:
+            np.savez(file, provenance=json.dumps({**provenance, "levels": len(levels)}), **arrays)
+        os.replace(part, path)
+    except OSError as error:
+        raise OSError(
+            f"cannot write {path} ({error.strerror or error}): free some space or choose "
+            "another folder; what was saved before is intact"
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
 
 
-@dataclasses.dataclass(frozen=True)
-class ReceptiveField:
-    """Unit i of a layer sees pixels offset + i * stride to offset + i * stride + size - 1.
+def _read(path):
+    """Return the levels and the provenance that `_write` was given."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            provenance = json.loads(str(file["provenance"]))
+            levels = [{} for _ in range(provenance.pop("levels"))]
+            for key in file.files:
+                if key != "provenance":
+                    kind, name, level = key.split(":")
+                    levels[int(level)].setdefault(kind, {})[name] = file[key]
+        return levels, provenance
+    except (ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path} is not a whole measurement ({error}): delete it") from error
 
-    Each of the three is a pair (rows, columns); a negative offset reaches into padding.
+
+# --------------------------------------------------------------------------- sums of sums
+
+
+class SumTree:
+    """The sums of shards, added in a fixed order that allows for groups to be added elsewhere.
+
+    Eight shards, one after another, make a group; eight groups one of the next level; and so on.
+    `levels[k]` holds the groups of 8**k shards that are complete, up to seven of them, as one sum.
+    Whoever adds a group, here or on another machine, adds the same numbers in the same order.
+
+    Sums are {accumulator: {name: (2, ...) float64}}, and {} where there are none.
     """
 
-    size: tuple
-    stride: tuple
-    offset: tuple
+    def __init__(self, levels=(), done=0):
+        self._state = list(levels), done  # in one place, so that an interrupt finds it whole
 
-    def interior(self, image, units):
-        """Return, for rows and columns, the first and last + 1 unit that sees no padding."""
-        bounds = []
-        for size, stride, offset, pixels, n in zip(
-            self.size, self.stride, self.offset, image, units, strict=True
-        ):
-            first = max(0, math.ceil(-offset / stride))
-            last = min(n - 1, (pixels - size - offset) // stride)
-            bounds.append((first, last + 1))
-        return bounds
+    @property
+    def levels(self):
+        """The sums of complete groups, the smallest first."""
+        return self._state[0]
 
+    @property
+    def done(self):
+        """How many shards have been added."""
+        return self._state[1]
 
-def receptive_field(model, layer):
-    """Derive what a unit of the named layer sees, from the layers between it and the image.
+    def add(self, sums, level=0):
+        """Add the sums of the next 8**level shards.
 
-    Raises:
-        ValueError: if there is no such layer, or its receptive field cannot be derived.
-    """
-    names = [each.name for each in model.layers]
-    if layer not in names:
-        raise ValueError(f"the network has no layer {layer!r}; it has {', '.join(names)}")
-    return _field_of(model.get_layer(layer).output, layer)
+        Raises:
+            ValueError: if the shards before them do not end where a group of that level begins.
+        """
+        if self.done % GROUP**level:
+            raise ValueError(f"{GROUP**level} shards cannot be added after {self.done}")
+        levels, done = list(self.levels), self.done + GROUP**level
+        levels += [{} for _ in range(level - len(levels))]
+        while True:
+            levels += [{}] if level == len(levels) else []
+            levels[level] = _fold([sums, levels[level]])
+            if done // GROUP**level % GROUP:
+                break
+            sums, levels[level] = levels[level], {}
+            level += 1
+        self._state = levels, done
 
-
-_ELEMENTWISE = (
-    keras.layers.Activation,
-    keras.layers.BatchNormalization,
-    keras.layers.Dropout,
-    keras.layers.ReLU,
-    keras.layers.Rescaling,
-)
-
-
-def _field_of(tensor, layer):
-    """Walk from a layer's output back to the image."""
-    operation, node, _ = tensor._keras_history
-    if isinstance(operation, keras.layers.InputLayer):
-        return ReceptiveField((1, 1), (1, 1), (0, 0))
-    source = operation._inbound_nodes[node].input_tensors
-    if len(source) == 1 and len(tensor.shape) == 4:
-        below = _field_of(source[0], layer)
-        if isinstance(operation, _ELEMENTWISE):
-            return below
-        if isinstance(operation, (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)):
-            window, dilation = operation.kernel_size, operation.dilation_rate
-            return _slide(below, window, operation.strides, dilation, operation.padding, source[0])
-        if isinstance(operation, (keras.layers.MaxPooling2D, keras.layers.AveragePooling2D)):
-            window = operation.pool_size
-            return _slide(below, window, operation.strides, (1, 1), operation.padding, source[0])
-    raise ValueError(
-        f"the receptive field of layer {layer!r} cannot be derived: it looks through "
-        f"{operation.name!r}, a {type(operation).__name__}; name a convolution before that"
-    )
+    def total(self):
+        """Return the sums of all shards."""
+        return _fold(self.levels)
 
 
-def _slide(below, window, strides, dilation, padding, source):
-    """Put a sliding window on top of a receptive field."""
-    size, stride, offset = [], [], []
-    for axis in (0, 1):
-        span = (window[axis] - 1) * dilation[axis] + 1
-        before = 0
-        if padding == "same":
-            pixels = source.shape[1 + axis]
-            steps = -(-pixels // strides[axis])
-            before = max((steps - 1) * strides[axis] + span - pixels, 0) // 2
-        size.append(below.size[axis] + (span - 1) * below.stride[axis])
-        stride.append(below.stride[axis] * strides[axis])
-        offset.append(below.offset[axis] - before * below.stride[axis])
-    return ReceptiveField(tuple(size), tuple(stride), tuple(offset))
+def _fold(levels):
+    """Add up sums, the last first, into new arrays."""
+    total = {}
+    for sums in reversed(levels):
+        for kind, named in sums.items():
+            before = total.setdefault(kind, {})
+            for name, value in named.items():
+                before[name] = before[name] + value if name in before else value
+    return total
 
 
 # --------------------------------------------------------------------------- accumulators
@@ -341,6 +353,12 @@ class ClassSums:
     def __init__(self, shape, classes):
         self.name, self.every = "classes", 1
         self.shape, self.classes = tuple(shape), classes
+        size = 20 * len(RESPONSES) * classes * math.prod(shape)
+        if size > CLASS_SUMS_BYTES:
+            raise ValueError(
+                f"the sums of {classes:,} classes over {math.prod(shape):,} pixels would take "
+                f"{size / 1e9:.1f} GB: measure fewer, by keras.Model(inputs, logits[:, :20])"
+            )
 
     def zeros(self):
         """Return the shapes of the sums."""
@@ -388,23 +406,19 @@ class FilterSums:
 
     Summed over images and positions, activity times patch *is* the gradient of a convolution with
     respect to its filter, with the receptive field as the filter's size and the layer's total
-    stride as its stride. Units that see padding are left out. A layer with many positions needs
-    fewer images: it is measured on every 2nd, 4th or 8th block.
+    stride as its stride. Units that see padding are left out; where all do, the one that sees most
+    of the image is kept. A layer with many positions needs fewer images: it is measured on every
+    2nd, 4th or 8th block. Of a layer whose sums would not fit, the first filters are measured.
     """
 
-    def __init__(self, layer, field, image, channels, units, filters):
-        self.name = f"filters/{layer}"
-        self.layer, self.field, self.filters = layer, field, filters
-        self.shape = (*field.size, channels)
-        self.rows, self.columns = field.interior(image, units)
-        if min(self.rows[1] - self.rows[0], self.columns[1] - self.columns[0]) < 1:
-            raise ValueError(
-                f"every unit of layer {layer!r} sees padding: its receptive field of "
-                f"{field.size[0]}x{field.size[1]} pixels does not fit an image of "
-                f"{image[0]}x{image[1]}; leave the layer out"
-            )
-
-        positions = math.prod(end - first for first, end in (self.rows, self.columns))
+    def __init__(self, layer, field, image, units, filters):
+        self.name, self.layer = f"filters/{layer}", layer
+        self.windows, self.stride = field.windows(image[:2], units), field.stride
+        self.shape = (*(pixels for *_, pixels in self.windows), image[2])
+        self.counts = [end - first for first, end, *_ in self.windows]
+        bytes_each = 50 * math.prod(self.shape)  # three sums for each half, in float64
+        self.filters = min(filters, max(1, int(FILTER_SUMS_BYTES // bytes_each)))
+        positions = math.prod(self.counts)
         self.every = next(k for k in (8, 4, 2, 1) if positions >= 16 * k or k == 1)
 
     def zeros(self):
@@ -419,15 +433,13 @@ class FilterSums:
 
     def block(self, block):
         """Return the sums of a block."""
-        activity = block[self.layer][:, slice(*self.rows), slice(*self.columns), :]
+        (top, bottom, *_), (left, right, *_) = self.windows
+        activity = block[self.layer][:, top:bottom, left:right, : self.filters]
         stimuli = block["stimuli"]
-        for axis, (first, end) in enumerate((self.rows, self.columns)):
-            size, stride = self.field.size[axis], self.field.stride[axis]
-            start = self.field.offset[axis] + first * stride
-            window = slice(start, start + (end - first - 1) * stride + size)
-            stimuli = stimuli[:, window] if axis == 0 else stimuli[:, :, window]
+        for axis, (_, _, start, pixels) in enumerate(self.windows):
+            seen = slice(start, start + (self.counts[axis] - 1) * self.stride[axis] + pixels)
+            stimuli = stimuli[:, seen] if axis == 0 else stimuli[:, :, seen]
         total = tf.reduce_sum(stimuli, axis=0, keepdims=True)
-        positions = tf.ones((1, *(b - a for a, b in (self.rows, self.columns)), 1))
         triggered = self._correlate(stimuli, activity, self.filters)
         flat = tf.reshape(activity, (-1, self.filters))
         ones = tf.ones((1, tf.shape(flat)[0]))
@@ -435,17 +447,21 @@ class FilterSums:
             "n": tf.cast(tf.shape(flat)[0], tf.float32),
             "r": tf.matmul(ones, flat)[0],
             "rr": tf.matmul(ones, tf.square(flat))[0],
-            "x": self._correlate(total, positions, 1)[..., 0],
+            "x": self._correlate(total, tf.ones((1, *self.counts, 1)), 1)[..., 0],
             "rx": tf.transpose(triggered, (3, 0, 1, 2)),
         }
 
     def _correlate(self, stimuli, activity, filters):
         """Sum activity times patch over images and positions: (rf_h, rf_w, c, filters)."""
+        if self.counts == [1, 1]:
+            patches = tf.reshape(stimuli, (-1, math.prod(self.shape)))
+            summed = tf.matmul(patches, tf.reshape(activity, (-1, filters)), transpose_a=True)
+            return tf.reshape(summed, (*self.shape, filters))
         return tf.raw_ops.Conv2DBackpropFilter(
             input=stimuli,
             filter_sizes=(*self.shape, filters),
             out_backprop=activity,
-            strides=(1, *self.field.stride, 1),
+            strides=(1, *self.stride, 1),
             padding="VALID",
         )
 
@@ -460,70 +476,124 @@ class FilterSums:
 # --------------------------------------------------------------------------- the pass
 
 
-def response_tensors(model, layers=()):
-    """Return a Keras model of images to {"logits": (n, K), layer: activity (n, h, w, filters)}.
+class Shards:
+    """The sums of any shard of a pass, from the network and the noise: what a worker computes.
 
-    Logits are the input of the network's softmax.
+    Args:
+        model, noise, seed, layers, precision: as for `measure`.
+
+    Attributes:
+        images: of one shard.
+        identity: everything that the sums depend on, as JSON can hold it.
     """
-    output = model.outputs[0]
-    operation = output._keras_history.operation
-    if isinstance(operation, keras.layers.Softmax):
-        output = operation.input
-    taps = {name: model.get_layer(name).output for name in layers}
-    return keras.Model(model.inputs, {"logits": output, **taps})
+
+    def __init__(self, model, noise, seed=0, layers=(), precision="float32"):
+        graph = as_graph(model, noise.shape)
+        self.name, self.noise, self.seed = model.name, noise, seed
+        logits, self.logits = logits_of(graph, noise)
+        self.accumulators = _accumulators(graph, noise, layers, logits.shape[-1])
+        self.network = response_tensors(in_precision(graph, precision), layers, noise)
+        self.block_images = min(BLOCK_IMAGES, images_that_fit(graph, layers))
+        self.images = self.block_images * SHARD_BLOCKS
+        self._compiled = self._compile()
+        filters = {a.layer: a.filters for a in self.accumulators if isinstance(a, FilterSums)}
+        self.identity = {
+            "network": model.name,
+            "network_sha256": network_sha256(graph),
+            "logits": self.logits,
+            "noise": noise.describe(),
+            "seed": seed,
+            "precision": precision,
+            "block_images": self.block_images,
+            "shard_blocks": SHARD_BLOCKS,
+            "layers": {
+                name: {"nonnegative": _is_rate(graph, name), "filters": filters[name]}
+                for name in layers
+            },
+            "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
+        }
+
+    def sums(self, index, images=None):
+        """Return the sums of a shard, or of its first images: {accumulator: {name: (2, ...)}}.
+
+        The first row is of even shards and the second of odd ones; one of them is zero.
+
+        Raises:
+            ValueError: if the network answers NaN or infinity.
+        """
+        images = self.images if images is None else images
+        found = self._compiled(index * SHARD_BLOCKS, images)
+        halves = {}
+        for a in self.accumulators:
+            own = {name: t.numpy().astype(np.float64) for name, t in found[a.name].items()}
+            refuse_nan(self.name, own["rr"])
+            halves[a.name] = {}
+            for name, value in a.finish(own).items():
+                halves[a.name][name] = np.zeros((2, *value.shape))
+                halves[a.name][name][index % 2] = value
+        return halves
+
+    def _compile(self):
+        """Compile the sums of one shard: a loop over blocks inside one graph."""
+        size = self.block_images
+
+        def empty():
+            return {
+                a.name: {name: tf.zeros(shape) for name, shape in a.zeros().items()}
+                for a in self.accumulators
+            }
+
+        def add(index, sums, first, images):
+            count = tf.minimum(images - index * size, size)
+            stimuli = self.noise.draw(self.seed, first + index, count)
+            answers = self.network(stimuli, training=False)
+            block = {name: tf.cast(answer, tf.float32) for name, answer in answers.items()}
+            block["stimuli"] = stimuli - self.noise.mean
+
+            def added(accumulator):
+                before = sums[accumulator.name]
+                return tf.nest.map_structure(tf.add, before, accumulator.block(block))
+
+            return index + 1, {
+                a.name: tf.cond(
+                    (first + index) % a.every == 0,
+                    functools.partial(added, a),
+                    functools.partial(sums.get, a.name),
+                )
+                if a.every > 1
+                else added(a)
+                for a in self.accumulators
+            }
+
+        @tf.function(input_signature=[tf.TensorSpec((), tf.int64), tf.TensorSpec((), tf.int64)])
+        def shard(first, images):
+            """Sums over `images` stimuli, from block `first` on."""
+            _, sums = tf.while_loop(
+                lambda index, _: index * size < images,
+                lambda index, sums: add(index, sums, first, images),
+                (tf.constant(0, tf.int64), empty()),
+            )
+            return sums
+
+        return shard
 
 
-def _accumulators(model, noise, layers):
+def _accumulators(graph, noise, layers, classes):
     """List what the pass measures."""
-    classes = model.outputs[0].shape[-1]
     found = [ClassSums(noise.shape, classes)]
     for name in layers:
-        field = receptive_field(model, name)
-        _, *units, filters = model.get_layer(name).output.shape
-        found.append(FilterSums(name, field, noise.shape[:2], noise.shape[2], units, filters))
+        field, tensor = receptive_field(graph, name), tapped(graph, name)
+        _, *units, filters = tensor.shape
+        found.append(FilterSums(name, field, noise.shape, units, filters))
         found.append(MapSums(name, units, classes, found[-1].every))
     return found
 
 
-def _shard_function(network, noise, seed, accumulators):
-    """Compile the sums of one shard: a loop over blocks inside one graph."""
-
-    def empty():
-        return {a.name: {k: tf.zeros(s) for k, s in a.zeros().items()} for a in accumulators}
-
-    def add(index, sums, first, images):
-        count = tf.minimum(images - index * BLOCK_IMAGES, BLOCK_IMAGES)
-        stimuli = noise.draw(seed, first + index, count)
-        answers = network(stimuli, training=False)
-        block = {name: tf.cast(answer, tf.float32) for name, answer in answers.items()}
-        block["stimuli"] = stimuli - noise.mean
-
-        def added(accumulator):
-            before = sums[accumulator.name]
-            return tf.nest.map_structure(tf.add, before, accumulator.block(block))
-
-        return index + 1, {
-            a.name: tf.cond(
-                (first + index) % a.every == 0,
-                functools.partial(added, a),
-                functools.partial(sums.get, a.name),
-            )
-            if a.every > 1
-            else added(a)
-            for a in accumulators
-        }
-
-    @tf.function(input_signature=[tf.TensorSpec((), tf.int64), tf.TensorSpec((), tf.int64)])
-    def shard(first, images):
-        """Sums over `images` stimuli, from block `first` on."""
-        _, sums = tf.while_loop(
-            lambda index, _: index * BLOCK_IMAGES < images,
-            lambda index, sums: add(index, sums, first, images),
-            (tf.constant(0, tf.int64), empty()),
-        )
-        return sums
-
-    return shard
+def _is_rate(graph, layer):
+    """Say whether a layer's activity is never negative, so that it can be averaged by."""
+    activation = getattr(layer_named(graph, layer), "activation", None)
+    rates = (keras.activations.relu, keras.activations.sigmoid, keras.activations.softplus)
+    return activation in rates or isinstance(layer_named(graph, layer), keras.layers.ReLU)
 
 
 def measure(
@@ -540,7 +610,8 @@ def measure(
     """Show a network `count` noise images and estimate what its classes and filters look for.
 
     Args:
-        model: a built Keras classifier of images of `noise.shape`.
+        model: a built Keras classifier of images of `noise.shape`: Sequential, functional or a
+            subclass; logits or probabilities out.
         noise: an ensemble such as `WhiteNoise()`.
         count: how many stimuli; a pixel's standard error falls as 1 / sqrt(count).
         seed: of the noise; block b is a function of (seed, b).
@@ -549,7 +620,7 @@ def measure(
         checkpoint: a .npz file where the sums are kept every 15 seconds and on Ctrl-C. If it is
             there, the pass continues from it, to the same bits as one that was never interrupted;
             asking for more images than it has continues too.
-        progress: whether to show a progress bar.
+        progress: whether to show a progress bar, and what a first look at 1,000 images says.
         precision: "float32", or "bfloat16": faster on a CPU that has it, and a slightly different
             network (weights and activities of 8 significant bits).
 
@@ -557,162 +628,95 @@ def measure(
         A Measurement.
 
     Raises:
-        ValueError: if count is not positive, the network takes other images, a layer's receptive
-            field cannot be derived, the checkpoint is of other settings, bfloat16 would be slower,
-            or the network answers NaN or always the same.
+        ValueError: if count is not positive, the network takes other images, has several inputs
+            or outputs, a layer's receptive field cannot be derived, the sums would not fit, the
+            checkpoint is of other settings, bfloat16 would be slower, or the network answers NaN
+            or always the same.
         OSError: if the checkpoint cannot be written.
     """
     if count < 1:
         raise ValueError(f"the number of noise images must be at least 1, not {count}")
-    expected = tuple(model.inputs[0].shape[1:])
-    if expected != noise.shape:
-        raise ValueError(f"the network takes images of {expected}, but the noise is {noise.shape}")
-    accumulators = _accumulators(model, noise, layers)
-    network = response_tensors(in_precision(model, precision), layers)
-    look_first(network, model.name, noise, seed)
-    shard = _shard_function(network, noise, seed, accumulators)
-    identity = _identity(model, noise, seed, layers, precision)
-    shard_images = BLOCK_IMAGES * SHARD_BLOCKS
-    totals, done, checkpoint = _resume(checkpoint, identity, count // shard_images)
-    saved, whole = time.monotonic(), True
+    work = Shards(model, noise, seed, layers, precision)
+    for remark in look_first(work):
+        if progress:
+            print(f"{model.name}: {remark}")
+    whole, rest = divmod(count, work.images)
+    tree, checkpoint = _resume(checkpoint, work.identity, whole)
+    saved = time.monotonic()
 
     def keep():
-        if checkpoint and done:
-            Measurement(totals, {**identity, "shards": done}).save(checkpoint)
-
-    def sums_of(index, images):
-        sums = tf.nest.map_structure(
-            lambda t: t.numpy().astype(np.float64), shard(index * SHARD_BLOCKS, images)
-        )
-        refuse_nan(model.name, sums["classes"]["rr"])
-        return sums
+        if checkpoint and tree.done:
+            _write(checkpoint, tree.levels, {**work.identity, "shards": tree.done})
 
     description = f"noise through {model.name}"
-    with progress_bar(count, description, done * shard_images, disable=not progress) as bar:
+    with progress_bar(count, description, tree.done * work.images, disable=not progress) as bar:
         try:
-            while done < count // shard_images:
-                sums = sums_of(done, shard_images)
-                whole = False
-                _add(totals, sums, accumulators, done)
-                done, whole = done + 1, True
-                bar.update(shard_images)
+            while tree.done < whole:
+                tree.add(work.sums(tree.done))
+                bar.update(work.images)
                 if time.monotonic() - saved > SAVE_SECONDS:
                     keep()
                     saved = time.monotonic()
-        except KeyboardInterrupt:
-            if whole:
-                keep()
-            raise
-        keep()
-        rest = count - done * shard_images
-        if rest:  # after the checkpoint, which holds whole shards only
-            _add(totals, sums_of(done, rest), accumulators, done)
+        finally:
+            keep()
+        total = tree.total()
+        if rest:  # not in the checkpoint, which holds whole shards only
+            total = _fold([work.sums(whole, rest), total])
             bar.update(rest)
-    return Measurement(totals, {**identity, "shards": done})
-
-
-def _add(totals, sums, accumulators, index):
-    """Add the sums of a shard to those of the even or odd shards."""
-    for a in accumulators:
-        halves = totals.setdefault(a.name, {})
-        for name, value in a.finish(sums[a.name]).items():
-            halves.setdefault(name, np.zeros((2, *value.shape)))[index % 2] += value
+    return Measurement(total, {**work.identity, "shards": whole})
 
 
 def _resume(checkpoint, identity, shards):
-    """Return the sums of a checkpoint, how many shards they hold, and where to go on saving.
+    """Return the sums of a checkpoint, and where to go on saving.
 
     A checkpoint that holds more than is asked for is neither used nor written.
     """
     if checkpoint is None or not Path(checkpoint).exists():
-        return {}, 0, checkpoint
-    found = Measurement.load(checkpoint)
-    done = found.provenance.pop("shards")
-    if found.provenance != json.loads(json.dumps(identity)):
-        differing = [k for k in identity if found.provenance.get(k) != identity[k]]
+        return SumTree(), checkpoint
+    levels, found = _read(checkpoint)
+    done = found.pop("shards")
+    if found != json.loads(json.dumps(identity)):
+        differing = [key for key in identity if found.get(key) != identity[key]]
         raise ValueError(
             f"{checkpoint} is of another run (it differs in {', '.join(differing)}): delete it "
             "or name another checkpoint"
         )
     if done > shards:
-        return {}, 0, None
+        return SumTree(), None
     if done:
-        print(f"{identity['network']}: continuing from {found.count:,} images in {checkpoint}")
-    return found.sums, done, checkpoint
+        images = done * identity["block_images"] * identity["shard_blocks"]
+        print(f"{identity['network']}: continuing from {images:,} images in {checkpoint}")
+    return SumTree(levels, done), checkpoint
 
 
-def network_sha256(model):
-    """Return a hash of the network's layers and weights, whatever the layers' names."""
-    layers = [(type(x).__name__, {**x.get_config(), "name": ""}) for x in model.layers]
-    digest = hashlib.sha256(repr(layers).encode())
-    for weight in model.get_weights():
-        digest.update(np.ascontiguousarray(weight).tobytes())
-    return digest.hexdigest()
+def look_first(work):
+    """Show a network 1,000 images before the long pass; return what should be said about it.
 
-
-def _identity(model, noise, seed, layers, precision):
-    """Everything that a measurement depends on, as JSON can hold it."""
-    rates = (keras.activations.relu, keras.activations.sigmoid, keras.activations.softplus)
-    return {
-        "network": model.name,
-        "network_sha256": network_sha256(model),
-        "noise": noise.describe(),
-        "seed": seed,
-        "precision": precision,
-        "block_images": BLOCK_IMAGES,
-        "shard_blocks": SHARD_BLOCKS,
-        "layers": {
-            name: {"nonnegative": getattr(model.get_layer(name), "activation", None) in rates}
-            for name in layers
-        },
-        "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
-    }
-
-
-def in_precision(model, precision):
-    """Return the network itself, or a copy that computes in bfloat16."""
-    if precision == "float32":
-        return model
-    if precision != "bfloat16":
-        raise ValueError(f"unknown precision {precision!r}: choose float32 or bfloat16")
-
-    def convert(layer):
-        return layer.__class__.from_config({**layer.get_config(), "dtype": "mixed_bfloat16"})
-
-    copy = keras.models.clone_model(
-        keras.Model(model.inputs, model.outputs), clone_function=convert
-    )
-    copy.set_weights(model.get_weights())
-    ratio = seconds_a_block(copy) / seconds_a_block(model)
-    if ratio > 1:
+    Raises:
+        ValueError: if it answers NaN, or the same to all of them.
+    """
+    count, blocks = LOOK_IMAGES, range(-(-LOOK_IMAGES // work.block_images))
+    logits = np.concatenate(
+        [
+            work.network(work.noise.draw(work.seed, b, work.block_images), training=False)["logits"]
+            for b in blocks
+        ]
+    )[:count].astype(np.float64)
+    refuse_nan(work.name, logits)
+    if np.all(np.ptp(logits, axis=0) <= 1e-6 * np.abs(logits).max(axis=0)):
         raise ValueError(
-            f"bfloat16 takes {ratio:.1f} times as long as float32 for {model.name!r} on this "
-            "machine: use float32"
+            f"the network {work.name!r} answers all of {len(logits):,} noise images alike: there "
+            "is nothing to correlate with; check the range of its input, or train it again"
         )
-    return copy
-
-
-def seconds_a_block(network, repeats=5):
-    """Return the least time that a network took to answer a block."""
-    answer = tf.function(lambda stimuli: network(stimuli, training=False), jit_compile=False)
-    stimuli = tf.fill((BLOCK_IMAGES, *network.inputs[0].shape[1:]), 0.5)
-    times = []
-    for _ in range(repeats + 1):  # the first compiles
-        started = time.perf_counter()
-        answer(stimuli)
-        times.append(time.perf_counter() - started)
-    return min(times[1:])
-
-
-def look_first(network, name, noise, seed):
-    """Show block 0 before the long pass; raise ValueError if all answers to it are the same."""
-    logits = network(noise.draw(seed, 0, BLOCK_IMAGES), training=False)["logits"].numpy()
-    refuse_nan(name, logits)
-    if np.all(logits == logits[0]):
-        raise ValueError(
-            f"the network {name!r} answers all of {len(logits):,} noise images alike: there is "
-            "nothing to correlate with; train it again"
+    answers = np.bincount(logits.argmax(axis=1), minlength=logits.shape[1])
+    remarks = []
+    if answers.max() > 0.999 * count:
+        remarks.append(
+            f"of the first {count:,} noise images {answers.max():,} are answered "
+            f"{answers.argmax()}: decision images of other classes will rest on few or no images; "
+            "logit images and filters remain meaningful"
         )
+    return remarks
 
 
 def refuse_nan(name, answers):

@@ -61,7 +61,7 @@ def test_fewer_stimuli_are_the_beginning_of_more(kind):
     assert np.array_equal(noise.draw(1, 2, 7), noise.draw(1, 2, 1000)[:7])
 
 
-@pytest.mark.parametrize("arguments", [("pink",), ("gaussian", (28, 28)), ("gaussian", (0, 2, 1))])
+@pytest.mark.parametrize("arguments", [("pink",), ("gaussian", (28,)), ("gaussian", (0, 2, 1))])
 def test_an_ensemble_that_cannot_be_drawn_is_refused(arguments):
     with pytest.raises(ValueError, match="choose gaussian|positive integers"):
         WhiteNoise(*arguments)

@@ -1,5 +1,6 @@
 """A pass that is killed, stopped, extended or starved of disk."""
 
+import math
 import os
 import signal
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 
 import reverse_correlation
 from noise import WhiteNoise
-from reverse_correlation import Measurement, measure
+from reverse_correlation import Measurement, Shards, SumTree, measure
 
 ROOT = Path(reverse_correlation.__file__).parent
 NOISE = WhiteNoise(shape=(10, 9, 1))
@@ -79,18 +80,18 @@ def test_killed_at_several_moments_it_ends_with_the_same_bits(tmp_path):
 
 def test_interrupted_by_hand_it_saves_and_continues(tmp_path, monkeypatch):
     monkeypatch.setattr(reverse_correlation, "SAVE_SECONDS", 1e9)
-    checkpoint, add = tmp_path / "sums.npz", reverse_correlation._add
+    checkpoint, add = tmp_path / "sums.npz", SumTree.add
 
-    def stop_at_shard_five(totals, sums, accumulators, index):
-        add(totals, sums, accumulators, index)
-        if index == 5:
+    def stop_at_shard_five(tree, *sums):
+        add(tree, *sums)
+        if tree.done == 5:
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(reverse_correlation, "_add", stop_at_shard_five)
+    monkeypatch.setattr(SumTree, "add", stop_at_shard_five)
     with pytest.raises(KeyboardInterrupt):
         run(20 * SHARD, checkpoint=checkpoint)
-    monkeypatch.setattr(reverse_correlation, "_add", add)
-    assert shards_in(checkpoint) in (0, 5, 6)  # 0 if it struck between a sum and its count
+    monkeypatch.setattr(SumTree, "add", add)
+    assert shards_in(checkpoint) == 5
     whole = run(20 * SHARD)
     assert same_bits(run(20 * SHARD, checkpoint=checkpoint), whole)
 
@@ -99,16 +100,14 @@ def test_asking_for_more_continues_and_for_less_starts_afresh(tmp_path, monkeypa
     checkpoint = tmp_path / "sums.npz"
     run(5 * SHARD + 7, checkpoint=checkpoint)
     assert shards_in(checkpoint) == 5
-    shown, add = [], reverse_correlation._add
-    monkeypatch.setattr(
-        reverse_correlation, "_add", lambda *args: (shown.append(args[-1]), add(*args))
-    )
+    shown, sums = [], Shards.sums
+    monkeypatch.setattr(Shards, "sums", lambda *args: (shown.append(args[1]), sums(*args))[1])
     more = run(9 * SHARD + 3, checkpoint=checkpoint)
     assert shown == [5, 6, 7, 8, 9] and shards_in(checkpoint) == 9
     shown.clear()
     less = run(2 * SHARD, checkpoint=checkpoint)
     assert shown == [0, 1] and shards_in(checkpoint) == 9  # nothing computed is lost
-    monkeypatch.setattr(reverse_correlation, "_add", add)
+    monkeypatch.setattr(Shards, "sums", sums)
     assert same_bits(more, run(9 * SHARD + 3)) and same_bits(less, run(2 * SHARD))
     assert more.count == 9 * SHARD + 3
 
@@ -149,3 +148,28 @@ def test_a_full_disk_is_one_sentence_and_leaves_the_last_checkpoint(tmp_path, mo
     with pytest.raises(OSError, match="cannot write .*No space left.*intact"):
         run(4 * SHARD, checkpoint=checkpoint)
     assert checkpoint.read_bytes() == before and list(tmp_path.iterdir()) == [checkpoint]
+
+
+def random_sums(rng):
+    return {"classes": {"r": rng.normal(size=(2, 3)) * 10.0 ** rng.integers(-6, 6)}}
+
+
+@pytest.mark.parametrize("level", [1, 2])
+def test_groups_added_elsewhere_give_the_same_bits(level):
+    shards = [random_sums(np.random.default_rng(i)) for i in range(3 * 64 + 9)]
+    here, elsewhere = SumTree(), SumTree()
+    for sums in shards:
+        here.add(sums)
+    size = 8**level
+    for first in range(0, len(shards) - size + 1, size):
+        group = SumTree()
+        for sums in shards[first : first + size]:
+            group.add(sums)
+        elsewhere.add(group.total(), level)
+    for sums in shards[elsewhere.done :]:
+        elsewhere.add(sums)
+    assert np.array_equal(here.total()["classes"]["r"], elsewhere.total()["classes"]["r"])
+    exact = [math.fsum(s["classes"]["r"][0, 0] for s in shards)]
+    assert np.allclose(here.total()["classes"]["r"][0, 0], exact, rtol=1e-12)
+    with pytest.raises(ValueError, match="cannot be added after"):
+        here.add(shards[0], 1)

@@ -10,6 +10,7 @@ from keras import layers
 from observers import STD, close, observer, standard_error, yes_no
 from scipy import integrate, stats
 
+import networks
 import reverse_correlation
 from noise import WhiteNoise
 from reverse_correlation import Measurement, measure, receptive_field, sidak_threshold
@@ -310,7 +311,7 @@ def test_the_receptive_field_is_where_the_gradient_is(stack):
     field = receptive_field(network, stack[-1].name)
     tap = keras.Model(network.inputs, network.get_layer(stack[-1].name).output)
     stimulus = tf.ones((1, 23, 19, 1))
-    rows, columns = field.interior((23, 19), tap.output_shape[1:3])
+    rows, columns = field.windows((23, 19), tap.output_shape[1:3])
     for i, j in [(0, 0), (rows[0], columns[0]), (rows[1] - 1, columns[1] - 1)]:
         with tf.GradientTape() as tape:
             tape.watch(stimulus)
@@ -393,7 +394,7 @@ def test_filters_do_not_depend_on_the_images_of_a_block(monkeypatch):
 
 
 def test_bfloat16_measures_nearly_the_same_network(monkeypatch):
-    monkeypatch.setattr(reverse_correlation, "seconds_a_block", lambda network: 1.0)
+    monkeypatch.setattr(networks, "seconds_a_block", lambda network: 1.0)
     network = convolution(RNG.normal(size=(3, 3, 1, 2)))
     exact, rough = (
         show(network, 8000, layers=["conv"], precision=p) for p in ("float32", "bfloat16")
@@ -410,7 +411,7 @@ def test_bfloat16_is_refused_where_it_would_be_slower(monkeypatch):
     network = convolution(RNG.normal(size=(3, 3, 1, 2)))
     slow = {"float32": 1.0, "mixed_bfloat16": 2.5}
     monkeypatch.setattr(
-        reverse_correlation,
+        networks,
         "seconds_a_block",
         lambda network: slow[network.get_layer("conv").dtype_policy.name],
     )
