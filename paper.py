@@ -185,7 +185,7 @@ def row(what, published, values, ours=None, interval=None, over="", detail=False
     Args:
         what: in words.
         published: a number, or None where none was published.
-        values: the repetitions whose mean is reported, with Student's 95 % interval; or None.
+        values: shares whose mean is reported, with Student's 95 % interval for it; or None.
         ours, interval: the number and its interval, where it is not such a mean.
         over: what the interval is over.
         detail: whether the results file has it, but not the terminal.
@@ -196,7 +196,7 @@ def row(what, published, values, ours=None, interval=None, over="", detail=False
     if values is not None:
         ours = float(np.mean(values))
         half = stats.sem(values) * stats.t.ppf(0.975, len(values) - 1) if len(values) > 1 else 0
-        interval = (ours - half, ours + half)
+        interval = (max(ours - half, 0), min(ours + half, 1))
         over = over or f"{len(values)} seeds"
     interval = None if interval is None else [float(x) for x in interval]
     return {
