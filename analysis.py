@@ -437,6 +437,16 @@ def combine_cells(cells, kind):
     return z, float(np.sum(z**2) - z.size), float(signal**2 / variance)
 
 
+def snr_interval(snr2, shape, level=0.95):
+    """Interval of a signal-to-noise ratio from its estimated square: (low, high).
+
+    The sum of z**2 over D pixels is noncentral chi-square, of variance 2 D + 4 SNR**2.
+    """
+    snr2 = max(snr2, 0)
+    half = stats.norm.ppf(0.5 + level / 2) * np.sqrt(2 * np.prod(shape) + 4 * snr2)
+    return float(np.sqrt(max(snr2 - half, 0))), float(np.sqrt(snr2 + half))
+
+
 # --------------------------------------------------------------------------- attacks and intervals
 
 

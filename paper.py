@@ -346,13 +346,14 @@ def signal_in_noise(network, train, test, args, path):
     import numpy as np
 
     import figures
-    from analysis import combine_cells, four_cells
+    from analysis import combine_cells, four_cells, snr_interval
+    from data import CLASS_NAMES
     from noise import WhiteNoise
     from reverse_correlation import progress_bar
 
     x_test, y_test = test
     noise, rows, columns = WhiteNoise("uniform", x_test.shape[1:]), [], {}
-    first, second = SIGNAL_CLASSES
+    first, second = names = [CLASS_NAMES[args.dataset][k] for k in SIGNAL_CLASSES]
     with progress_bar(len(SIGNAL_GAMMAS) * SIGNAL_TRIALS, "trials") as bar:
         for gamma in SIGNAL_GAMMAS:
             cells = four_cells(
@@ -360,7 +361,7 @@ def signal_in_noise(network, train, test, args, path):
             )
             bar.update(SIGNAL_TRIALS)
             shown = cells.counts.sum(axis=1)
-            rows += signal_rows(cells, gamma, args.dataset == "mnist" and gamma == 0.3)
+            rows += signal_rows(cells, gamma, names, args.dataset == "mnist" and gamma == 0.3)
             maps, notes = np.full((2, *noise.shape), np.nan), ["", ""]
             if cells.counts.min(axis=1).any():
                 found = [combine_cells(cells, kind) for kind in ("ahumada", "optimal")]
@@ -369,15 +370,17 @@ def signal_in_noise(network, train, test, args, path):
                 predicted = np.sqrt(linear * expected[0])
                 snr = np.sqrt(np.maximum(snr2, 0))
                 notes = [f"SNR {snr[0]:.1f}\npredicted {predicted:.1f}", f"SNR {snr[1]:.1f}"]
+                spread = [snr_interval(value, noise.shape) for value in snr2]
+                over = "sampling of the noise"
                 what = f"signal {gamma}, SNR of Ahumada's image (predicted {predicted:.1f})"
-                rows += [
-                    row(what, None, None, snr[0]),
-                    row(f"signal {gamma}, SNR of the optimally weighted image", None, None, snr[1]),
-                    row(f"signal {gamma}, decision variance linear in noise", None, None, linear),
-                ]
+                rows.append(row(what, None, None, snr[0], spread[0], over))
+                what = f"signal {gamma}, SNR of the optimally weighted image"
+                rows.append(row(what, None, None, snr[1], spread[1], over))
+                what = f"signal {gamma}, decision variance linear in noise"
+                rows.append(row(what, None, None, linear))
             share = cells.counts[:, 1] / shown
-            heading = f"signal {gamma}\n{first} shown: {1 - share[0]:.0%} answered {first}\n"
-            heading += f"{second} shown: {share[1]:.0%} answered {second}"
+            heading = f"signal {gamma}\n{first} shown: {1 - share[0]:.0%} right\n"
+            heading += f"{second} shown: {share[1]:.0%} right"
             columns[heading] = maps, notes
     figure = figures.column_maps(
         columns,
@@ -390,13 +393,13 @@ def signal_in_noise(network, train, test, args, path):
     return rows
 
 
-def signal_rows(cells, gamma, published):
+def signal_rows(cells, gamma, names, published):
     """Return the table's lines on how often each of two classes was answered."""
     from analysis import wilson_interval
 
     rows = []
-    for s, shown in enumerate(SIGNAL_CLASSES):
-        for r, answer in enumerate(SIGNAL_CLASSES):
+    for s, shown in enumerate(names):
+        for r, answer in enumerate(names):
             count, total = cells.counts[s, r], cells.counts[s].sum()
             theirs = PUBLISHED_SIGNAL[s][r] / sum(PUBLISHED_SIGNAL[s]) if published else None
             what = f"signal {gamma}, {shown} shown: answered {answer}"

@@ -31,6 +31,7 @@ from analysis import (
     overlap_with,
     psychometric_function,
     root_mean_square_images,
+    snr_interval,
     stimulated,
     unit_range,
     wilson_interval,
@@ -120,6 +121,17 @@ def test_15_and_17_the_signal_to_noise_ratio_is_as_predicted(kind):
     assert abs(snr2 - expected) < 5 * np.sqrt(4 * expected + 2 * z.size)
     cosine = np.sqrt(expected / (expected + z.size - 1))
     assert cosines([template], [z])[0] == pytest.approx(cosine, abs=0.02)
+
+
+def test_the_interval_of_a_signal_to_noise_ratio_covers_it():
+    rng, covered = np.random.default_rng(3), []
+    for _ in range(400):
+        z = rng.normal(size=64)
+        z[0] += 12  # SNR 12
+        low, high = snr_interval(np.sum(z**2) - 64, (8, 8, 1))
+        covered.append(low < 12 < high)
+    assert 0.9 < np.mean(covered) < 0.99
+    assert snr_interval(-5.0, (8, 8, 1))[0] == 0
 
 
 def test_17_optimal_weights_beat_equal_ones():
