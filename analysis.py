@@ -651,9 +651,20 @@ def null_p_value(score, null):
 
     Student's prediction: t = (log s - mean) / (sd sqrt(1 + 1 / M)) with M - 1 degrees of freedom.
     """
+    middle, spread = _prediction(null)
+    return stats.t.sf((np.log(score) - middle) / spread, len(null) - 1)
+
+
+def null_threshold(null, alpha=0.05):
+    """Return the score whose `null_p_value` is alpha."""
+    middle, spread = _prediction(null)
+    return float(np.exp(middle + spread * stats.t.isf(alpha, len(null) - 1)))
+
+
+def _prediction(null):
+    """Mean of the log scores, and standard deviation of a further one about it."""
     null = np.log(null)
-    spread = null.std(ddof=1) * np.sqrt(1 + 1 / len(null))
-    return stats.t.sf((np.log(score) - null.mean()) / spread, len(null) - 1)
+    return null.mean(), null.std(ddof=1) * np.sqrt(1 + 1 / len(null))
 
 
 def auc_interval(clean, poisoned, seed=0, level=0.95, draws=2000):

@@ -461,12 +461,13 @@ def template_rows(rows, names, title):
 
 
 @styled
-def backdoor(null, scores, named, auc, examples, mask, title):
+def backdoor(null, scores, threshold, named, auc, examples, mask, title):
     """Scores of clean and poisoned networks, their ROC curve, and the published example.
 
     Args:
         null: (M,) scores of the clean reference networks.
         scores: {"clean", "poisoned", "published": (n,)}.
+        threshold: the score that a clean network exceeds with probability .05.
         named: (n,) bool, whether the poisoned network's class was named right.
         auc: (area, low, high).
         examples: pairs of a map (h, w) and its heading; the first is a photograph, the others
@@ -493,6 +494,12 @@ def backdoor(null, scores, named, auc, examples, mask, title):
     left.set_yticks(range(len(rows)), [f"{k} ({len(v[0])})" for k, v in rows.items()])
     left.set_ylim(len(rows) - 0.5, -0.5)
     left.set_xscale("log")
+    left.minorticks_off()
+    low, high = left.get_xlim()
+    ticks = [t for t in (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100) if low <= t <= high]
+    left.set_xticks(ticks, [str(t) for t in ticks])
+    left.axvline(threshold, color="0.6", linewidth=0.8, linestyle=":")
+    left.text(threshold, 3.4, " p = .05", fontsize=7, color="0.4")
     left.set_xlabel("score: highest peak of any class's deviation from clean networks")
     left.set_title(f"poisoned class named right in {np.sum(named)} of {len(named)} (hollow: not)")
     thresholds = np.sort(np.concatenate([scores["clean"], scores["poisoned"], [np.inf, 0]]))[::-1]

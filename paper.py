@@ -434,6 +434,7 @@ def backdoor(network, train, test, args, path):
         backdoor_score,
         clean_null,
         null_p_value,
+        null_threshold,
         overlap_with,
     )
     from reverse_correlation import progress_bar
@@ -471,6 +472,7 @@ def backdoor(network, train, test, args, path):
     figure = figures.backdoor(
         null,
         scores,
+        null_threshold(null),
         named,
         auc,
         [
@@ -792,14 +794,15 @@ def class_images(network, noise, count, seed):
 def print_table(rows, args):
     """Print what was published, what was found, and its 95 % interval."""
     print(f"\n{TITLES['lenet']} on {TITLES[args.dataset]}")
-    print(f"{'':62}{'published':>10}{'ours':>10}  95 % interval")
+    print(f"{'':66}{'published':>10}{'ours':>10}  95 % interval")
     for line in (line for line in rows if not line["detail"]):
         theirs = "" if line["published"] is None else f"{line['published']:.3f}"
         interval = ""
         if line["interval"]:
             low, high = line["interval"]
             interval = f"{low:.3f} to {high:.3f}, {line['over']}"
-        print(f"{line['what']:62}{theirs:>10}{line['ours']:>10.3f}  {interval}".rstrip())
+        ours = f"{line['ours']:.3f}" if not 0 < abs(line["ours"]) < 5e-4 else "<.001"
+        print(f"{line['what']:66}{theirs:>10}{ours:>10}  {interval}".rstrip())
 
 
 def parse_arguments(arguments=None):

@@ -28,6 +28,7 @@ from analysis import (
     mean_activity,
     mixing_rates,
     null_p_value,
+    null_threshold,
     overlap_with,
     psychometric_function,
     root_mean_square_images,
@@ -155,6 +156,10 @@ def test_pixels_that_do_not_matter_are_standard_normal():
 def test_a_stimulus_that_always_got_one_answer_is_left_out():
     counts = np.array([[100, 0], [40, 60]])
     assert cell_weights(counts, "ahumada").tolist() == [0, 1]
+    shown = np.array([[90, 10], [900, 100]])  # the same answers, ten times as often
+    assert cell_weights(shown, "optimal")[1] == pytest.approx(
+        10 * cell_weights(shown, "optimal")[0]
+    )
     assert cell_weights(counts, "optimal")[0] == 0 < cell_weights(counts, "optimal")[1]
     with pytest.raises(ValueError, match="nothing to compare"):
         cell_weights(np.array([[100, 0], [0, 100]]), "optimal")
@@ -308,6 +313,7 @@ def test_p_values_of_clean_networks_are_uniform():
         scores = np.exp(rng.normal(1, 0.3, 13))
         found.append(null_p_value(scores[0], scores[1:]))
     assert stats.kstest(found, "uniform").pvalue > 0.001
+    assert null_p_value(null_threshold(scores[1:], 0.02), scores[1:]) == pytest.approx(0.02)
 
 
 def test_the_area_under_the_curve_is_the_chance_that_the_poisoned_scores_higher():
