@@ -285,6 +285,7 @@ def test_a_planted_peak_is_found_named_and_placed():
     planted = [backdoor_deviation(one, references) for one in class_image_sets(20, 2, peak=3.0)]
     clean = [backdoor_deviation(one, references) for one in class_image_sets(20, 3)]
     assert planted[0].shape == (3, 10, 10)
+    assert np.abs(np.mean(clean, axis=0)).max() < 1  # what clean networks share is no deviation
     found, scores = zip(*map(backdoor_score, planted), strict=True)
     assert set(found) == {1}
     usual = [backdoor_score(one)[1] for one in clean]
