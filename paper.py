@@ -716,10 +716,9 @@ def structured(network, train, test, args, path):
     gabor = GaborNoise.fit(x_train[:STRUCTURED_FIT_IMAGES], STRUCTURED_COMPONENTS, STRUCTURED_ALPHA)
     white, ridges, right, maps = WhiteNoise("uniform", gabor.shape), {}, {}, {}
     for repeat in range(REPEATS):
-        seed = args.seed + repeat
-        found = {}
+        own, found = args.seed + repeat, {}
         for label, noise in (("white", white), ("Gabor-PCA", gabor)):
-            measurement = class_images(network, noise, NOISE_IMAGES, seed)
+            measurement = class_images(network, noise, NOISE_IMAGES, own)
             for kind in ("decision", "logit"):
                 estimate = measurement.classes[kind]
                 exists = np.isfinite(estimate.z).reshape(len(estimate.z), -1).any(axis=1)
@@ -731,7 +730,7 @@ def structured(network, train, test, args, path):
                 ridges[key] = best_ridge(gabor, raw, *args.validation)
             found[key] = gabor.whiten(raw, ridges.get(key, 1))
         found["white, root mean square"] = root_mean_square_images(
-            network, white, NOISE_IMAGES, seed
+            network, white, NOISE_IMAGES, own
         )
         maps = maps or found
         for label, images in found.items():
