@@ -167,11 +167,16 @@ def test_ctrl_c_says_how_to_continue_and_exits_with_130(monkeypatch, capsys):
     assert "the same command continues" in capsys.readouterr().err
 
 
-def test_contrast_is_lost_to_a_grey_by_at_most_the_stated_share():
+def test_images_are_blended_by_at_most_the_stated_share():
     images = np.zeros((500, 4, 4, 1), np.float32)
     images[:, 1] = 1
-    varied = main.vary_contrast(images, 0.5).numpy()
-    assert varied.min() >= 0 and varied.max() <= 1
-    contrast = np.ptp(varied, axis=(1, 2, 3))
+    grey = main.blend(images, "grey", 0.5).numpy()
+    assert grey.min() >= 0 and grey.max() <= 1
+    contrast = np.ptp(grey, axis=(1, 2, 3))
     assert 0.5 <= contrast.min() < 0.55 and contrast.max() > 0.95
-    assert len(np.unique(varied[:, 0, 0, 0])) > 400  # each image has a grey of its own
+    assert len(np.unique(grey[:, 0, 0, 0])) > 400  # each image has a grey of its own
+    noisy = main.blend(images, "noise", 0.5).numpy()
+    assert np.all(noisy[:, 1] >= 0.5) and np.all(noisy[:, [0, 2, 3]] <= 0.5)
+    clean = noisy[:, 0].std(axis=(1, 2)) == 0  # half have none, and the others one a pixel
+    assert 0.4 < clean.mean() < 0.6 and np.array_equal(noisy[clean], images[clean])
+    assert np.array_equal(main.blend(images, "noise", 0.0), images)
