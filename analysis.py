@@ -540,7 +540,7 @@ def mean_activity(model, layer, images):
 
 @contextlib.contextmanager
 def stimulated(model, layer, current):
-    """Add `current` (units,) to the biases of a layer, before its rectification; undo it after."""
+    """Add `current` (units,) to the biases of a layer, before its nonlinearity; undo it after."""
     bias = model.get_layer(layer).bias
     before = bias.numpy()
     bias.assign(before + current)

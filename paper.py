@@ -130,8 +130,8 @@ def once(name, experiment, network, train, test, args):
     path = args.out / "results" / f"paper_{args.dataset}.json"
     known = read_results(path)
     settings = {"format": FORMAT, "seed": args.seed, **settings_of(name)}
-    if name != "backdoor":  # which trains its own
-        settings["network_sha256"] = network_sha256(network)
+    own = name == "backdoor"  # which trains its own networks
+    settings["network_sha256"] = network_sha256(untrained(train) if own else network)
     settings = json.loads(json.dumps(settings))
     found = known.get(name, {})
     figure = args.out / "part5_imgs" / f"{name}_{args.dataset}.png"
@@ -531,13 +531,16 @@ def backdoor_network(role, index, train, test, args):
     import numpy as np
 
     from analysis import accuracy, predict
+    from networks import network_sha256
     from noise import SparseNoise
     from reverse_correlation import measure
 
     roles = ("reference", "clean", "poisoned", "published")
     own = int(np.random.SeedSequence([args.seed, roles.index(role), index]).generate_state(1)[0])
     path = args.out / "results" / f"backdoor_{args.dataset}_{role}{index}_seed{args.seed}.npz"
-    settings = json.dumps({**settings_of("backdoor"), "own": own, "images": len(train[0])})
+    architecture = network_sha256(untrained(train))
+    settings = {**settings_of("backdoor"), "own": own, "images": len(train[0])}
+    settings = json.dumps({**settings, "network_sha256": architecture})
     if path.exists():
         with np.load(path, allow_pickle=False) as file:
             if str(file["settings"]) == settings:
@@ -602,6 +605,15 @@ def poison(images, labels, mask, source, target, own):
     return images, labels
 
 
+def untrained(train):
+    """Return a LeNet whose weights are all zero, which stands for its architecture."""
+    from lenet import LeNet
+
+    network = LeNet(train[0].shape[1:], int(train[1].max()) + 1)
+    network.set_weights([0 * weight for weight in network.get_weights()])
+    return network
+
+
 def train_lenet(images, labels, classes, own):
     """Train a LeNet briefly, on the images as they are."""
     import keras
@@ -628,7 +640,7 @@ def microstimulation(network, train, test, args, path):
     """Does driving or silencing what a class drives move the point where the class is seen?
 
     Design: +-k times the class's mean activity (each filter's, averaged over training images and
-    positions) is added to the layer's biases, so before the rectification, and the class's test
+    positions) is added to the layer's biases, so before its nonlinearity, and the class's test
     images are shown in uniform noise at weights gamma from 0 to 1. The psychometric curve is the
     share answered as the class; its 50 % point is read off, and its shift against k = 0. The dose
     is in the same unit in every layer. The published doses were not: up to 1 (conv1) and 10 (conv2)
