@@ -607,10 +607,12 @@ def poison(images, labels, mask, source, target, own):
 
 def untrained(train):
     """Return a LeNet whose weights are all zero, which stands for its architecture."""
+    import numpy as np
+
     from lenet import LeNet
 
     network = LeNet(train[0].shape[1:], int(train[1].max()) + 1)
-    network.set_weights([0 * weight for weight in network.get_weights()])
+    network.set_weights([np.zeros_like(weight) for weight in network.get_weights()])
     return network
 
 
