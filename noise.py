@@ -6,6 +6,7 @@ anywhere, every network of a run sees the same noise, and anyone can check a res
 """
 
 import dataclasses
+import hashlib
 import math
 
 import numpy as np
@@ -101,6 +102,203 @@ class WhiteNoise:
             "std": self.std,
             "generator": "tensorflow stateless philox, seed (seed, block)",
         }
+
+
+@dataclasses.dataclass(frozen=True)
+class SparseNoise:
+    """White noise on a dark ground: each pixel is 1 with probability `rate`, else 0.
+
+    As white as binary `WhiteNoise`, of which it is the case that resembles images on black: a
+    network answers it with the filters that it uses on those, where noise about 1/2 saturates
+    many. cov(r, x) = rate (1 - rate) E[r(x_i = 1) - r(x_i = 0)] at pixel i, exactly.
+
+    Args:
+        rate: between 0 and 1, both excluded.
+        shape: (h, w, c) of one stimulus.
+    """
+
+    rate: float = 0.1
+    shape: tuple = (28, 28, 1)
+
+    def __post_init__(self):
+        """Refuse what cannot be drawn."""
+        if not 0 < self.rate < 1:
+            raise ValueError(f"the rate of bright pixels lies between 0 and 1, not {self.rate}")
+
+    @property
+    def mean(self):
+        """Mean of a pixel."""
+        return self.rate
+
+    @property
+    def std(self):
+        """Standard deviation of a pixel."""
+        return math.sqrt(self.rate * (1 - self.rate))
+
+    def draw(self, seed, block, count):
+        """Draw the first `count` stimuli of a block: (count, h, w, c) float32; as `WhiteNoise`."""
+        key = tf.stack([tf.cast(seed, tf.int64), tf.cast(block, tf.int64)])
+        uniform = tf.random.stateless_uniform((count, *self.shape), key, alg="philox")
+        return tf.cast(uniform < self.rate, tf.float32)
+
+    def describe(self):
+        """Return what identifies the ensemble, for the provenance of a result."""
+        return {
+            "ensemble": "sparse",
+            "rate": self.rate,
+            "shape": list(self.shape),
+            "generator": "tensorflow stateless philox, seed (seed, block)",
+        }
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class GaborNoise:
+    """Structured noise: random mixtures of the principal components of Gabor-coded images.
+
+    A stimulus is mean + sum_j a_j component_j with independent a_j, uniform on +-reach_j: the
+    Gabor-PCA noise of Borji and Lin (2020), and in its idea that of Mangini and Biederman (2004).
+    It is deterministic in (seed, block) like white noise, and has the same interface, but its
+    pixels are neither independent nor of one mean and variance: `mean` and `std` are images, and
+    a covariance cov(r, x) is blurred by the covariance of the pixels; see `whiten`.
+
+    Args:
+        mean: (h, w, c), the mean stimulus.
+        components: (J, h, w, c).
+        reach: (J,), half the range of each component's coefficient.
+    """
+
+    mean: np.ndarray
+    components: np.ndarray
+    reach: np.ndarray
+
+    def __post_init__(self):
+        """Refuse what does not fit together."""
+        if self.components.ndim != 4 or self.components.shape[1:] != self.mean.shape:
+            raise ValueError(
+                f"components {self.components.shape} and mean {self.mean.shape} differ in shape"
+            )
+        if self.reach.shape != (len(self.components),):
+            raise ValueError(f"{len(self.components)} components need as many coefficient ranges")
+
+    @classmethod
+    def fit(cls, images, components=250, alpha=0.1):
+        """Fit the ensemble to images (n, h, w, 1), as published.
+
+        Ridge regression writes each image as a sum of Gabor kernels (960 for 28x28 pixels), PCA
+        finds the components of the regression coefficients, and each component's coefficient is
+        uniform within its range over the images.
+
+        Args:
+            images: at least as many as components.
+            components: how many principal components are kept.
+            alpha: the ridge.
+
+        Raises:
+            ValueError: if the images are not (n, h, w, 1), or fewer than the components.
+        """
+        from sklearn.decomposition import PCA
+        from sklearn.linear_model import Ridge
+
+        images = np.asarray(images, np.float64)
+        if images.ndim != 4 or images.shape[3] != 1:
+            raise ValueError(f"Gabor noise is for images (n, h, w, 1), not {images.shape}")
+        if len(images) < components:
+            raise ValueError(f"{components} components need as many images, not {len(images)}")
+        kernels = gabor_kernels(*images.shape[1:3])
+        pixels = kernels.reshape(len(kernels), -1)
+        ridge = Ridge(alpha, fit_intercept=False).fit(pixels.T, images.reshape(len(images), -1).T)
+        pca = PCA(components, svd_solver="full").fit(ridge.coef_)
+        coefficients = pca.transform(ridge.coef_)
+        low, high = coefficients.min(axis=0), coefficients.max(axis=0)
+        shown = pca.components_ @ pixels
+        mean = pca.mean_ @ pixels + (low + high) / 2 @ shown
+        shape = images.shape[1:]
+        return cls(mean.reshape(shape), shown.reshape(-1, *shape), (high - low) / 2)
+
+    @property
+    def shape(self):
+        """The shape (h, w, c) of one stimulus."""
+        return tuple(self.mean.shape)
+
+    @property
+    def std(self):
+        """Standard deviation of each pixel, (h, w, c)."""
+        return np.sqrt(np.tensordot(self.reach**2 / 3, self.components**2, 1))
+
+    def draw(self, seed, block, count):
+        """Draw the first `count` stimuli of a block: (count, h, w, c) float32; as `WhiteNoise`."""
+        key = tf.stack([tf.cast(seed, tf.int64), tf.cast(block, tf.int64)])
+        uniform = tf.random.stateless_uniform((count, len(self.reach)), key, alg="philox")
+        scaled = (self.reach[:, None] * self.components.reshape(len(self.reach), -1)).astype("f4")
+        stimuli = tf.matmul(2 * uniform - 1, tf.constant(scaled))
+        return self.mean.astype("f4") + tf.reshape(stimuli, (-1, *self.shape))
+
+    def whiten(self, covariance, ridge):
+        """Turn cov(r, x), (R, h, w, c), into the weights of r on x within the components' span.
+
+        With coloured noise of covariance S, cov(r, x) = S E[dr/dx] (exactly for a linear r, nearly
+        for others); so it is multiplied by the inverse of S, which exists only within the span
+        and is ill-conditioned there: 1 / s becomes 1 / (s + ridge * mean s) for each eigenvalue s.
+
+        Args:
+            covariance: of responses with stimuli of this ensemble, as `measure` estimates it.
+                `measure`'s z, threshold and `images_needed` assume independent pixels of one
+                variance and are not valid here; its reliability is.
+            ridge: share of the mean eigenvalue that is added, from 0 up.
+        """
+        scaled = (self.reach[:, None] / np.sqrt(3)) * self.components.reshape(len(self.reach), -1)
+        _, singular, axes = np.linalg.svd(scaled, full_matrices=False)
+        power = singular**2
+        keep = power > 1e-12 * power.max()
+        power, axes = power[keep], axes[keep]
+        flat = covariance.reshape(len(covariance), -1) @ axes.T
+        weights = flat / (power + ridge * power.mean()) @ axes
+        return weights.reshape(covariance.shape)
+
+    def describe(self):
+        """Return what identifies the ensemble, for the provenance of a result."""
+        digest = hashlib.sha256()
+        for array in (self.mean, self.components, self.reach):
+            digest.update(np.ascontiguousarray(array, np.float32).tobytes())
+        return {
+            "ensemble": "Gabor-PCA",
+            "shape": list(self.shape),
+            "components": len(self.components),
+            "sha256": digest.hexdigest(),
+            "generator": "tensorflow stateless philox, seed (seed, block)",
+        }
+
+
+def gabor_kernels(height, width):
+    """Gabor kernels tiled over an image: (960, 28, 28) for 28x28 pixels.
+
+    Square tiles of 3, 7 and 15 pixels, each with 4 orientations and 2 phases; standard deviation
+    and wavelength half the tile, aspect ratio 1/2 (Borji and Lin 2020). Tiles at the right and
+    lower edge are cut off.
+    """
+    kernels = []
+    for size in (3, 7, 15):
+        y, x = np.mgrid[:size, :size] - size // 2
+        tiles = [
+            _gabor(x, y, size / 2, theta, phase)
+            for theta in np.arange(4) * np.pi / 4
+            for phase in (0, np.pi / 2)
+        ]
+        for top in range(0, height, size):
+            for left in range(0, width, size):
+                for tile in tiles:
+                    picture = np.zeros((height + size, width + size))
+                    picture[top : top + size, left : left + size] = tile
+                    kernels.append(picture[:height, :width])
+    return np.array(kernels)
+
+
+def _gabor(x, y, scale, theta, phase):
+    """A cosine of wavelength `scale` under a Gaussian of standard deviation `scale`."""
+    along = x * np.cos(theta) + y * np.sin(theta)
+    across = y * np.cos(theta) - x * np.sin(theta)
+    envelope = np.exp(-(along**2 + across**2 / 4) / (2 * scale**2))
+    return envelope * np.cos(2 * np.pi * along / scale + phase)
 
 
 def _stateless_normal(shape, key):
