@@ -163,8 +163,9 @@ def test_15_cosine_with_the_template_is_as_predicted():
     assert np.mean(found) == pytest.approx(np.sqrt(snr2 / (snr2 + 63)), abs=0.01)
 
 
-def test_kernels_come_filter_by_filter():
+def test_kernels_come_filter_by_filter_and_only_from_a_first_convolution():
     network = LeNet()
-    assert kernels(network, "conv2").shape == (16, 5, 5, 6)
-    learned = network.get_layer("conv2").kernel.numpy()
-    assert np.array_equal(kernels(network, "conv2")[3], learned[..., 3])
+    learned = network.get_layer("conv1").kernel.numpy()
+    assert kernels(network, "conv1").shape == (6, 5, 5, 1)
+    assert np.array_equal(kernels(network, "conv1")[3], learned[..., 3])
+    assert kernels(network, "conv2") is None  # its kernels are not in units of the image
