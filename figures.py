@@ -86,7 +86,7 @@ def _palette(figure):
 def _grid(rows, columns, width, height, title):
     """Return a figure and its axes, (rows, columns), without ticks."""
     width = max(width, 4.5)
-    lines = [part for line in title.split("\n") for part in textwrap.wrap(line, int(12.5 * width))]
+    lines = [part for line in title.split("\n") for part in textwrap.wrap(line, int(14 * width))]
     height += 0.17 * (len(lines) - title.count("\n") - 1)
     title = "\n".join(lines)
     figure = Figure(figsize=(width, height), layout="constrained")
