@@ -22,6 +22,7 @@ NOISE_IMAGES = 1_000_000  # per network; a pixel's standard error falls as 1 / s
 NOISE_KIND = "gaussian"  # or "uniform" (Borji and Lin's), "binary"
 SEED = 0  # of training and noise
 PRECISION = "float32"  # or "bfloat16": faster where the CPU has it, and a slightly other network
+SCHEDULER = ""  # of a Dask cluster that shares the pass of noise: "tcp://host:8786", "local:2"
 
 SIGNAL, NOISE = 0.7, 0.3  # Part 3: weights of a test image and of uniform noise
 NOISY_IMAGES = 1_000  # Part 3: how many such mixtures
@@ -64,6 +65,7 @@ CONVOLUTIONS = {"lenet": ("conv1", "conv2"), "alexnet": ("conv1", "conv3")}  # f
 def main(args):
     """Run Parts 1 to 4 and return the paths of the figures."""
     import_tensorflow_quietly()
+    from cluster import connect
     from data import load_data
 
     for folder in ("models", "results", "part3_imgs", "part4_imgs"):
@@ -79,7 +81,10 @@ def main(args):
     # Part 3: classification images, of noisy images by true class and of pure noise by answer
     written = part3_noisy_images(networks, *test, args)
     findings = {name: {"test accuracy": accuracies[name]} for name in args.networks}
-    measurements = {name: measure_network(name, networks[name], args) for name in args.networks}
+    with connect(args.scheduler) as client:
+        measurements = {
+            name: measure_network(name, networks[name], args, client) for name in args.networks
+        }
     for name, measurement in measurements.items():
         found, paths = part3_noise(name, networks[name], measurement, *test, args)
         findings[name] |= found
@@ -284,7 +289,7 @@ def part3_noisy_images(networks, x_test, y_test, args):
     return written
 
 
-def measure_network(name, network, args):
+def measure_network(name, network, args, client=None):
     """Show a network pure noise, once for everything that Parts 3 and 4 ask of it.
 
     The sums are kept in results/ while they grow; a later call continues from them.
@@ -301,6 +306,7 @@ def measure_network(name, network, args):
         layers=CONVOLUTIONS[name],
         checkpoint=folder / f"{ds}_{name}_{settings}.checkpoint.npz",
         precision=args.precision,
+        client=client,
     )
     measurement.save(folder / f"{ds}_{name}.npz")
     if args.precision != "float32":
@@ -600,6 +606,13 @@ def parse_arguments(arguments=None):
         choices=("float32", "bfloat16"),
         default=PRECISION,
         help=f"of the pass of noise; default {PRECISION}",
+    )
+    parser.add_argument(
+        "--scheduler",
+        default=SCHEDULER,
+        metavar="ADDRESS",
+        help="of a Dask cluster that shares the pass of noise, such as tcp://host:8786; or local:N "
+        "for N processes on this machine",
     )
     parser.add_argument("--retrain", action="store_true", help="even if models/ has the network")
     parser.add_argument(
