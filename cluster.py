@@ -111,7 +111,7 @@ def _local(address):
         n_workers=workers,
         threads_per_worker=1,
         host="127.0.0.1",
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",  # of the health page; None would be port 8787
         memory_limit=0,
         silence_logs=logging.CRITICAL,
         env={"TF_CPP_MIN_LOG_LEVEL": "3"},
@@ -469,7 +469,7 @@ def sums_on(client, model, work, first, whole, rest, bar):
     try:
         workers.wait()
         client.register_plugin(plugin, name=plugin.name)
-        while first < whole or rest or pieces.roots:
+        while first < whole or rest or pieces.roots or pieces.leaves:
             workers.look()
             now = f"noise through {work.name}, workers: {workers.count}"
             bar.set_description_str(now, refresh=False)
@@ -480,7 +480,7 @@ def sums_on(client, model, work, first, whole, rest, bar):
             if first == whole and rest:
                 pieces.send(whole, 0, 0, rest, rest)
                 rest = 0
-            if pieces.roots[0][0].status == "finished":
+            if pieces.roots and pieces.roots[0][0].status == "finished":
                 yield pieces.take()
             else:
                 pieces.listen()
