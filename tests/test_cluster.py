@@ -19,7 +19,9 @@ from distributed import LocalCluster, Security
 from own_layer import Halve
 
 import cluster
+import main
 import reverse_correlation
+from lenet import LeNet
 from noise import WhiteNoise
 from reverse_correlation import Measurement, Shards, SumTree, measure
 
@@ -115,7 +117,13 @@ class Machines:
 
     def start_scheduler(self):
         self.scheduler = self._dask(
-            "scheduler", "--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard"
+            "scheduler",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(self.port),
+            "--dashboard-address",
+            "127.0.0.1:0",
         )
 
     def start_workers(self, number=1, address=None, **more):
@@ -280,7 +288,7 @@ def test_no_workers_are_waited_for_and_one_without_a_package_is_named(
             machines.start_workers(1, empty.scheduler_address, PYTHONPATH=str(tmp_path))
 
     monkeypatch.setattr(cluster.Workers, "look", look)
-    with LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address=None) as empty:
+    with LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address="127.0.0.1:0") as empty:
         with cluster.connect(empty.scheduler_address) as client:
             with pytest.raises(ValueError, match="the worker tcp://.* lacks the package scipy: "):
                 run(client)
@@ -342,7 +350,7 @@ def certificates(tmp_path):
         + ["-CA", ca, "-CAkey", tmp_path / "ca.key", "-CAcreateserial"],
     ):
         subprocess.run(command, check=True, capture_output=True)
-    names = {"ca-file": str(ca), "require-encryption": "True"}
+    names = {"ca-file": str(ca)}
     for role in ("scheduler", "worker", "client"):
         names |= {f"{role}.cert": str(own), f"{role}.key": str(tmp_path / "own.key")}
     return names
@@ -350,7 +358,6 @@ def certificates(tmp_path):
 
 def test_a_cluster_may_demand_certificates(machines, certificates):
     here = {f"distributed.comm.tls.{k}": v for k, v in certificates.items()}
-    del here["distributed.comm.tls.require-encryption"]
     there = {
         "DASK_DISTRIBUTED__COMM__TLS__" + k.upper().replace("-", "_").replace(".", "__"): v
         for k, v in certificates.items()
@@ -362,7 +369,7 @@ def test_a_cluster_may_demand_certificates(machines, certificates):
                     n_workers=0,
                     host="127.0.0.1",
                     protocol="tls",
-                    dashboard_address=None,
+                    dashboard_address="127.0.0.1:0",
                     security=Security(require_encryption=True),
                 )
             )
@@ -373,6 +380,16 @@ def test_a_cluster_may_demand_certificates(machines, certificates):
         machines.start_workers(1, address, **there)
         with dask.config.set(here), cluster.connect(address) as client:
             assert run(client, count=3 * SHARD).count == 3 * SHARD
+
+
+def test_main_hands_the_client_to_the_pass(monkeypatch, tmp_path):
+    def refuse(*args, client, **kwargs):
+        raise ValueError(f"measured by {client}")
+
+    monkeypatch.setattr(reverse_correlation, "measure", refuse)
+    args = main.parse_arguments(["--out", str(tmp_path)])
+    with pytest.raises(ValueError, match="measured by many"):
+        main.measure_network("lenet", LeNet(), args, "many")
 
 
 @pytest.mark.parametrize("address", ["local:0", "local:two", "local:", "smoke://host:8786"])
@@ -411,7 +428,9 @@ def test_however_long_the_pass_few_tasks_are_in_flight_and_few_sums_reach_the_cl
     work, bar = SimpleNamespace(name="small", images=10), []
     progress = SimpleNamespace(update=bar.append, set_description_str=lambda *_, **__: None)
     tree, taken, tasks = SumTree(), 0, []
-    with LocalCluster(4, threads_per_worker=1, processes=False, dashboard_address=None) as few:
+    with LocalCluster(
+        4, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
+    ) as few:
         with few.get_client() as client:
             for sums, level in cluster.sums_on(client, None, work, 5, shards, 3, progress):
                 tasks.append(len(few.scheduler.tasks))
