@@ -26,6 +26,7 @@ import sysconfig
 import tempfile
 import threading
 import time
+import uuid
 import warnings
 import zipfile
 from concurrent.futures import CancelledError
@@ -322,7 +323,7 @@ def read_sources(modules):
         file = getattr(sys.modules.get(name), "__file__", None)
         if name in sources or "." in name or not file or _is_installed(Path(file)):
             continue
-        sources[name] = Path(file).read_text(encoding="utf-8")
+        sources[name] = _text(name)
         for value in vars(sys.modules[name]).values():
             told = value.__name__ if inspect.ismodule(value) else getattr(value, "__module__", "")
             todo += [told] if isinstance(told, str) else []
@@ -336,14 +337,23 @@ def _is_installed(file):
     return bool(packages & set(file.parts)) or str(file.resolve()).startswith(within)
 
 
+def _text(name):
+    """Return the text of an imported module; None where it has no file."""
+    file = getattr(sys.modules[name], "__file__", None)
+    return Path(file).read_text(encoding="utf-8") if file and Path(file).is_file() else None
+
+
 def import_sources(sources, folder):
-    """Make modules importable from their text, in place of others of the same names."""
+    """Make modules importable from their text, in place of others of the same names.
+
+    If one is there already with another text, as of an earlier pass, all are imported anew.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    if any(name in sys.modules and _text(name) != text for name, text in sources.items()):
+        for name in sources:
+            sys.modules.pop(name, None)
     for name, text in sources.items():
         (folder / f"{name}.py").write_text(text, encoding="utf-8")
-        file = Path(getattr(sys.modules.get(name), "__file__", None) or folder / f"{name}.py")
-        if not file.exists() or file.read_text(encoding="utf-8") != text:
-            sys.modules.pop(name, None)
     sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
 
@@ -378,10 +388,11 @@ class Pieces:
     """The pieces of a pass that are in flight, and how much of them is done."""
 
     def __init__(self, client, plugin, bar):
-        self.client, self.bar, self.name = client, bar, plugin.name
+        self.client, self.bar = client, bar
         self.shards, self.groups = _tasks(plugin.name)
         self.roots, self.leaves = collections.deque(), {}
         self.events, self.sent = queue.SimpleQueue(), 0
+        self.token = uuid.uuid4().hex  # or tasks of a killed client could be taken for these
 
     def send(self, first, level, low, images, rest=None):
         """Send the graph of one piece: 8**level shards, of which a task computes 8**low."""
@@ -398,11 +409,11 @@ class Pieces:
     def _grow(self, graph, leaves, first, level, low, rest):
         """Add the tasks of a piece to a graph; return the key of its sums."""
         if level <= low:
-            key = (f"shards-{self.name}", self.sent, first)
+            key = (f"shards-{self.token}", first, level)
             graph[key] = (self.shards, first, level, rest)
             leaves.append(key)
             return key
-        size, key = GROUP ** (level - 1), (f"groups-{self.name}", self.sent, first, level)
+        size, key = GROUP ** (level - 1), (f"groups-{self.token}", first, level)
         starts = range(first, first + GROUP * size, size)
         parts = [self._grow(graph, leaves, i, level - 1, low, rest) for i in starts]
         graph[key] = (self.groups, parts, level - 1)
@@ -447,7 +458,9 @@ def refuse_failure(future):
                 f"the last of them {error.last_worker.address}: see its log; if it ran out of "
                 "memory, start fewer workers a machine"
             )
-        raise error
+        if isinstance(error, ValueError):
+            raise error
+        raise ValueError(f"a task failed: {type(error).__name__}: {str(error)[:200]}")
 
 
 def sums_on(client, model, work, first, whole, rest, bar):

@@ -1,6 +1,6 @@
 """What a Dask cluster gains and costs, measured, and what passes beyond one machine would take.
 
-    python benchmarks/cluster.py                     # speed-up of two workers, about five minutes
+    python benchmarks/cluster.py                     # speed-up of two workers, about six minutes
     python benchmarks/cluster.py --simulate 1000     # sleeping workers, about three minutes
     python benchmarks/cluster.py --table             # the table on paper, about two minutes
 
@@ -27,6 +27,7 @@ os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = "1
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)  # instead of this folder, which has a `cluster` of its own
 
+import dask  # noqa: E402
 import numpy as np  # noqa: E402
 import psutil  # noqa: E402
 from distributed import Client, LocalCluster, Worker  # noqa: E402
@@ -78,7 +79,7 @@ def one_worker():
     return pin, few
 
 
-def speed_up(rounds, seconds=12):
+def speed_up(rounds, seconds=10):
     """Time passes on one and on two one-thread workers in turn."""
     import_tensorflow_quietly()
     from noise import WhiteNoise
@@ -104,8 +105,13 @@ def speed_up(rounds, seconds=12):
                     for _ in cluster.sums_on(client, model, work, 0, count, 0, line):
                         pass
                     found.setdefault((name, workers), []).append(line.rate(4))
-            print(f"round {index + 1} of {rounds}", file=sys.stderr)
-    for name in passes:
+            print_speed_up(found, index + 1)
+
+
+def print_speed_up(found, rounds):
+    """Print medians over the rounds so far."""
+    print(f"rounds: {rounds}", flush=True)
+    for name in ("lenet", "alexnet"):
         one, two = found[name, 1], found[name, 2]
         ratios = [b / a for a, b in zip(one, two, strict=True)]
         print(
@@ -116,6 +122,13 @@ def speed_up(rounds, seconds=12):
 
 
 # --------------------------------------------------------------------------- simulation
+
+
+LEAN = {  # what each of a thousand workers in one process would otherwise do 50 times a second
+    "distributed.admin.tick.interval": "10s",
+    "distributed.admin.system-monitor.interval": "10s",
+    "distributed.worker.profile.enabled": False,
+}
 
 
 class Asleep(cluster.Pass):
@@ -143,6 +156,7 @@ class Asleep(cluster.Pass):
 async def many_workers(address, number):
     """Run workers inside this process until the scheduler is gone."""
     logging.disable(logging.CRITICAL)
+    dask.config.set(LEAN)
     with tempfile.TemporaryDirectory() as folder:
         workers = [
             await Worker(
@@ -184,7 +198,8 @@ def simulate(number, seconds, megabytes, tasks_each):
         for _ in range(number // share):
             processes.append(subprocess.Popen([*own, "--simulate", str(share)], **quiet))
         with cluster.connect(address) as client:
-            client.wait_for_workers(number, timeout=300)
+            client.wait_for_workers(number, timeout=200)
+            print(f"{number} workers have joined", file=sys.stderr)
             report(client, psutil.Process(processes[0].pid), number, seconds, megabytes, tasks_each)
     finally:
         for process in processes:
@@ -194,6 +209,7 @@ def simulate(number, seconds, megabytes, tasks_each):
 def report(client, scheduler, number, seconds, megabytes, tasks_each):
     """Run a pass on sleeping workers, and print what it cost."""
     cluster.Pass = lambda *_: Asleep(seconds, megabytes)
+    cluster.LONG = 0  # tasks of eight shards, as in a long pass
     work, line = SimpleNamespace(name="asleep", images=8), Timeline()
     idle = cpu(scheduler)
     time.sleep(5)
@@ -244,7 +260,9 @@ def table():
     from noise import WhiteNoise
     from reverse_correlation import Shards
 
-    print("network      images/s   shard of    sums    images   core-hours       shards    moved")
+    print(
+        "network    images/core-s   shard of    sums    images   core-hours       shards    moved"
+    )
     builds = {**networks(), "resnet50": resnet50()}
     for name, model in builds.items():
         work = Shards(model, WhiteNoise(shape=model.input_shape[1:]), 0, CONVOLUTIONS.get(name, ()))
@@ -252,11 +270,11 @@ def table():
         sums = work.sums(0, 1)
         size = sum(value.nbytes for named in sums.values() for value in named.values())
         work.sums(0, min(images, 2 * work.block_images))
-        started, left = time.perf_counter(), images
+        started, left = time.process_time(), images  # processor time: others may be at work
         while left > 0:
             work.sums(0, min(left, work.images))
             left -= work.images
-        speed = images / (time.perf_counter() - started)
+        speed = images / (time.process_time() - started)
         for total in (10**9, 10**12):
             shards = total // work.images
             print(
@@ -271,7 +289,7 @@ if __name__ == "__main__":
     parser.add_argument("--simulate", type=int, metavar="WORKERS")
     parser.add_argument("--seconds", type=float, default=TASK_SECONDS, help="a task sleeps")
     parser.add_argument("--megabytes", type=float, default=SHARD_MB["lenet"], help="of sums")
-    parser.add_argument("--tasks-each", type=int, default=8, help="per simulated worker")
+    parser.add_argument("--tasks-each", type=int, default=4, help="per simulated worker")
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--workers-of", metavar="ADDRESS", help=argparse.SUPPRESS)
     args = parser.parse_args()

@@ -1,6 +1,7 @@
 """The pass on a Dask cluster of real processes, which die at the worst moments."""
 
 import contextlib
+import importlib
 import os
 import signal
 import socket
@@ -306,6 +307,14 @@ def test_another_version_of_keras_on_a_worker_is_named(tmp_path):
         ValueError, match=r"worker tcp://there:1 stopped: it has keras 3\..* pass 1"
     ):
         plugin.sums(0, 0)
+
+
+def test_a_worker_lets_go_of_the_modules_of_an_earlier_pass(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    for number in ("1", "2"):
+        sources = {"travelled_a": "from travelled_b import x", "travelled_b": f"x = {number}"}
+        cluster.import_sources(sources, tmp_path / number)
+        assert importlib.import_module("travelled_a").x == int(number)
 
 
 def test_a_class_of_the_script_itself_cannot_travel(monkeypatch):
