@@ -279,7 +279,7 @@ def table():
             shards = total // work.images
             print(
                 f"{name:10}{speed:11,.1f}{work.images:11,}{size / 1e6:6.1f} MB{total:10.0e}"
-                f"{total / speed / 3600:13,.0f}{shards:13,}{shards / 8 * size / 1e12:6.2f} TB"
+                f"{total / speed / 3600:13,.0f} {shards:14,} {shards / 8 * size / 1e12:8,.2f} TB"
             )
 
 
