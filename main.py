@@ -25,6 +25,7 @@ NOISE_IMAGES = 1_000_000  # per network; a pixel's standard error falls as 1 / s
 NOISE_KIND = "gaussian"  # or "uniform" (Borji and Lin's), "binary"
 SEED = 0  # of training and noise
 PRECISION = "float32"  # or "bfloat16": faster where the CPU has it, and a slightly other network
+SCHEDULER = ""  # of a Dask cluster that shares the pass of noise: "tcp://host:8786", "local:2"
 
 SIGNAL, NOISE = 0.7, 0.3  # Part 3: weights of a test image and of uniform noise
 NOISY_IMAGES = 1_000  # Part 3: how many such mixtures
@@ -98,10 +99,15 @@ class Subject:
 def main(args):
     """Run Parts 1 to 4 and return the paths of the figures."""
     import_tensorflow_quietly()
-    from data import load_data
-
     for folder in ("models", "results", "part3_imgs", "part4_imgs"):
         check_writable(args.out / folder)
+    with connected(args.scheduler) as client:
+        return experiment(args, client)
+
+
+def experiment(args, client):
+    """Parts 1 to 4, in sequence."""
+    from data import load_data
 
     # Part 1: the data
     train_set, test = load_data(args.dataset) if args.dataset else (None, None)
@@ -115,7 +121,7 @@ def main(args):
         written = part3_noisy_images(networks, *test, args)
 
     # Part 3: classification images, of noisy images by true class and of pure noise by answer
-    findings, measurements = [], [measure_network(subject, args) for subject in subjects]
+    findings, measurements = [], [measure_network(subject, args, client) for subject in subjects]
     for subject, measurement in zip(subjects, measurements, strict=True):
         found, paths = part3_noise(subject, measurement, args)
         findings.append({"test accuracy": test_accuracy(subject), **found})
@@ -404,7 +410,7 @@ def part3_noisy_images(networks, x_test, y_test, args):
     return written
 
 
-def measure_network(subject, args):
+def measure_network(subject, args, client=None):
     """Show a network pure noise, once for everything that Parts 3 and 4 ask of it.
 
     The sums are kept in results/ while they grow; a later call continues from them.
@@ -423,6 +429,7 @@ def measure_network(subject, args):
         layers=layers,
         checkpoint=args.out / "results" / checkpoint,
         precision=args.precision,
+        client=client,
     )
     measurement.save(args.out / "results" / f"{subject.result}.npz")
     if args.precision != "float32":
@@ -685,6 +692,15 @@ def import_tensorflow_quietly():
         os.close(stderr)
 
 
+def connected(scheduler):
+    """Return a context manager that yields a Dask client; None without a scheduler's address."""
+    if not scheduler:
+        return contextlib.nullcontext()
+    from cluster import connect
+
+    return connect(scheduler)
+
+
 def check_writable(folder):
     """Make a folder, and raise OSError with a sentence if nothing can be written there."""
     probe = folder / f".{os.getpid()}.probe"
@@ -763,6 +779,13 @@ def parse_arguments(arguments=None):
         choices=("float32", "bfloat16"),
         default=PRECISION,
         help=f"of the pass of noise; default {PRECISION}",
+    )
+    parser.add_argument(
+        "--scheduler",
+        default=SCHEDULER,
+        metavar="ADDRESS",
+        help="of a Dask cluster that shares the pass of noise, such as tcp://host:8786; or local:N "
+        "for N processes on this machine",
     )
     parser.add_argument("--retrain", action="store_true", help="even if models/ has the network")
     parser.add_argument(

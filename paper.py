@@ -18,6 +18,7 @@ from main import (
     TITLES,
     VALIDATION_IMAGES,
     check_writable,
+    connected,
     import_tensorflow_quietly,
     load_or_train,
     positive,
@@ -117,8 +118,9 @@ def main(args):
         "structured": structured,
     }
     rows = []
-    for name in args.only:
-        rows += once(name, run_one[name], network, train, test, args)
+    with connected(args.scheduler) as args.client:
+        for name in args.only:
+            rows += once(name, run_one[name], network, train, test, args)
     print_table(rows, args)
     return rows
 
@@ -232,7 +234,9 @@ def mixing(network, train, test, args, path):
     noise, means = WhiteNoise("uniform", shape), class_means(*train)
     curves = {}
     for repeat in range(REPEATS):
-        measurement = class_images(network, noise, NOISE_IMAGES, args.seed + repeat)
+        measurement = class_images(
+            network, noise, NOISE_IMAGES, args.seed + repeat, client=args.client
+        )
         templates = {kind: measurement.classes[kind] for kind in ("decision", "logit")}
         templates = {k: np.where(np.isnan(e.z), np.nan, e.covariance) for k, e in templates.items()}
         templates["two-level logit"] = np.where(templates["logit"] > 0, 1.0, 0.0)
@@ -288,7 +292,9 @@ def attack(network, train, test, args, path):
     ensembles = {"class images": noise, "class images, sparse noise": SparseNoise(shape=shape)}
     maps = {
         **{
-            label: class_images(network, each, NOISE_IMAGES, args.seed).classes["logit"].covariance
+            label: class_images(network, each, NOISE_IMAGES, args.seed, client=args.client)
+            .classes["logit"]
+            .covariance
             for label, each in ensembles.items()
         },
         "mean images": class_means(*train),
@@ -553,7 +559,8 @@ def backdoor_network(role, index, train, test, args):
         found = {"mask": mask, "source": source, "target": target}
     network = train_lenet(images, labels, int(train[1].max()) + 1, own)
     noise = SparseNoise(BACKDOOR_BRIGHT, images.shape[1:])
-    logits = measure(network, noise, BACKDOOR_NOISE, seed=args.seed, progress=False)
+    more = {"progress": False, "client": args.client}
+    logits = measure(network, noise, BACKDOOR_NOISE, seed=args.seed, **more)
     found["images"] = logits.classes["logit"].covariance.astype(np.float32)
     found["accuracy"] = accuracy(network, *test)
     if "mask" in found:
@@ -732,7 +739,7 @@ def structured(network, train, test, args, path):
     for repeat in range(REPEATS):
         own, found = args.seed + repeat, {}
         for label, noise in (("white", white), ("Gabor-PCA", gabor)):
-            measurement = class_images(network, noise, NOISE_IMAGES, own)
+            measurement = class_images(network, noise, NOISE_IMAGES, own, client=args.client)
             for kind in ("decision", "logit"):
                 estimate = measurement.classes[kind]
                 exists = np.isfinite(estimate.z).reshape(len(estimate.z), -1).any(axis=1)
@@ -794,11 +801,11 @@ def class_means(images, labels):
     return np.stack([generate_classification_images(images, labels, k) for k in classes])
 
 
-def class_images(network, noise, count, seed):
+def class_images(network, noise, count, seed, client):
     """Measure a network's classification images: a Measurement."""
     from reverse_correlation import measure
 
-    return measure(network, noise, count, seed=seed)
+    return measure(network, noise, count, seed=seed, client=client)
 
 
 # --------------------------------------------------------------------------- the terminal
@@ -852,8 +859,12 @@ def parse_arguments(arguments=None):
         metavar="DIR",
         help="where models/, results/ and part5_imgs/ go; default: beside this file",
     )
+    parser.add_argument(
+        "--scheduler", default="", metavar="ADDRESS", help="of a Dask cluster, as in main.py"
+    )
     args = parser.parse_args(arguments)
     args.only = tuple(name for name in EXPERIMENTS if name in args.only)
+    args.client = None  # of a Dask cluster, once there is a connection
     return args
 
 

@@ -606,6 +606,7 @@ def measure(
     checkpoint=None,
     progress=True,
     precision="float32",
+    client=None,
 ):
     """Show a network `count` noise images and estimate what its classes and filters look for.
 
@@ -623,6 +624,8 @@ def measure(
         progress: whether to show a progress bar, and what a first look at 1,000 images says.
         precision: "float32", or "bfloat16": faster on a CPU that has it, and a slightly different
             network (weights and activities of 8 significant bits).
+        client: a Dask client (see `cluster.connect`), whose workers compute the shards instead of
+            this process: to the same bits, where they have as many threads each as it has.
 
     Returns:
         A Measurement.
@@ -632,7 +635,7 @@ def measure(
             or outputs, a layer's receptive field cannot be derived, the sums would not fit, the
             checkpoint is of other settings, bfloat16 would be slower, or the network answers NaN
             or always the same.
-        OSError: if the checkpoint cannot be written.
+        OSError: if the checkpoint cannot be written, or the Dask scheduler is gone.
     """
     if count < 1:
         raise ValueError(f"the number of noise images must be at least 1, not {count}")
@@ -650,20 +653,41 @@ def measure(
 
     description = f"noise through {model.name}"
     with progress_bar(count, description, tree.done * work.images, disable=not progress) as bar:
+        if client is None:
+            parts = _sums_here(work, tree.done, whole, rest, bar)
+        else:
+            from cluster import sums_on
+
+            parts = sums_on(client, model, work, tree.done, whole, rest, bar)
+        last = {}
         try:
-            while tree.done < whole:
-                tree.add(work.sums(tree.done))
-                bar.update(work.images)
+            for sums, level in parts:
+                if level is None:  # not in the checkpoint, which holds whole shards only
+                    last = sums
+                    continue
+                tree.add(sums, level)
                 if time.monotonic() - saved > SAVE_SECONDS:
                     keep()
                     saved = time.monotonic()
         finally:
+            parts.close()
             keep()
-        total = tree.total()
-        if rest:  # not in the checkpoint, which holds whole shards only
-            total = _fold([work.sums(whole, rest), total])
-            bar.update(rest)
-    return Measurement(total, {**work.identity, "shards": whole})
+    return Measurement(_fold([last, tree.total()]), {**work.identity, "shards": whole})
+
+
+def _sums_here(work, first, whole, rest, bar):
+    """Compute shards in this process, and yield their sums, and the level 0, in their order.
+
+    The sums of `rest` images of the shard after those come last, with the level None.
+    """
+    for index in range(first, whole):
+        sums = work.sums(index)
+        bar.update(work.images)
+        yield sums, 0
+    if rest:
+        sums = work.sums(whole, rest)
+        bar.update(rest)
+        yield sums, None
 
 
 def _resume(checkpoint, identity, shards):
