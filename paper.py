@@ -44,7 +44,7 @@ SIGNAL_CLASSES = (5, 6)
 SIGNAL_GAMMAS = (0.3, 0.2, 0.1, 0.0)
 SIGNAL_TRIALS = 300_000  # for each of those
 
-BACKDOOR_REFERENCES = 12  # clean networks that tell the score what is usual
+BACKDOOR_REFERENCES = 20  # clean networks that tell the score what is usual
 BACKDOOR_NETWORKS = 10  # clean ones and as many poisoned ones, of other seeds, that are scored
 BACKDOOR_EPOCHS, BACKDOOR_BATCH, BACKDOOR_RATE = 3, 256, 4e-3  # of Adam, on a cosine schedule
 BACKDOOR_IMAGES = 2_000  # of one class patched and relabelled, as published
@@ -546,6 +546,8 @@ def backdoor_network(role, index, train, test, args):
     path = args.out / "results" / f"backdoor_{args.dataset}_{role}{index}_seed{args.seed}.npz"
     architecture = network_sha256(untrained(train))
     settings = {**settings_of("backdoor"), "own": own, "images": len(train[0])}
+    for key in ("BACKDOOR_REFERENCES", "BACKDOOR_NETWORKS"):  # how many others there are
+        del settings[key]
     settings = json.dumps({**settings, "network_sha256": architecture})
     if path.exists():
         with np.load(path, allow_pickle=False) as file:
