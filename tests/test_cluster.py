@@ -398,22 +398,9 @@ def test_main_hands_the_client_to_the_pass(monkeypatch, tmp_path):
 
     monkeypatch.setattr(reverse_correlation, "measure", refuse)
     args = main.parse_arguments(["--out", str(tmp_path)])
+    subject = main.trained_network("lenet", LeNet(), None, args)
     with pytest.raises(ValueError, match="measured by many"):
-        main.measure_network("lenet", LeNet(), args, "many")
-
-
-@pytest.mark.parametrize("address", ["local:0", "local:two", "local:", "smoke://host:8786"])
-def test_an_address_that_is_none_is_refused(address):
-    with pytest.raises(ValueError, match="from 1 up, not|unknown address scheme"):
-        with cluster.connect(address):
-            pass
-
-
-def test_where_nobody_answers_that_is_said(monkeypatch):
-    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 0.5)
-    with pytest.raises(OSError, match="no Dask scheduler answers at tcp://127.0.0.1:1: start one"):
-        with cluster.connect("tcp://127.0.0.1:1"):
-            pass
+        main.measure_network(subject, args, "many")
 
 
 class Counting(cluster.WorkerPlugin):
@@ -464,3 +451,17 @@ def test_pieces_are_aligned_and_cover_every_shard_once(workers):
         assert 8 ** (level - low) < 16 * workers
         first, tasks = first + 8**level, tasks + 8 ** (level - low)
     assert first == whole
+
+
+@pytest.mark.parametrize("address", ["local:0", "local:two", "local:", "smoke://host:8786"])
+def test_an_address_that_is_none_is_refused(address):
+    with pytest.raises(ValueError, match="from 1 up, not|unknown address scheme"):
+        with cluster.connect(address):
+            pass
+
+
+def test_where_nobody_answers_that_is_said(monkeypatch):
+    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 0.5)
+    with pytest.raises(OSError, match="no Dask scheduler answers at tcp://127.0.0.1:1: start one"):
+        with cluster.connect("tcp://127.0.0.1:1"):
+            pass

@@ -50,7 +50,7 @@ def test_the_whole_experiment_runs_twice_and_the_second_loads_what_the_first_sav
 ):
     written = main.main(arguments(tmp_path))
     first = capsys.readouterr().out
-    assert "training, epochs: 2" in first and "19 figures" in first
+    assert "training, epochs: 2" in first and f"Figures in {tmp_path}: 19" in first
     assert {str(p.relative_to(tmp_path)) for p in written} == expected_figures("mnist")
     before = {path: path.read_bytes() for path in written}
 
@@ -86,7 +86,9 @@ def test_a_truncated_or_foreign_network_is_refused_by_name(made_up, tmp_path):
     LeNet().save(path)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match="mnist_lenet.keras cannot be read.*--retrain"):
+    with pytest.raises(
+        ValueError, match="mnist_lenet.keras is not a whole .keras archive.*--retrain"
+    ):
         main.main(arguments(tmp_path, "--networks", "lenet"))
     LeNet((32, 32, 1)).save(path)
     with pytest.raises(ValueError, match=r"takes images of \(32, 32, 1\).*--retrain"):
