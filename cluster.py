@@ -33,7 +33,7 @@ from concurrent.futures import CancelledError
 from pathlib import Path
 
 import cloudpickle
-from distributed import Client, KilledWorker, LocalCluster, WorkerPlugin, get_worker
+from distributed import Client, KilledWorker, LocalCluster, Security, WorkerPlugin, get_worker
 
 CONNECT_SECONDS = 30
 ASK_SECONDS = 5  # between two counts of the workers
@@ -65,6 +65,16 @@ def connect(address):
     if not address:
         yield None
         return
+    if not address.startswith(("local:", "tcp://", "tls://")):
+        raise ValueError(
+            f"{address!r} is no scheduler: name tcp://host:8786, tls://host:8786 or local:2"
+        )
+    certificates = Security().get_connection_args("client")["ssl_context"]
+    if address.startswith("tls://") and certificates is None:
+        raise ValueError(
+            f"cannot connect to {address}: this process has no certificate; tell Dask by "
+            "distributed.comm.tls.ca-file, .client.cert and .client.key"
+        )
     _silence()
     with contextlib.ExitStack() as stack:
         pin = None
@@ -73,8 +83,6 @@ def connect(address):
             address = stack.enter_context(cluster).scheduler_address
         try:
             client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
-        except TypeError as error:  # what Dask raises for tls:// without certificates
-            raise ValueError(f"cannot connect to {address}: {error}") from error
         except OSError as error:
             raise OSError(
                 f"no Dask scheduler answers at {address}: start one by `dask scheduler`, or let "
