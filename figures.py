@@ -411,7 +411,7 @@ def psychometric_curves(gammas, doses, curves, shifts, title):
         curves: {layer: (J + 1, G)}; the last one is for the published dose, and dotted.
         shifts: {layer: (3, J + 1)}, middle, low and high; the last one is not drawn.
     """
-    figure = Figure(figsize=(9.6, 3.3), layout="constrained")
+    figure = Figure(figsize=(9.6, 3.7), layout="constrained")
     axes = figure.subplots(1, len(curves) + 1)
     high = max(map(abs, doses))
     tones = matplotlib.colormaps["coolwarm"]((np.array(doses) / high + 1) / 2)
@@ -423,7 +423,8 @@ def psychometric_curves(gammas, doses, curves, shifts, title):
         axis.axhline(0.5, color="0.7", linewidth=0.5, linestyle=":")
         _curve_axes(axis, "weight of the image in noise", "", layer)
     axes[0].set_ylabel("share answered as the class")
-    axes[0].legend(title="dose", frameon=False, fontsize=6.5, title_fontsize=6.5)
+    labels = axes[0].get_legend_handles_labels()
+    figure.legend(*labels, title="dose", loc="outside lower left", ncols=len(doses) + 1)
     last = axes[-1]
     for (layer, values), colour in zip(shifts.items(), SERIES, strict=False):
         _curve(last, doses, *values[:, :-1], colour, layer)
