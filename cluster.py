@@ -13,6 +13,7 @@ pieces in order, and adds them.
 import asyncio
 import collections
 import contextlib
+import dataclasses
 import hashlib
 import importlib
 import inspect
@@ -210,8 +211,9 @@ class Workers:
 class Pass(WorkerPlugin):
     """All that a worker needs of one pass; the scheduler hands it to those that join later too.
 
-    Unpickling it needs nothing but Dask: modules travel as text, the noise as bytes. The network
-    is built by the first task, so that whatever is wrong with a worker is the error of a task.
+    Receiving it needs nothing but Dask: modules travel as text, the noise as the values of its
+    fields. Noise and network are built by the first task, so that whatever is wrong with a worker
+    is the error of a task.
     """
 
     idempotent = True  # a client that was killed and started again finds its network built
@@ -228,9 +230,13 @@ class Pass(WorkerPlugin):
         self.network, classes = _packed(as_graph(model, work.noise.shape))
         self.modules = ["reverse_correlation", *_modules([type(work.noise), *classes])]
         self.sources = read_sources(self.modules)
-        self.noise = cloudpickle.dumps(work.noise)
-        told = json.dumps([self.identity, self.sources], sort_keys=True).encode() + self.noise
-        self.name = f"white-noise-{hashlib.sha256(told).hexdigest()[:16]}"
+        kind = type(work.noise)
+        if not dataclasses.is_dataclass(kind):
+            raise ValueError(f"{kind.__name__} cannot travel to workers: make it a dataclass")
+        self.noise = {f.name: getattr(work.noise, f.name) for f in dataclasses.fields(kind)}
+        self.noise_class = kind.__module__, kind.__name__
+        told = json.dumps([self.identity, self.sources], sort_keys=True)
+        self.name = f"white-noise-{hashlib.sha256(told.encode()).hexdigest()[:16]}"
 
     def setup(self, worker):
         """Remember where this is."""
@@ -284,8 +290,9 @@ class Pass(WorkerPlugin):
         path = self.folder / "network.keras"
         path.write_bytes(self.network)
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
-        noise, laboratory = cloudpickle.loads(self.noise), sys.modules["reverse_correlation"]
-        shards = laboratory.Shards(model, noise, **self.settings)
+        module, kind = self.noise_class
+        noise = getattr(sys.modules[module], kind)(**self.noise)
+        shards = sys.modules["reverse_correlation"].Shards(model, noise, **self.settings)
         for key in shards.identity.keys() - {"network_sha256"}:  # tuples come back as lists
             if shards.identity[key] != self.identity[key]:
                 raise ValueError(f"its {key} is {shards.identity[key]}, not {self.identity[key]}")

@@ -831,17 +831,22 @@ def whole_number(text, low, high=10**15):
     return number
 
 
-def run(arguments=None):
-    """Run from the command line; return the exit code: 0, 2 for bad input, 130 for Ctrl-C."""
+def exit_code(script, run):
+    """Run a script's main part; return its exit code: 0, 2 for bad input, 130 for Ctrl-C."""
     try:
-        main(parse_arguments(arguments))
+        run()
     except (ValueError, OSError) as error:
-        print(f"main.py: {error}", file=sys.stderr)
+        print(f"{script}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nmain.py: stopped; the same command continues from here", file=sys.stderr)
+        print(f"\n{script}: stopped; the same command continues from here", file=sys.stderr)
         return 130
     return 0
+
+
+def run(arguments=None):
+    """Run from the command line; return the exit code."""
+    return exit_code("main.py", lambda: main(parse_arguments(arguments)))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from main import (
     VALIDATION_IMAGES,
     check_writable,
     connected,
+    exit_code,
     import_tensorflow_quietly,
     load_or_train,
     positive,
@@ -871,16 +872,8 @@ def parse_arguments(arguments=None):
 
 
 def run(arguments=None):
-    """Run from the command line; return the exit code: 0, 2 for bad input, 130 for Ctrl-C."""
-    try:
-        main(parse_arguments(arguments))
-    except (ValueError, OSError) as error:
-        print(f"paper.py: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\npaper.py: stopped; the same command continues from here", file=sys.stderr)
-        return 130
-    return 0
+    """Run from the command line; return the exit code."""
+    return exit_code("paper.py", lambda: main(parse_arguments(arguments)))
 
 
 if __name__ == "__main__":

@@ -18,12 +18,13 @@ import psutil
 import pytest
 from distributed import LocalCluster, Security
 from own_layer import Halve
+from test_resume import same_bits, shards_in
 
 import cluster
 import main
 import reverse_correlation
 from lenet import LeNet
-from noise import WhiteNoise
+from noise import GaborNoise, WhiteNoise
 from reverse_correlation import Measurement, Shards, SumTree, measure
 
 ROOT = Path(cluster.__file__).parent
@@ -78,18 +79,6 @@ def restored(monkeypatch):
 def run(client=None, count=COUNT, model=None, **kwargs):
     model = model or network()
     return measure(model, NOISE, count, layers=["conv"], progress=False, client=client, **kwargs)
-
-
-def same_bits(first, second):
-    return first.sums.keys() == second.sums.keys() and all(
-        np.array_equal(first.sums[kind][name], second.sums[kind][name])
-        for kind in first.sums
-        for name in first.sums[kind]
-    )
-
-
-def shards_in(path):
-    return Measurement.load(path).provenance["shards"] if path.exists() else 0
 
 
 class Machines:
@@ -185,6 +174,20 @@ def test_one_two_and_four_workers_give_the_bits_of_one_process(machines, referen
             wait_for(client, len(machines.workers))
             assert same_bits(run(client), reference)
             assert machines.took_part() == len(machines.workers)
+
+
+def test_noise_made_of_arrays_travels(machines):
+    rng = np.random.default_rng(0)
+    mean, components = rng.random(NOISE.shape), rng.normal(size=(5, *NOISE.shape))
+    noise = GaborNoise(mean, components, np.linspace(1, 2, 5))
+    with cluster.connect(machines.address) as client:
+        there, here = (
+            measure(network(), noise, 3 * SHARD + 7, progress=False, client=where)
+            for where in (client, None)
+        )
+    assert there.provenance == here.provenance and machines.took_part()
+    for kind, estimate in there.classes.items():
+        assert np.allclose(estimate.covariance, here.classes[kind].covariance, atol=1e-6)
 
 
 def test_workers_killed_at_work_lose_nothing_and_new_ones_take_over(
