@@ -1,0 +1,43 @@
+"""Reverse correlation of image classifiers: what a network looks for, measured with noise.
+
+    from reverse_correlation import WhiteNoise, measure
+
+    measurement = measure(network, WhiteNoise(shape=(28, 28, 1)), 100_000)
+    print(measurement.classes["logit"].reliability)
+
+TensorFlow takes seconds to import, so each name below is imported when it is first used.
+"""
+
+import importlib
+
+_HOMES = {
+    "ACCUMULATORS": "accumulators",
+    "Accumulator": "accumulators",
+    "Estimate": "estimates",
+    "GaborNoise": "ensembles",
+    "Measurement": "noise_pass",
+    "Network": "networks",
+    "SparseNoise": "ensembles",
+    "UserError": "errors",
+    "WhiteNoise": "ensembles",
+    "exact_class_images": "exact",
+    "exact_classification_images": "exact",
+    "exact_receptive_fields": "exact",
+    "load_any_network": "networks",
+    "measure": "noise_pass",
+    "receptive_field": "networks",
+    "sidak_threshold": "estimates",
+}
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name):
+    """Import a public name from the module where it lives."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__():
+    """Return the public names."""
+    return __all__

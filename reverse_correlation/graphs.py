@@ -1,0 +1,140 @@
+"""Keras networks as flat graphs: reading files, inlining nested models, walking tensors."""
+
+import keras
+
+from reverse_correlation.errors import UserError
+
+
+def input_shape(model):
+    """Return the shape of what a network takes, without the first axis; None where it is open.
+
+    Raises:
+        UserError: if it has several inputs or outputs, or does not say what it takes.
+    """
+    if getattr(model, "inputs", None):
+        shapes = [tuple(tensor.shape[1:]) for tensor in model.inputs]
+        if len(model.outputs) != 1:
+            raise UserError(
+                f"the network {model.name!r} has {len(model.outputs)} outputs: choose one by "
+                "keras.Model(model.inputs, model.outputs[i])"
+            )
+    else:
+        shapes = _built_shapes(model)
+    if len(shapes) != 1:
+        raise UserError(f"the network {model.name!r} has {len(shapes)} inputs: it must have one")
+    return tuple(shapes[0])
+
+
+def _built_shapes(model):
+    """Return the shapes that a subclass with `call` was built for, without their first axes."""
+    config = model.get_build_config() if model.built else None
+    built = (config or {}).get("input_shape") or ()
+    if not built:
+        raise UserError(
+            f"the network {model.name!r} does not say what images it takes: call it on an "
+            "array of images before saving it"
+        )
+    several = isinstance(built, dict) or any(isinstance(n, (list, tuple)) for n in built)
+    return list(built) if several else [built[1:]]
+
+
+def image_shape(model):
+    """Return the shape (h, w, c) of the images that a network takes; (h, w) counts as (h, w, 1).
+
+    Raises:
+        UserError: if it takes something else, or images of any size.
+    """
+    shape = input_shape(model)
+    full = (*shape, 1) if len(shape) == 2 else shape
+    if len(full) != 3 or None in full:
+        raise UserError(
+            f"the network {model.name!r} takes arrays of {shape}, not images of a fixed shape "
+            "(h, w, c)"
+        )
+    return full
+
+
+def flat_graph(model, shape=None):
+    """Write a network out as one flat functional model that shares its layers and weights.
+
+    Nested models are inlined. A subclass is traced through its `call`; where that is not made of
+    Keras layers and operations, it becomes a single operation, whose inside cannot be tapped.
+
+    Args:
+        model: a built Keras model.
+        shape: (h, w, c) of the images, where the model leaves it open.
+
+    Raises:
+        UserError: if it takes other images, has several inputs or outputs, or its output is not
+            one row of numbers an image.
+    """
+    own = input_shape(model)
+    shape = tuple(shape or image_shape(model))
+    taken = shape[: len(own)] if len(own) == 2 and shape[2] == 1 else shape
+    if len(own) != len(taken) or any(a not in (None, b) for a, b in zip(own, taken, strict=True)):
+        raise UserError(f"the network takes images of {own}, but the noise is {shape}")
+    functional = bool(getattr(model, "inputs", None)) and not isinstance(model, keras.Sequential)
+    if functional and own == shape and not _nested(model):
+        graph = model
+    else:
+        images = keras.Input(shape, name="images")
+        answers = _inline(model, images if taken == shape else keras.layers.Reshape(taken)(images))
+        if not isinstance(answers, keras.KerasTensor):
+            raise UserError(f"the network {model.name!r} must have one output, a row an image")
+        graph = _without_nesting(keras.Model(images, answers, name=model.name))
+    if len(graph.outputs[0].shape) != 2:
+        raise UserError(
+            f"the network {model.name!r} answers arrays of {tuple(graph.outputs[0].shape[1:])} an "
+            "image: a classifier answers one row of numbers"
+        )
+    return graph
+
+
+def _nested(graph):
+    """Return the layers of a model that are models themselves."""
+    return [layer for layer in graph.layers if isinstance(layer, keras.Model)]
+
+
+def _without_nesting(graph):
+    """Inline nested models, one depth at a time, until only those that cannot be are left."""
+    before = None
+    while (nested := {id(layer) for layer in _nested(graph)}) and nested != before:
+        before = nested
+        graph = keras.models.clone_model(
+            graph, clone_function=lambda layer: layer, call_function=_inline
+        )
+    return graph
+
+
+def _inline(layer, *args, **kwargs):
+    """Call a layer symbolically; of a model, call the layers that its own `call` calls."""
+    if isinstance(layer, keras.Model):
+        try:
+            return layer.call(*args, **kwargs)
+        except Exception:  # whatever its own code raises when it is shown a symbolic tensor
+            pass
+    return layer(*args, **kwargs)
+
+
+def sources(tensor):
+    """Return the operation that made a symbolic tensor, and the tensors that it was made of.
+
+    Keras has no public way to ask a tensor where it comes from; this is the only place that uses
+    its private records of it.
+    """
+    operation, node, _ = tensor._keras_history
+    return operation, operation._inbound_nodes[node].input_tensors if node is not None else []
+
+
+def named_tensors(graph):
+    """Return the output of every operation of a graph by name, the image's end first."""
+    tensors, seen, todo = {}, set(), [graph.outputs[0]]
+    while todo:
+        tensor = todo.pop()
+        if id(tensor) not in seen:
+            seen.add(id(tensor))
+            operation, below = sources(tensor)
+            tensors.setdefault(operation.name, tensor)
+            todo += below
+    order = {operation.name: i for i, operation in enumerate(graph.operations)}
+    return dict(sorted(tensors.items(), key=lambda item: order.get(item[0], -1)))

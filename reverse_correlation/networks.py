@@ -1,0 +1,361 @@
+"""Keras networks as the instrument sees them: what they answer, and what can be tapped.
+
+Whatever the network is made of (Sequential, functional, nested, subclassed), it is written out
+once as a flat graph of layers, and everything else is derived from that graph.
+"""
+
+import functools
+import hashlib
+import math
+import time
+import zipfile
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from reverse_correlation import graphs
+from reverse_correlation.errors import UserError
+from reverse_correlation.receptive_fields import CONVOLUTIONS, receptive_fields
+
+BLOCK_IMAGES = 1000  # stimuli shown at once, where the activities of so many fit in BLOCK_BYTES
+BLOCK_BYTES = 1e9
+LEAST_PROBABILITY = 1e-30  # a probability that underflowed counts as this when it is logged
+LOOK_IMAGES = 100  # answered to tell probabilities from logits, where the layers do not
+
+
+class Network:
+    """A Keras classifier, written out as one flat graph, and what is known of it.
+
+    Args:
+        model: a built Keras model of images (n, h, w, c) or (n, h, w).
+        noise: an ensemble; it gives the images' shape where the model leaves it open, and tells
+            probabilities from logits where the layers do not.
+
+    Attributes:
+        name: the model's.
+        graph: a functional Keras model that shares the layers and weights of `model`.
+        tensors: {layer: its symbolic output}, the image's end first.
+        shape: (h, w, c) of an image.
+
+    Raises:
+        UserError: if it is not a classifier of such images.
+    """
+
+    def __init__(self, model, noise=None):
+        self.graph = graphs.flat_graph(model, noise and noise.shape)
+        self.name, self.noise = model.name, noise
+        self.tensors = graphs.named_tensors(self.graph)
+        self.shape = tuple(self.graph.inputs[0].shape[1:])
+
+    @classmethod
+    def of(cls, model, noise=None):
+        """Return a Network as it is, and make one of a Keras model."""
+        return model if isinstance(model, cls) else cls(model, noise)
+
+    # ------------------------------------------------------------------- what it answers
+
+    @property
+    def logits(self):
+        """The symbolic logits, (n, classes)."""
+        return self._logits_and_meaning[0]
+
+    @property
+    def meaning(self):
+        """What the logits are, in words."""
+        return self._logits_and_meaning[1]
+
+    @property
+    def classes(self):
+        """How many classes it has."""
+        return self.logits.shape[-1]
+
+    @functools.cached_property
+    def _logits_and_meaning(self):
+        """Find the logits, (n, K), and say in words what they are.
+
+        The input of a final Softmax layer, as it is. From any other probabilities p the centred
+        logits log p_k - mean log p, computed before the activation where that is a layer's own, so
+        that no probability underflows. A single output z or sigmoid(z) is two classes, with logits
+        -z/2 and z/2. Where the layers do not tell, the answers to some noise do: rows from 0 up
+        that sum to 1 are probabilities.
+        """
+        output = self.graph.outputs[0]
+        operation, below = graphs.sources(output)
+        activation = getattr(operation, "activation", None)
+        single = output.shape[-1] == 1
+        if isinstance(operation, keras.layers.Softmax) and len(below) == 1:
+            return below[0], "the input of its softmax layer"
+        if activation in (keras.activations.softmax, keras.activations.sigmoid):
+            before = _before_activation(operation, below[0])
+            if single:
+                return _two_classes(before), "one sigmoid output counts as two classes"
+            if activation is keras.activations.sigmoid:
+                return before, "the inputs of its sigmoids"
+            return _centred(before), "probabilities, as centred logits log p - mean log p"
+        p = None if self.noise is None else self._look()
+        if p is not None and p.min() >= 0 and p.max() <= 1:
+            if single:
+                logits = _two_classes(_log(output) - _log(1 - output))
+                return logits, "one probability counts as two classes"
+            if np.allclose(p.sum(axis=1), 1, atol=1e-3):
+                logits = _centred(_log(output))
+                return logits, "probabilities, as centred logits log p - mean log p"
+        if single:
+            return _two_classes(output), "one logit counts as two classes"
+        return output, "logits"
+
+    def _look(self):
+        """Return the network's answers to a little noise: (images, outputs)."""
+        images = min(LOOK_IMAGES, self.images_that_fit())
+        return np.asarray(self.graph(self.noise.draw(0, 0, images), training=False), np.float32)
+
+    def responses(self, layers=(), precision="float32"):
+        """Return a Keras model of images to {"logits": (n, K), layer: activity (n, h, w, f)}.
+
+        Args:
+            layers: names of the layers whose activity is wanted too.
+            precision: "float32", or "bfloat16" for a copy that computes in it.
+
+        Raises:
+            UserError: for a layer or a precision that it does not have.
+        """
+        taps = {"logits": self.logits, **{layer: self.tapped(layer) for layer in layers}}
+        model = keras.Model(self.graph.inputs[0], taps)
+        return model if precision == "float32" else _in_precision(model, self.name, precision)
+
+    # ------------------------------------------------------------------- its layers
+
+    def tapped(self, layer):
+        """Return the symbolic output of the named layer.
+
+        Raises:
+            UserError: if there is no such layer.
+        """
+        if layer not in self.tensors:
+            names = ", ".join(self.tensors)
+            raise UserError(f"the network has no layer {layer!r}; it has {names}")
+        return self.tensors[layer]
+
+    def operation(self, layer):
+        """Return the layer, or operation, of that name."""
+        return graphs.sources(self.tapped(layer))[0]
+
+    @functools.cached_property
+    def _fields(self):
+        return receptive_fields(self.tensors)
+
+    def receptive_field(self, layer):
+        """Return the ReceptiveField of the named layer.
+
+        Raises:
+            UserError: if there is no such layer, or its receptive field cannot be derived.
+        """
+        self.tapped(layer)
+        field = self._fields[layer]
+        if isinstance(field, str):
+            raise UserError(f"the receptive field of layer {layer!r} cannot be derived: {field}")
+        return field
+
+    def convolutions(self):
+        """Return the names of the convolutions whose receptive field can be derived, in order."""
+        return [
+            layer
+            for layer, field in self._fields.items()
+            if isinstance(self.operation(layer), CONVOLUTIONS) and not isinstance(field, str)
+        ]
+
+    def chain_to(self, layer):
+        """Return the layers between the image and the named one, itself included, in order.
+
+        Layers that only pad or crop are left out.
+
+        Raises:
+            UserError: if they are no chain: the network branches, as residual ones do.
+        """
+        chain = []
+        operation, below = graphs.sources(self.tapped(layer))
+        while not isinstance(operation, keras.layers.InputLayer):
+            if len(below) != 1 or not isinstance(operation, keras.layers.Layer):
+                raise UserError(
+                    f"the network branches below layer {layer!r}, at {operation.name!r}"
+                )
+            if not isinstance(operation, (keras.layers.ZeroPadding2D, keras.layers.Cropping2D)):
+                chain.insert(0, operation)
+            operation, below = graphs.sources(below[0])
+        return chain
+
+    def kernels(self, layer):
+        """Return the learned kernels of a first convolution, filter by filter: (f, kh, kw, c).
+
+        None where the layer is no plain convolution of the (rescaled) image itself.
+        """
+        convolution, below = graphs.sources(self.tapped(layer))
+        if type(convolution) is not keras.layers.Conv2D or convolution.groups > 1:
+            return None
+        if convolution.dilation_rate != (1, 1):
+            return None
+        while below:
+            operation, below = graphs.sources(below[0])
+            if not isinstance(operation, (keras.layers.InputLayer, keras.layers.Rescaling)):
+                return None
+        return np.moveaxis(keras.ops.convert_to_numpy(convolution.kernel), 3, 0)
+
+    def rescalings(self):
+        """Return what the network's own Rescaling layers do to a pixel, in words."""
+        operations = map(self.operation, self.tensors)
+        return [
+            f"{each.name}: x * {each.scale:.4g} + {each.offset:g}"
+            for each in operations
+            if isinstance(each, keras.layers.Rescaling) and np.isscalar(each.scale)
+        ]
+
+    def is_rate(self, layer):
+        """Say whether a layer's activity is never negative, so that it can be averaged by."""
+        operation = self.operation(layer)
+        activation = getattr(operation, "activation", None)
+        rates = (keras.activations.relu, keras.activations.sigmoid, keras.activations.softplus)
+        return activation in rates or isinstance(operation, keras.layers.ReLU)
+
+    # ------------------------------------------------------------------- its size and identity
+
+    def images_that_fit(self, layers=(), gradients=False):
+        """Return how many images it can be shown at once within BLOCK_BYTES of activities.
+
+        Depends on the network alone, never on the machine: four times the largest activity and
+        twice those that are kept; for gradients, three times all. A black box counts as 10 MB an
+        image.
+        """
+        size = activity_bytes(self.tensors)
+        need = 4 * max(size.values()) + 2 * sum(size[layer] for layer in layers)
+        if gradients:
+            need = 3 * sum(size.values())
+        return max(1, int(BLOCK_BYTES // need))
+
+    @functools.cached_property
+    def sha256(self):
+        """A hash of the network's layers and weights, whatever the layers' names."""
+        layers = [(type(layer).__name__, _nameless_config(layer)) for layer in self.graph.layers]
+        digest = hashlib.sha256(repr(layers).encode())
+        for weight in self.graph.get_weights():
+            digest.update(np.ascontiguousarray(weight).tobytes())
+        return digest.hexdigest()
+
+
+def activity_bytes(tensors):
+    """Return how many bytes the activity of each layer takes an image: {layer: bytes}."""
+    size = {
+        layer: 4 * math.prod(tensor.shape[1:])
+        for layer, tensor in tensors.items()
+        if None not in tensor.shape[1:]
+    }
+    for layer, tensor in tensors.items():
+        if isinstance(graphs.sources(tensor)[0], keras.Model):  # a black box
+            size[layer] = 10_000_000
+    return size
+
+
+def receptive_field(model, layer):
+    """Derive what a unit of the named layer of a Keras model sees: a ReceptiveField.
+
+    Raises:
+        UserError: if there is no such layer, or its receptive field cannot be derived.
+    """
+    return Network.of(model).receptive_field(layer)
+
+
+def load_any_network(path):
+    """Read any `.keras` file, running nothing of it but registered layers.
+
+    Raises:
+        UserError: if it is no such archive or a damaged one, or needs classes that are not
+            registered.
+    """
+    if not path.exists():
+        raise UserError(f"there is no file {path}: name a network saved as .keras")
+    if not zipfile.is_zipfile(path):
+        raise UserError(
+            f"{path} is not a whole .keras archive: it is truncated, or of another format (.h5 "
+            "files and pickles are never opened); save the network again by model.save('x.keras')"
+        )
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # a damaged archive can fail in any of its layers
+        reason = _why(" ".join(str(error).split()))
+        raise UserError(f"{path} cannot be read as a Keras network: {reason}") from error
+
+
+def seconds_a_block(responses, images, repeats=5):
+    """Return the least time that a Keras model took to answer so many images at once."""
+    answer = tf.function(lambda stimuli: responses(stimuli, training=False), jit_compile=False)
+    stimuli = tf.fill((images, *responses.inputs[0].shape[1:]), 0.5)
+    times = []
+    for _ in range(repeats + 1):  # the first compiles
+        started = time.perf_counter()
+        answer(stimuli)
+        times.append(time.perf_counter() - started)
+    return min(times[1:])
+
+
+def _why(reason):
+    """Say in a few words why Keras could not load a network."""
+    if "Could not locate class" in reason:
+        name = reason.split("Could not locate class")[1].split("'")[1]
+        return (
+            f"it needs the custom object {name!r}, which is not registered; decorate it with "
+            "@keras.saving.register_keras_serializable() and import it before loading"
+        )
+    if "Lambda" in reason and "safe" in reason:
+        return "it has a Lambda layer, whose code is not run; write it as a registered layer"
+    return reason[:160]
+
+
+def _before_activation(operation, source):
+    """Return the symbolic output of a layer without its activation, weights shared by value."""
+    if isinstance(operation, keras.layers.Activation):
+        return source
+    linear = type(operation).from_config({**operation.get_config(), "activation": "linear"})
+    before = linear(source)
+    linear.set_weights(operation.get_weights())
+    return before
+
+
+def _log(tensor):
+    return keras.ops.log(keras.ops.maximum(tensor, LEAST_PROBABILITY))
+
+
+def _centred(tensor):
+    return tensor - keras.ops.mean(tensor, axis=-1, keepdims=True)
+
+
+def _two_classes(tensor):
+    return keras.ops.concatenate([-tensor / 2, tensor / 2], axis=-1)
+
+
+def _nameless_config(layer):
+    try:
+        return {**layer.get_config(), "name": ""}
+    except NotImplementedError:  # a custom layer that cannot say; its weights still tell
+        return {}
+
+
+def _in_precision(model, name, precision):
+    """Return a copy of a functional Keras model that computes in bfloat16.
+
+    Raises:
+        UserError: for another precision, or where the model cannot be copied.
+    """
+    if precision != "bfloat16":
+        raise UserError(f"unknown precision {precision!r}: choose float32 or bfloat16")
+
+    def convert(layer):
+        return layer.__class__.from_config({**layer.get_config(), "dtype": "mixed_bfloat16"})
+
+    try:
+        copy = keras.models.clone_model(model, clone_function=convert)
+        copy.set_weights(model.get_weights())
+        return copy
+    except (TypeError, ValueError, NotImplementedError) as error:
+        raise UserError(
+            f"the network {name!r} cannot be copied in bfloat16 ({error}): use float32"
+        ) from error

@@ -1,0 +1,373 @@
+"""The pass: noise through a network, once for everything that is measured; what it leaves."""
+
+import functools
+import json
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from reverse_correlation.accumulators import ACCUMULATORS, restored
+from reverse_correlation.errors import UserError
+from reverse_correlation.networks import BLOCK_IMAGES, Network, seconds_a_block
+from reverse_correlation.progress import progress_bar
+from reverse_correlation.sums import SumTree, added_up, read_sums, write_sums
+
+SHARD_BLOCKS = 8  # blocks of one graph call, in float32; shards are added in float64
+SAVE_SECONDS = 15  # between two checkpoints
+FIRST_IMAGES = 1000  # shown before the long pass
+
+
+class Measurement:
+    """What a pass gave: estimates, computed from its sums.
+
+    Attributes:
+        count: stimuli shown.
+        classes: {"decision", "probability", "logit"}: an Estimate over (K, h, w, c).
+        layers: {name: Estimate over (filters, rf_h, rf_w, c)}; the spike-triggered averages.
+        maps: {name: Estimate over (K, map_h, map_w, 1)}; the covariance of each class's logit
+            with the layer's activity, averaged over filters, at every position.
+        estimates: all of them, {group: {name: Estimate}}; other accumulators have other groups.
+        sums: {accumulator: {name: (2, ...) float64}}, of even and of odd shards.
+        provenance: what identifies the run, a dict that JSON can hold.
+    """
+
+    def __init__(self, sums, provenance, accumulators=ACCUMULATORS):
+        self.sums, self.provenance = sums, provenance
+        self.count = provenance["count"]
+        self.estimates = {}
+        for described in provenance["accumulators"]:
+            accumulator = restored(described, accumulators)
+            for group, named in accumulator.estimates(sums[accumulator.name]).items():
+                self.estimates.setdefault(group, {}).update(named)
+
+    @property
+    def classes(self):
+        """The Estimates of classes, by response."""
+        return self.estimates.get("classes", {})
+
+    @property
+    def layers(self):
+        """The Estimates of filters, by layer."""
+        return self.estimates.get("layers", {})
+
+    @property
+    def maps(self):
+        """The Estimates of activity maps, by layer."""
+        return self.estimates.get("maps", {})
+
+    @property
+    def answered(self):
+        """How often each class was the answer: (K,) int."""
+        return np.rint(self.classes["decision"].mean_response * self.count).astype(int)
+
+    def save(self, path):
+        """Write sums and provenance to a .npz file (no pickles), whole or not at all.
+
+        Raises:
+            FileError: if the file cannot be written.
+        """
+        write_sums(path, [self.sums], self.provenance)
+
+    @classmethod
+    def load(cls, path, accumulators=ACCUMULATORS):
+        """Read what `save` wrote, or what a checkpoint holds so far.
+
+        Raises:
+            UserError: if the file is not a whole measurement.
+        """
+        levels, provenance = read_sums(path)
+        try:
+            return cls(added_up(levels), provenance, accumulators)
+        except KeyError as error:
+            raise UserError(
+                f"{path} is not a whole measurement (no {error}): delete it"
+            ) from error
+
+
+class NoisePass:
+    """A pass as it is computed: the sums of any of its shards, from the network and the noise.
+
+    Args:
+        model, noise, seed, layers, precision, accumulators, block_images: as for `measure`.
+
+    Attributes:
+        network: the Network.
+        shard_images: stimuli of one shard.
+        identity: everything that the sums depend on, as JSON can hold it.
+    """
+
+    def __init__(
+        self,
+        model,
+        noise,
+        seed=0,
+        layers=(),
+        precision="float32",
+        accumulators=ACCUMULATORS,
+        block_images=None,
+    ):
+        self.network = network = Network.of(model, noise)
+        self.name, self.noise, self.seed, self.kinds = network.name, noise, seed, accumulators
+        self.layers, self.precision = tuple(layers), precision
+        self.responses = network.responses(layers, precision)
+        self.accumulators = [
+            one for kind in accumulators for one in kind.for_pass(network, noise, self.layers)
+        ]
+        self.block_images = block_images or min(BLOCK_IMAGES, network.images_that_fit(layers))
+        self.shard_images = self.block_images * SHARD_BLOCKS
+        self._compiled = self._compile()
+        self.identity = {
+            "network": network.name,
+            "network_sha256": network.sha256,
+            "logits": network.meaning,
+            "noise": noise.describe(),
+            "seed": seed,
+            "precision": precision,
+            "block_images": self.block_images,
+            "shard_blocks": SHARD_BLOCKS,
+            "layers": list(layers),
+            "accumulators": [one.describe() for one in self.accumulators],
+            "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
+        }
+
+    def shard_sums(self, index, images=None):
+        """Return the sums of a shard, or of its first images: {accumulator: {name: (2, ...)}}.
+
+        The first row is of even shards and the second of odd ones; one of them is zero.
+
+        Raises:
+            UserError: if the network answers NaN or infinity.
+        """
+        images = self.shard_images if images is None else images
+        computed = self._compiled(index * SHARD_BLOCKS, images)
+        halves = {}
+        for one in self.accumulators:
+            shard = {name: t.numpy().astype(np.float64) for name, t in computed[one.name].items()}
+            refuse_nan(self.name, *shard.values())
+            halves[one.name] = {}
+            for name, value in one.finish(shard).items():
+                halves[one.name][name] = np.zeros((2, *value.shape))
+                halves[one.name][name][index % 2] = value
+        return halves
+
+    def block(self, index, images):
+        """Draw a block and show it: what accumulators are given, a dictionary of tensors."""
+        stimuli = self.noise.draw(self.seed, index, images)
+        answers = self.responses(stimuli, training=False)
+        block = {name: tf.cast(answer, tf.float32) for name, answer in answers.items()}
+        block["stimuli"] = stimuli - self.noise.mean
+        return block
+
+    def _compile(self):
+        """Compile the sums of one shard: a loop over blocks inside one graph."""
+        size = self.block_images
+
+        def empty():
+            return {
+                one.name: {name: tf.zeros(shape) for name, shape in one.zeros().items()}
+                for one in self.accumulators
+            }
+
+        def add(index, sums, first, images):
+            block = self.block(first + index, tf.minimum(images - index * size, size))
+
+            def added(one):
+                return tf.nest.map_structure(tf.add, sums[one.name], one.block(block))
+
+            return index + 1, {
+                one.name: tf.cond(
+                    (first + index) % one.every == 0,
+                    functools.partial(added, one),
+                    functools.partial(sums.get, one.name),
+                )
+                if one.every > 1
+                else added(one)
+                for one in self.accumulators
+            }
+
+        @tf.function(input_signature=[tf.TensorSpec((), tf.int64), tf.TensorSpec((), tf.int64)])
+        def shard(first, images):
+            """Sums over `images` stimuli, from block `first` on."""
+            _, sums = tf.while_loop(
+                lambda index, _: index * size < images,
+                lambda index, sums: add(index, sums, first, images),
+                (tf.constant(0, tf.int64), empty()),
+            )
+            return sums
+
+        return shard
+
+
+def measure(
+    model,
+    noise,
+    count,
+    *,
+    seed=0,
+    layers=(),
+    checkpoint=None,
+    progress=True,
+    precision="float32",
+    client=None,
+    accumulators=ACCUMULATORS,
+    block_images=None,
+    save_seconds=SAVE_SECONDS,
+):
+    """Show a network `count` noise images and estimate what its classes and filters look for.
+
+    Args:
+        model: a built Keras classifier of images of `noise.shape`: Sequential, functional or a
+            subclass; logits or probabilities out. Or a Network made of one.
+        noise: an ensemble such as `WhiteNoise()`.
+        count: how many stimuli; a pixel's standard error falls as 1 / sqrt(count).
+        seed: of the noise; block b is a function of (seed, b).
+        layers: names of convolutions whose filters are measured too, from all images or, where
+            they have many positions an image, from every 2nd, 4th or 8th block.
+        checkpoint: a .npz file where the sums are kept every 15 seconds and on Ctrl-C. If it is
+            there, the pass continues from it, to the same bits as one that was never interrupted;
+            asking for more images than it has continues too.
+        progress: whether to show a progress bar, and what a first look at 1,000 images says.
+        precision: "float32", or "bfloat16": faster on a CPU that has it, and a slightly different
+            network (weights and activities of 8 significant bits).
+        client: a Dask client (see `cluster.connect`), whose workers compute the shards instead of
+            this process: to the same bits, where they have as many threads each as it has.
+        accumulators: classes of what is summed; see `accumulators.py`.
+        block_images: stimuli drawn, shown and summed at once; by default as many as fit in 1 GB of
+            activities, at most 1,000. It is part of the result's identity.
+        save_seconds: between two checkpoints.
+
+    Returns:
+        A Measurement.
+
+    Raises:
+        UserError: if count is not positive, the network takes other images, has several inputs
+            or outputs, a layer's receptive field cannot be derived, the sums would not fit, the
+            checkpoint is of other settings or cannot be written, the network answers NaN or
+            always the same, or the Dask scheduler is gone.
+    """
+    if count < 1:
+        raise UserError(f"the number of noise images must be at least 1, not {count}")
+    work = NoisePass(model, noise, seed, layers, precision, accumulators, block_images)
+    for remark in first_remarks(work):
+        if progress:
+            print(f"{work.name}: {remark}")
+    whole, rest = divmod(count, work.shard_images)
+    tree, checkpoint = _resume(checkpoint, work, whole)
+    saved = time.monotonic()
+
+    def keep():
+        if checkpoint and tree.done:
+            write_sums(checkpoint, tree.levels, _provenance(work, tree.done))
+
+    description = f"noise through {work.name}"
+    begun = tree.done * work.shard_images
+    with progress_bar(count, description, begun, disable=not progress) as bar:
+        if client is None:
+            parts = _sums_here(work, tree.done, whole, rest, bar)
+        else:
+            from reverse_correlation.cluster import sums_on  # Dask is needed by those who use it
+
+            parts = sums_on(client, work, tree.done, whole, rest, bar)
+        last = {}
+        try:
+            for sums, level in parts:
+                if level is None:  # not in the checkpoint, which holds whole shards only
+                    last = sums
+                    continue
+                tree.add(sums, level)
+                if time.monotonic() - saved > save_seconds:
+                    keep()
+                    saved = time.monotonic()
+        finally:
+            parts.close()
+            keep()
+    sums = added_up([last, tree.total()])
+    return Measurement(sums, _provenance(work, whole, count), accumulators)
+
+
+def _provenance(work, shards, count=None):
+    """Return the record of a pass that has come so far."""
+    return {**work.identity, "shards": shards, "count": count or shards * work.shard_images}
+
+
+def _sums_here(work, first, whole, rest, bar):
+    """Compute shards in this process, and yield their sums, and the level 0, in their order.
+
+    The sums of `rest` images of the shard after those come last, with the level None.
+    """
+    for index in range(first, whole):
+        sums = work.shard_sums(index)
+        bar.update(work.shard_images)
+        yield sums, 0
+    if rest:
+        sums = work.shard_sums(whole, rest)
+        bar.update(rest)
+        yield sums, None
+
+
+def _resume(checkpoint, work, shards):
+    """Return the sums of a checkpoint, and where to go on saving.
+
+    A checkpoint that holds more than is asked for is neither used nor written.
+
+    Raises:
+        UserError: if it is of another run.
+    """
+    if checkpoint is None or not Path(checkpoint).exists():
+        return SumTree(), checkpoint
+    levels, kept = read_sums(checkpoint)
+    done, _ = kept.pop("shards"), kept.pop("count")
+    if kept != json.loads(json.dumps(work.identity)):
+        differing = [key for key in work.identity if kept.get(key) != work.identity[key]]
+        raise UserError(
+            f"{checkpoint} is of another run (it differs in {', '.join(differing)}): delete it "
+            "or name another checkpoint"
+        )
+    if done > shards:
+        return SumTree(), None
+    if done:
+        images = done * work.shard_images
+        print(f"{work.name}: continuing from {images:,} images in {checkpoint}")
+    return SumTree(levels, done), checkpoint
+
+
+def first_remarks(work):
+    """Show a network 1,000 images before the long pass; return what should be said about it.
+
+    Raises:
+        UserError: if it answers NaN, or the same to all of them.
+    """
+    count, blocks = FIRST_IMAGES, range(-(-FIRST_IMAGES // work.block_images))
+    logits = [work.block(block, work.block_images)["logits"] for block in blocks]
+    logits = np.concatenate(logits)[:count].astype(np.float64)
+    refuse_nan(work.name, logits)
+    if np.all(np.ptp(logits, axis=0) <= 1e-6 * np.abs(logits).max(axis=0)):
+        raise UserError(
+            f"the network {work.name!r} answers all of {len(logits):,} noise images alike: there "
+            "is nothing to correlate with; check the range of its input, or train it again"
+        )
+    answers, remarks = np.bincount(logits.argmax(axis=1), minlength=logits.shape[1]), []
+    if answers.max() > 0.999 * count:
+        remarks.append(
+            f"of the first {count:,} noise images {answers.max():,} are answered "
+            f"{answers.argmax()}: decision images of other classes will rest on few or no images; "
+            "logit images and filters remain meaningful"
+        )
+    if work.precision != "float32":
+        slower = seconds_a_block(work.responses, work.block_images) / seconds_a_block(
+            work.network.responses(work.layers), work.block_images
+        )
+        remarks.append(f"{work.precision} takes {slower:.2f} of the time of float32 here")
+    return remarks
+
+
+def refuse_nan(name, *answers):
+    """Raise UserError if answers, or sums of them, are not finite."""
+    if not all(np.isfinite(array).all() for array in answers):
+        raise UserError(
+            f"the network {name!r} answers NaN or infinity to noise: its weights are damaged; "
+            "train it again"
+        )

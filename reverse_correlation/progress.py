@@ -1,0 +1,35 @@
+"""How far a pass has come: a bar on a terminal, an occasional line elsewhere."""
+
+import sys
+
+from tqdm import tqdm
+
+
+def progress_bar(total, description, initial=0, disable=False):
+    """Return a tqdm bar of images; without a terminal, an occasional line instead."""
+    terminal = sys.stderr.isatty()
+    return tqdm(
+        total=total,
+        initial=initial,
+        desc=description,
+        unit=" img",
+        unit_scale=True,
+        disable=disable,
+        file=sys.stderr if terminal else _Log,
+        mininterval=0.1 if terminal else 20,
+        delay=0 if terminal else 1,
+        bar_format=None if terminal else "{desc}: {n_fmt} of {total_fmt}, {rate_fmt}",
+    )
+
+
+class _Log:
+    """A stand-in for a terminal, where each state of a progress bar becomes a line."""
+
+    @staticmethod
+    def write(text):
+        if text.strip():
+            print(text.strip(), file=sys.stderr, flush=True)
+
+    @staticmethod
+    def flush():
+        pass

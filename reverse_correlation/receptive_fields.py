@@ -1,0 +1,134 @@
+"""What a unit of a layer sees of the image, derived from the layers below it."""
+
+import dataclasses
+import math
+
+import keras
+import numpy as np
+
+from reverse_correlation.graphs import sources
+
+
+@dataclasses.dataclass(frozen=True)
+class ReceptiveField:
+    """Unit i of a layer sees pixels offset + i * stride to offset + i * stride + size - 1.
+
+    Each of the three is a pair (rows, columns); a negative offset reaches into padding.
+    """
+
+    size: tuple
+    stride: tuple
+    offset: tuple
+
+    def windows(self, image, units):
+        """Choose the units to measure: for rows and columns (first, last + 1, pixel, pixels).
+
+        Units that see padding are left out; `pixel` is the first that unit `first` sees, and
+        `pixels` how many each sees. Where every unit sees padding, the one that sees most of the
+        image is kept, and its field clipped to the image.
+        """
+        chosen = []
+        for size, stride, offset, pixels, n in zip(
+            self.size, self.stride, self.offset, image, units, strict=True
+        ):
+            first = max(0, math.ceil(-offset / stride))
+            last = min(n - 1, (pixels - size - offset) // stride)
+            if first <= last:
+                chosen.append((first, last + 1, offset + first * stride, size))
+                continue
+            starts = offset + stride * np.arange(n)
+            low, high = np.maximum(starts, 0), np.minimum(starts + size, pixels)
+            off_centre = np.abs(2 * np.arange(n) - n + 1)
+            best = np.lexsort((-off_centre, high - low))[-1]
+            chosen.append((int(best), int(best) + 1, int(low[best]), int((high - low)[best])))
+        return chosen
+
+
+CONVOLUTIONS = (
+    keras.layers.Conv2D,
+    keras.layers.DepthwiseConv2D,
+    keras.layers.SeparableConv2D,
+)
+POOLINGS = (keras.layers.MaxPooling2D, keras.layers.AveragePooling2D)
+# Operations, layers or the functions behind `+` and `keras.ops.relu`, that look at one place only.
+ONE_PLACE = """
+    Activation BatchNormalization Dropout SpatialDropout2D GaussianNoise GaussianDropout Identity
+    ReLU LeakyReLU PReLU ELU Rescaling Normalization Relu Relu6 LeakyRelu Elu Selu Silu Gelu
+    HardSigmoid HardSilu Sigmoid Tanh Softplus Abs Square Sqrt Exp Negative Clip
+    Add Subtract Multiply TrueDivide Average Maximum Minimum Concatenate
+""".split()
+
+
+def receptive_fields(tensors):
+    """Return the receptive field of every layer, or in words why it has none.
+
+    Args:
+        tensors: {layer: its output}, the image's end first, as `graphs.named_tensors` gives them.
+    """
+    fields, by_tensor = {}, {}
+    for name, tensor in tensors.items():
+        operation, below = sources(tensor)
+        seen = [by_tensor[id(source)] for source in below]
+        fields[name] = by_tensor[id(tensor)] = _field_above(operation, tensor, below, seen)
+    return fields
+
+
+def _field_above(operation, tensor, inputs, below):
+    """Return what a unit of one operation sees, from what its sources' units see."""
+    refusal = (
+        f"it looks through {operation.name!r}, a {type(operation).__name__}; name a convolution "
+        "before that"
+    )
+    unknown = [field for field in below if isinstance(field, str)]
+    if unknown:
+        return unknown[0]
+    if isinstance(operation, keras.layers.InputLayer):
+        return ReceptiveField((1, 1), (1, 1), (0, 0))
+    if len(tensor.shape) != 4 or any(len(source.shape) != 4 for source in inputs):
+        return refusal
+    if type(operation).__name__ in ONE_PLACE:
+        aligned = all(source.shape[1:3] == tensor.shape[1:3] for source in inputs)
+        return _union(below) if aligned and len({f.stride for f in below}) == 1 else refusal
+    if isinstance(operation, CONVOLUTIONS):
+        return _slide(below[0], operation, operation.kernel_size, operation.dilation_rate, inputs)
+    if isinstance(operation, POOLINGS):
+        return _slide(below[0], operation, operation.pool_size, (1, 1), inputs)
+    if isinstance(operation, keras.layers.ZeroPadding2D):
+        return _shift(below[0], [-before for before, _ in operation.padding])
+    if isinstance(operation, keras.layers.Cropping2D):
+        return _shift(below[0], [before for before, _ in operation.cropping])
+    return refusal
+
+
+def _pair(number):
+    return (number, number) if isinstance(number, int) else tuple(number)
+
+
+def _shift(field, steps):
+    """Move a receptive field by so many units of its own layer."""
+    moved = [o + n * s for o, n, s in zip(field.offset, steps, field.stride, strict=True)]
+    return dataclasses.replace(field, offset=tuple(moved))
+
+
+def _union(fields):
+    """Return the field that covers several of one stride, as of the branches of a residual."""
+    start = [min(f.offset[axis] for f in fields) for axis in (0, 1)]
+    end = [max(f.offset[axis] + f.size[axis] for f in fields) for axis in (0, 1)]
+    size = (end[0] - start[0], end[1] - start[1])
+    return ReceptiveField(size, fields[0].stride, tuple(start))
+
+
+def _slide(below, operation, window, dilation, inputs):
+    """Put a sliding window, of a convolution or pooling, on top of a receptive field."""
+    size, stride, offset = [], [], []
+    for axis in (0, 1):
+        span = (_pair(window)[axis] - 1) * _pair(dilation)[axis] + 1
+        step, before = _pair(operation.strides)[axis], 0
+        if operation.padding == "same":
+            pixels = inputs[0].shape[1 + axis]
+            steps = -(-pixels // step)
+            before = max((steps - 1) * step + span - pixels, 0) // 2
+        size.append(below.size[axis] + (span - 1) * below.stride[axis])
+        stride.append(below.stride[axis] * step)
+        offset.append(below.offset[axis] - before * below.stride[axis])
+    return ReceptiveField(tuple(size), tuple(stride), tuple(offset))

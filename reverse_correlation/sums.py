@@ -1,0 +1,107 @@
+"""Sums of sums: added in a fixed tree, kept in files, read again.
+
+Sums are {accumulator: {name: (2, ...) float64}}: the first row of even shards, the second of odd.
+"""
+
+import json
+import zipfile
+import zlib
+
+import numpy as np
+
+from reverse_correlation.errors import UserError
+from reverse_correlation.files import replacing
+
+GROUP = 8  # shards, or groups of them, that are added one after another
+
+
+class SumTree:
+    """The sums of shards, added in a fixed order that allows for groups to be added elsewhere.
+
+    Eight shards, one after another, make a group; eight groups one of the next level; and so on.
+    `levels[k]` holds the groups of 8**k shards that are complete, up to seven of them, as one sum.
+    Whoever adds a group, here or on another machine, adds the same numbers in the same order.
+    """
+
+    def __init__(self, levels=(), done=0):
+        self._state = list(levels), done  # in one place, so that an interrupt finds it whole
+
+    @property
+    def levels(self):
+        """The sums of complete groups, the smallest first; {} where there are none."""
+        return self._state[0]
+
+    @property
+    def done(self):
+        """How many shards have been added."""
+        return self._state[1]
+
+    def add(self, sums, level=0):
+        """Add the sums of the next 8**level shards.
+
+        Raises:
+            ValueError: if the shards before them do not end where a group of that level begins.
+        """
+        if self.done % GROUP**level:
+            raise ValueError(f"{GROUP**level} shards cannot be added after {self.done}")
+        levels, done = list(self.levels), self.done + GROUP**level
+        levels += [{} for _ in range(level - len(levels))]
+        while True:
+            levels += [{}] if level == len(levels) else []
+            levels[level] = added_up([sums, levels[level]])
+            if done // GROUP**level % GROUP:
+                break
+            sums, levels[level] = levels[level], {}
+            level += 1
+        self._state = levels, done
+
+    def total(self):
+        """Return the sums of all shards."""
+        return added_up(self.levels)
+
+
+def added_up(parts):
+    """Add up sums, the last first, into new arrays."""
+    total = {}
+    for sums in reversed(parts):
+        for accumulator, named in sums.items():
+            before = total.setdefault(accumulator, {})
+            for name, value in named.items():
+                before[name] = before[name] + value if name in before else value
+    return total
+
+
+def write_sums(path, levels, provenance):
+    """Write sums, those of each level of a SumTree, to a .npz file, whole or not at all.
+
+    Raises:
+        FileError: if the file cannot be written.
+    """
+    arrays = {
+        f"{accumulator}:{name}:{level}": value
+        for level, sums in enumerate(levels)
+        for accumulator, named in sums.items()
+        for name, value in named.items()
+    }
+    told = json.dumps({**provenance, "levels": len(levels)})
+    with replacing(path) as part, open(part, "wb") as file:
+        np.savez(file, provenance=told, **arrays)
+
+
+def read_sums(path):
+    """Return the levels and the provenance that `write_sums` was given.
+
+    Raises:
+        UserError: if the file is not a whole one.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            provenance = json.loads(str(file["provenance"]))
+            levels = [{} for _ in range(provenance.pop("levels"))]
+            for key in file.files:
+                if key != "provenance":
+                    accumulator, name, level = key.split(":")
+                    levels[int(level)].setdefault(accumulator, {})[name] = file[key]
+        return levels, provenance
+    except (ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{path} is not a whole measurement ({error}): delete it") from error
