@@ -23,6 +23,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from reverse_correlation import UserError
+from reverse_correlation.files import replacing
+
 CLASS_NAMES = {
     "mnist": tuple("0123456789"),
     "fashion_mnist": (
@@ -69,7 +72,7 @@ class SourceError(Exception):
     """One source could not give the data; the message says why."""
 
 
-class DataUnavailableError(ValueError):
+class DataUnavailableError(UserError):
     """No source could give the data; the message names each and what to do."""
 
 
@@ -84,10 +87,10 @@ def load_data(name):
 
     Raises:
         DataUnavailableError: if no source has it; says what was tried and what to do.
-        ValueError: if there is no data set of that name.
+        UserError: if there is no data set of that name.
     """
     if name not in CLASS_NAMES:
-        raise ValueError(f"unknown data set {name!r}: choose {' or '.join(CLASS_NAMES)}")
+        raise UserError(f"unknown data set {name!r}: choose {' or '.join(CLASS_NAMES)}")
     problems = []
     for source, fetch in SOURCES:
         try:
@@ -124,16 +127,12 @@ def verified(name, files):
 
 
 def keep(cache, files):
-    """Write the files to the cache, each atomically; a full disk costs only the cache."""
+    """Write the files to the cache; a full disk costs only the cache. Returns what to say of it."""
     try:
         cache.mkdir(parents=True, exist_ok=True)
         for file_name, content in zip(IDX_FILES, files, strict=True):
-            part = cache / f"{file_name}.{os.getpid()}.part"
-            try:
+            with replacing(cache / file_name) as part:
                 part.write_bytes(content)
-                os.replace(part, cache / file_name)
-            finally:
-                part.unlink(missing_ok=True)
     except OSError as error:
         return f" (not cached: {error})"
     return f", cached in {cache}"

@@ -187,7 +187,10 @@ class FilterSums(Accumulator):
         height, width, channels = noise.shape
         made = []
         for layer in layers:
-            field, (_, *units, filters) = network.receptive_field(layer), network.tapped(layer).shape
+            field, (_, *units, filters) = (
+                network.receptive_field(layer),
+                network.tapped(layer).shape,
+            )
             windows = tuple(field.windows((height, width), units))
             patch = math.prod(pixels for *_, pixels in windows) * channels
             fit = max(1, int(FILTER_SUMS_BYTES // (50 * patch)))  # three sums a half, in float64

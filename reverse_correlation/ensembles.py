@@ -42,9 +42,7 @@ class WhiteNoise:
     def __post_init__(self):
         """Check the arguments."""
         if self.kind not in ("gaussian", "uniform", "binary"):
-            raise UserError(
-                f"unknown noise kind {self.kind!r}: choose gaussian, uniform or binary"
-            )
+            raise UserError(f"unknown noise kind {self.kind!r}: choose gaussian, uniform or binary")
         shape = tuple(self.shape)
         shape = (*shape, 1) if len(shape) == 2 else shape
         if len(shape) != 3 or not all(isinstance(n, int) and n > 0 for n in shape):

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from reverse_correlation.errors import UserError
 from reverse_correlation.graphs import named_tensors
-from reverse_correlation.networks import BLOCK_BYTES, Network, activity_bytes
+from reverse_correlation.networks import Network, images_that_fit
 
 
 def exact_classification_images(model, noise, count=10_000, response="logit", seed=1):
@@ -93,8 +93,7 @@ def exact_receptive_fields(model, noise, layer, count=20_000, seed=1):
         filters = tf.range(tf.shape(activity)[1])
         return tf.map_fn(weighted_gradient, filters, fn_output_signature=tf.float32)
 
-    activities = sum(activity_bytes(named_tensors(unit)).values())
-    fit = max(1, int(BLOCK_BYTES // (3 * activities)))
+    fit = images_that_fit(named_tensors(unit), gradients=True)
     return mean_over_blocks(block_sum, count, min(2000, fit))
 
 

@@ -31,9 +31,10 @@ class Network:
         model: a built Keras model of images (n, h, w, c) or (n, h, w).
         noise: an ensemble; it gives the images' shape where the model leaves it open, and tells
             probabilities from logits where the layers do not.
+        name: by default the model's.
 
     Attributes:
-        name: the model's.
+        name: as it is called in sentences and records.
         graph: a functional Keras model that shares the layers and weights of `model`.
         tensors: {layer: its symbolic output}, the image's end first.
         shape: (h, w, c) of an image.
@@ -42,9 +43,9 @@ class Network:
         UserError: if it is not a classifier of such images.
     """
 
-    def __init__(self, model, noise=None):
+    def __init__(self, model, noise=None, name=None):
         self.graph = graphs.flat_graph(model, noise and noise.shape)
-        self.name, self.noise = model.name, noise
+        self.name, self.noise = name or model.name, noise
         self.tensors = graphs.named_tensors(self.graph)
         self.shape = tuple(self.graph.inputs[0].shape[1:])
 
@@ -220,17 +221,8 @@ class Network:
     # ------------------------------------------------------------------- its size and identity
 
     def images_that_fit(self, layers=(), gradients=False):
-        """Return how many images it can be shown at once within BLOCK_BYTES of activities.
-
-        Depends on the network alone, never on the machine: four times the largest activity and
-        twice those that are kept; for gradients, three times all. A black box counts as 10 MB an
-        image.
-        """
-        size = activity_bytes(self.tensors)
-        need = 4 * max(size.values()) + 2 * sum(size[layer] for layer in layers)
-        if gradients:
-            need = 3 * sum(size.values())
-        return max(1, int(BLOCK_BYTES // need))
+        """Return how many images it can be shown at once; see `images_that_fit` below."""
+        return images_that_fit(self.tensors, layers, gradients)
 
     @functools.cached_property
     def sha256(self):
@@ -242,8 +234,17 @@ class Network:
         return digest.hexdigest()
 
 
-def activity_bytes(tensors):
-    """Return how many bytes the activity of each layer takes an image: {layer: bytes}."""
+def images_that_fit(tensors, layers=(), gradients=False):
+    """Return how many images a network can be shown at once within BLOCK_BYTES of activities.
+
+    Depends on the network alone, never on the machine: four times the largest activity and twice
+    those that are kept; for gradients, three times all. A black box counts as 10 MB an image.
+
+    Args:
+        tensors: {layer: its symbolic output}, as `graphs.named_tensors` gives them.
+        layers: names of those that are kept.
+        gradients: whether gradients are taken.
+    """
     size = {
         layer: 4 * math.prod(tensor.shape[1:])
         for layer, tensor in tensors.items()
@@ -252,7 +253,10 @@ def activity_bytes(tensors):
     for layer, tensor in tensors.items():
         if isinstance(graphs.sources(tensor)[0], keras.Model):  # a black box
             size[layer] = 10_000_000
-    return size
+    need = 4 * max(size.values()) + 2 * sum(size[layer] for layer in layers)
+    if gradients:
+        need = 3 * sum(size.values())
+    return max(1, int(BLOCK_BYTES // need))
 
 
 def receptive_field(model, layer):

@@ -82,9 +82,7 @@ class Measurement:
         try:
             return cls(added_up(levels), provenance, accumulators)
         except KeyError as error:
-            raise UserError(
-                f"{path} is not a whole measurement (no {error}): delete it"
-            ) from error
+            raise UserError(f"{path} is not a whole measurement (no {error}): delete it") from error
 
 
 class NoisePass:

@@ -1,0 +1,280 @@
+"""The command lines of the scripts, their settings, and how they end. Imports nothing heavy."""
+
+import argparse
+import contextlib
+import dataclasses
+import os
+import sys
+from pathlib import Path
+
+from reverse_correlation.errors import FileError, UserError
+
+DATASETS = ("mnist", "fashion_mnist")
+NETWORKS = ("lenet", "alexnet")
+NOISE_KINDS = ("gaussian", "uniform", "binary", "sparse")
+OUT = Path(__file__).resolve().parent
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What `main.py` was asked for: its flags, and the constants that are no flags.
+
+    Attributes:
+        dataset: "mnist", "fashion_mnist", or None with a network of one's own.
+        networks: of the demonstration.
+        model: path of a network of one's own, or None.
+        input_range: (low, high) of the pixels that it expects.
+        layers: names of the convolutions of Part 4; empty for the first and the last.
+        epochs: of training; None for the recipe's.
+        noise_images: shown to each network.
+        noise_kind: of the ensemble.
+        seed: of training and noise.
+        precision: of the pass of noise.
+        scheduler: address of a Dask cluster, or "".
+        signal, noise: Part 3's weights of a test image and of uniform noise.
+        noisy_images: how many such mixtures.
+        exact_images: whose gradients give the exact class images.
+        exact_patches: the same for the receptive fields of a deep convolution.
+        live_rate: a filter that fires more rarely is not counted among the live ones.
+        retrain: whether to train although models/ has the network.
+        out: where models/, results/ and the folders of figures are.
+    """
+
+    dataset: str | None
+    networks: tuple
+    model: Path | None
+    input_range: tuple
+    layers: tuple
+    epochs: int | None
+    noise_images: int
+    noise_kind: str
+    seed: int
+    precision: str
+    scheduler: str
+    signal: float
+    noise: float
+    noisy_images: int
+    exact_images: int
+    exact_patches: int
+    live_rate: float
+    retrain: bool = False
+    out: Path = OUT
+
+
+@dataclasses.dataclass(frozen=True)
+class PaperSettings:
+    """What `paper.py` was asked for; each field is the flag of the same name.
+
+    Attributes:
+        dataset: "mnist" or "fashion_mnist".
+        only: names of the experiments, in the order in which they run.
+        seed, epochs, retrain, scheduler, out: as for `main.py`.
+    """
+
+    dataset: str
+    only: tuple
+    seed: int
+    epochs: int | None = None
+    retrain: bool = False
+    scheduler: str = ""
+    out: Path = OUT
+
+
+def read_main_settings(arguments, defaults, description):
+    """Read the command line of `main.py`: Settings.
+
+    Args:
+        arguments: list of strings; None for those of this process.
+        defaults: Settings, of the constants at the top of `main.py`.
+        description: for `--help`.
+    """
+    parser = _parser(description)
+    parser.add_argument(
+        "--dataset", choices=DATASETS, help=f"default {defaults.dataset}; with --model, none"
+    )
+    parser.add_argument(
+        "--model",
+        type=Path,
+        metavar="FILE.keras",
+        help="measure this classifier of images instead of the demonstration's networks",
+    )
+    parser.add_argument(
+        "--input-range",
+        nargs=2,
+        type=float,
+        metavar=("LOW", "HIGH"),
+        help="of the pixels that --model expects; default "
+        f"{defaults.input_range[0]:g} {defaults.input_range[1]:g}",
+    )
+    parser.add_argument(
+        "--layers",
+        nargs="+",
+        metavar="LAYER",
+        help="the convolutions of Part 4; default: the first and the last",
+    )
+    parser.add_argument(
+        "--networks",
+        nargs="+",
+        choices=NETWORKS,
+        metavar="NETWORK",
+        help=f"default {' '.join(defaults.networks)}",
+    )
+    parser.add_argument(
+        "--noise-images",
+        type=positive,
+        default=defaults.noise_images,
+        metavar="N",
+        help=f"shown to each network; default {defaults.noise_images:,}",
+    )
+    parser.add_argument(
+        "--noise-kind",
+        choices=NOISE_KINDS,
+        default=defaults.noise_kind,
+        help=f"default {defaults.noise_kind}",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16"),
+        default=defaults.precision,
+        help=f"of the pass of noise; default {defaults.precision}",
+    )
+    _add_shared_flags(parser, defaults)
+    args = parser.parse_args(arguments)
+    if args.model:
+        for flag in ("networks", "epochs", "retrain"):
+            if getattr(args, flag):
+                parser.error(f"argument --{flag}: it is for the demonstration, not for --model")
+    elif args.input_range:
+        parser.error("argument --input-range: it is for --model; the data set's is 0 to 1")
+    given = {name: value for name, value in vars(args).items() if value is not None}
+    for name in ("networks", "layers"):
+        if name in given:
+            given[name] = tuple(dict.fromkeys(given[name]))
+    if "input_range" in given:
+        given["input_range"] = tuple(given["input_range"])
+    if args.model and not args.dataset:
+        given["dataset"] = None
+    return dataclasses.replace(defaults, **given)
+
+
+def read_paper_settings(arguments, defaults, description):
+    """Read the command line of `paper.py`: PaperSettings.
+
+    Args:
+        arguments: list of strings; None for those of this process.
+        defaults: PaperSettings, whose `only` names all experiments.
+        description: for `--help`.
+    """
+    parser = _parser(description)
+    parser.add_argument(
+        "--dataset", choices=DATASETS, default=defaults.dataset, help=f"default {defaults.dataset}"
+    )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=defaults.only,
+        default=defaults.only,
+        metavar="EXPERIMENT",
+        help=f"any of {', '.join(defaults.only)}; default all",
+    )
+    _add_shared_flags(parser, defaults)
+    given = vars(parser.parse_args(arguments))
+    given["only"] = tuple(name for name in defaults.only if name in given["only"])
+    return dataclasses.replace(defaults, **given)
+
+
+def _parser(description):
+    return argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
+def _add_shared_flags(parser, defaults):
+    """Add the flags that both scripts have."""
+    parser.add_argument(
+        "--epochs", type=positive, help="of training; default: each network's own", metavar="N"
+    )
+    parser.add_argument(
+        "--seed",
+        type=seed_number,
+        default=defaults.seed,
+        metavar="N",
+        help=f"of training and noise; default {defaults.seed}",
+    )
+    parser.add_argument(
+        "--scheduler",
+        default=defaults.scheduler,
+        metavar="ADDRESS",
+        help="of a Dask cluster that shares the pass of noise, such as tcp://host:8786; or local:N "
+        "for N processes on this machine",
+    )
+    parser.add_argument("--retrain", action="store_true", help="even if models/ has the network")
+    parser.add_argument(
+        "--out",
+        type=lambda text: Path(text).resolve(),
+        default=defaults.out,
+        metavar="DIR",
+        help="where models/, results/ and the figures go; default: beside this file",
+    )
+
+
+def positive(text):
+    """Read a whole number from 1 up."""
+    return whole_number(text, 1)
+
+
+def seed_number(text):
+    """Read a seed, as NumPy and TensorFlow both take it."""
+    return whole_number(text, 0, 2**32 - 2)  # the exact images take the next one
+
+
+def whole_number(text, low, high=10**15):
+    """Read a whole number, with or without thousands separators."""
+    try:
+        number = int(text.replace(",", "").replace("_", ""))
+    except ValueError:
+        number = None
+    if number is None or not low <= number <= high:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high:,}")
+    return number
+
+
+def connected(scheduler):
+    """Return a context manager that yields a Dask client; None without a scheduler's address."""
+    if not scheduler:
+        return contextlib.nullcontext()
+    from reverse_correlation.cluster import connect  # Dask takes a second, and few need it
+
+    return connect(scheduler)
+
+
+def check_writable(folder):
+    """Make a folder.
+
+    Raises:
+        FileError: if nothing can be written there.
+    """
+    probe = folder / f".{os.getpid()}.probe"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+    except OSError as error:
+        raise FileError(
+            f"cannot write in {folder} ({error.strerror}): choose another --out"
+        ) from None
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink()
+
+
+def exit_code(script, run):
+    """Run a script's main part; return its exit code: 0, 2 for bad input, 130 for Ctrl-C."""
+    try:
+        run()
+    except UserError as error:
+        print(f"{script}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\n{script}: stopped; the same command continues from here", file=sys.stderr)
+        return 130
+    return 0

@@ -1,0 +1,207 @@
+"""Part 4: inside the network. Mean activity, and spike-triggered averages of filters."""
+
+import dataclasses
+
+import numpy as np
+
+import figures
+from analysis import activation_maps
+from part3 import commonest
+from reverse_correlation import UserError, exact_receptive_fields
+from reverse_correlation.estimates import correlations, cosines
+
+SHOWN_FILTERS = 96  # in one figure
+
+
+@dataclasses.dataclass(frozen=True)
+class FilterFindings:
+    """What Part 4 says of a network's filters.
+
+    Attributes:
+        kernel_cosines: (live filters,) of a first convolution's averages with its learned kernels;
+            None where there is no such layer.
+        exact_agreement: (live filters,) correlation of a deep layer's averages with those that the
+            gradients give; None where there are none.
+    """
+
+    kernel_cosines: np.ndarray | None = None
+    exact_agreement: np.ndarray | None = None
+
+
+def activations(subject, measurement, folder):
+    """Draw the mean activity of each layer, on real images and on noise; return the paths."""
+    written = []
+    for label, layer in subject.layers.items():
+        stem = f"{label}_{subject.part4}"
+        if subject.test:
+            figure = mean_activity_figure(subject, layer)
+            written.append(figures.save(figure, folder / f"{stem}.png"))
+        figure = noise_activity_figure(subject, measurement, layer)
+        written.append(figures.save(figure, folder / f"{stem}_noise.png"))
+    return written
+
+
+def mean_activity_figure(subject, layer):
+    """Draw a layer's mean activity on the test images of each class."""
+    names, labels = subject.class_names, subject.test[1]
+    return figures.panels(
+        activation_maps(subject.network, layer, *subject.test),
+        names,
+        [f"n = {np.sum(labels == n):,}" for n in range(len(names))],
+        f"{layer} of {subject.place}, test images:\n"
+        "mean activity, averaged over filters, by true class",
+        "mean activity",
+    )
+
+
+def noise_activity_figure(subject, measurement, layer):
+    """Draw how a layer's activity under noise goes with the logit of each class."""
+    estimate, shown = measurement.maps[layer], commonest(measurement)
+    with np.errstate(invalid="ignore"):
+        maps = estimate.covariance / estimate.response_std[:, None, None, None]
+    return figures.panels(
+        maps[shown],
+        [subject.class_names[k] for k in shown],
+        [f"r = {r:.3f}" if np.isfinite(r) else "" for r in estimate.reliability[shown]],
+        f"{layer} of {subject.place}, {estimate.count:,} {subject.noise_title} "
+        "noise images:\nmean activity, averaged over filters, weighted by the logit of each class",
+        "change of activity per s.d. of logit",
+        signed=True,
+    )
+
+
+def filters(subject, measurement, folder, *, exact_patches, live_rate, seed):
+    """Draw the receptive fields of each layer's filters.
+
+    Args:
+        subject, measurement: a Subject, and the Measurement of it.
+        exact_patches: whose gradients give the fields that the black box is held against.
+        live_rate: a filter that fires more rarely is not counted among the live ones.
+        seed: of the patches; another one than the measurement's.
+
+    Returns:
+        (FilterFindings, paths of the figures).
+    """
+    findings, written = FilterFindings(), []
+    for label, layer in subject.layers.items():
+        estimate = measurement.layers[layer]
+        live = estimate.response_std > 0
+        if estimate.nonnegative:
+            live = estimate.events >= live_rate * estimate.count
+        learned = subject.network.kernels(layer)
+        if learned is not None and learned.shape == estimate.covariance.shape:
+            agreement = cosines(learned, estimate.covariance)
+            findings = dataclasses.replace(findings, kernel_cosines=agreement[live])
+            figure = kernel_figure(subject, measurement, layer, live, learned, agreement)
+        else:
+            agreement = _agreement_with_gradients(subject, layer, estimate, exact_patches, seed)
+            if agreement is not None:
+                counted = agreement[live & np.isfinite(agreement)]
+                findings = dataclasses.replace(findings, exact_agreement=counted)
+            figure = deep_figure(subject, measurement, layer, live, agreement)
+        path = folder / f"sta_{label}_{subject.part4}.png"
+        written.append(figures.save(figure, path))
+    return findings, written
+
+
+def _agreement_with_gradients(subject, layer, estimate, patches, seed):
+    """Return the correlation of each filter's average with the exact one; None without one."""
+    identity = hasattr(subject.noise, "gradient_weight")
+    if not identity or getattr(subject.noise, "kind", "") == "binary":
+        return None
+    if len(estimate.covariance) > SHOWN_FILTERS:
+        return None
+    try:
+        exact = exact_receptive_fields(subject.network, subject.noise, layer, patches, seed)
+    except UserError as error:
+        print(f"{subject.title}: {layer} is not compared with gradients: {error}")
+        return None
+    return correlations(exact, estimate.covariance)
+
+
+def kernel_figure(subject, measurement, layer, live, learned, agreement):
+    """Draw the averages of a first convolution below its learned kernels."""
+    estimate = measurement.layers[layer]
+    least = agreement[live].min(initial=1)
+    title = (
+        f"{_heading(subject, measurement, layer)}\nbelow the learned kernels, with their cosine: "
+        f"at least {least:.5f} for {np.sum(live)} live filters"
+    )
+    rows = {"kernel": learned, "STA": _averages(estimate)}
+    return _filter_figure(estimate, live, rows, [f"{c:.5f}" for c in agreement], title, columns=8)
+
+
+def deep_figure(subject, measurement, layer, live, agreement):
+    """Draw the averages of a deep convolution, with their reliability."""
+    estimate = measurement.layers[layer]
+    title = (
+        f"{_heading(subject, measurement, layer)}\nr: split-half reliability; {np.sum(live)} of "
+        f"{len(live)} filters are live"
+    )
+    notes = [f"r = {r:.3f}" for r in estimate.reliability]
+    if agreement is not None:
+        notes = [f"{n}\nexact {c:.3f}" for n, c in zip(notes, agreement, strict=True)]
+        counted = agreement[live & np.isfinite(agreement)]
+        middle = np.median(counted) if len(counted) else np.nan
+        title += f"; exact: correlation with gradients, median {middle:.3f}"
+    columns = 8 if len(live) <= 32 else 12
+    return _filter_figure(estimate, live, {"": _averages(estimate)}, notes, title, columns)
+
+
+def _heading(subject, measurement, layer):
+    rate = measurement.layers[layer].nonnegative
+    return (
+        f"{layer} of {subject.place}: {'spike-triggered averages' if rate else 'covariances'} "
+        f"from {measurement.maps[layer].count:,} {subject.noise_title} noise images"
+    )
+
+
+def _averages(estimate):
+    return np.nan_to_num(estimate.average if estimate.nonnegative else estimate.covariance)
+
+
+def _filter_figure(estimate, live, rows, notes, title, columns):
+    """Draw as many filters as fit; below one that hardly fires, how often it did."""
+    if estimate.nonnegative:
+        spikes = np.rint(estimate.events).astype(int)
+        rare = [f"spikes: {n:,}" if n else "" for n in spikes]
+        notes = [n if alive else r for n, r, alive in zip(notes, rare, live, strict=True)]
+    if len(notes) > SHOWN_FILTERS:
+        title += f"; the first {SHOWN_FILTERS} are shown"
+    rows = {label: maps[:SHOWN_FILTERS] for label, maps in rows.items()}
+    return draw_filters(rows, notes[:SHOWN_FILTERS], title, columns)
+
+
+@figures.styled
+def draw_filters(rows, notes, title, columns=8):
+    """Filters as pictures, in groups of rows: say the kernel above, its estimate below.
+
+    Args:
+        rows: {label: (n, h, w, c)}; each picture in units of its own largest absolute value. One
+            of NaN or zeros is an empty panel.
+        notes: (n,) what stands below each filter's last picture.
+    """
+    maps = {label: figures.picture(values) for label, values in rows.items()}
+    number, columns = len(notes), min(columns, len(notes))
+    groups, side = -(-number // columns), max(0.85, 6.3 / columns)
+    height = 0.6 + groups * len(rows) * (side + 0.05) + 0.3 * groups
+    figure, axes = figures.grid(groups * len(rows), columns, side * columns + 0.9, height, title)
+    image = None
+    for i in range(groups * columns):
+        group, column = divmod(i, columns)
+        for j, (label, values) in enumerate(maps.items()):
+            axis = axes[group * len(rows) + j, column]
+            if i >= number:
+                axis.set_axis_off()
+                continue
+            if column == 0:
+                axis.set_ylabel(label, fontsize=7)
+            if np.abs(values[i]).max() > 0:
+                image = figures.show_signed(axis, values[i])
+            else:
+                figures.empty(axis, values[i].shape, "silent")
+            if j == len(rows) - 1:
+                axis.set_xlabel(notes[i], fontsize=6, labelpad=2)
+    label = "weight / its largest absolute value"
+    figures.signed_scale(figure, image, axes, label, shrink=0.9)
+    return figure

@@ -1,0 +1,257 @@
+"""What a worker of a cluster is brought, and what it does.
+
+A worker has the packages that this one depends on. What else it needs travels as one zip, by Dask's
+own plugin for files, to workers that join later too, before their first task: this package, the
+modules of the user's own classes, and the network.
+
+Nothing here imports TensorFlow at the top: a worker has to be told its threads before.
+"""
+
+import ast
+import contextlib
+import dataclasses
+import hashlib
+import importlib
+import importlib.util
+import json
+import os
+import pickle
+import sys
+import sysconfig
+import tempfile
+import threading
+import time
+import zipfile
+from pathlib import Path
+
+from distributed import get_worker
+from distributed.diagnostics.plugin import UploadFile
+
+from reverse_correlation.backend import import_tensorflow_quietly
+from reverse_correlation.errors import UserError
+from reverse_correlation.sums import GROUP, SumTree
+
+ENVIRONMENT = ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA")  # on which last digits depend
+
+
+# --------------------------------------------------------------------------- what travels
+
+
+def upload(work):
+    """Return Dask's plugin that brings a worker all that it needs of a NoisePass.
+
+    Its zip holds modules and the network. Attributes are added to it, and travel with it; the noise
+    travels as the values of its fields, which a worker unpickles when it has the modules.
+
+    Raises:
+        UserError: if a class of the pass cannot travel.
+    """
+    if not dataclasses.is_dataclass(work.noise):
+        name = type(work.noise).__name__
+        raise UserError(f"{name} cannot travel to workers: make it a dataclass")
+    fields = {f.name: getattr(work.noise, f.name) for f in dataclasses.fields(work.noise)}
+    settings = {
+        "seed": work.seed,
+        "layers": work.layers,
+        "precision": work.precision,
+        "accumulators": work.kinds,
+        "block_images": work.block_images,
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        network = Path(folder) / "network.keras"
+        layers = _save(work.network.graph, network)
+        modules = _modules([type(work.noise), *work.kinds, *layers])
+        sources = read_sources(modules)
+        told = json.dumps([work.identity, sources], sort_keys=True)
+        path = Path(folder) / f"pass-{hashlib.sha256(told.encode()).hexdigest()[:16]}.zip"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.write(network, network.name)
+            for file, text in sources.items():
+                archive.writestr(file, text)
+        plugin = UploadFile(path, load=False)
+    plugin.name = path.stem
+    plugin.idempotent = True  # a client that was killed and started again finds the network built
+    plugin.identity, plugin.modules = work.identity, modules
+    plugin.environment = {name: os.environ.get(name) for name in ENVIRONMENT}
+    plugin.settings = pickle.dumps((type(work.noise), fields, settings))
+    return plugin
+
+
+def _save(graph, path):
+    """Save a flat network as a `.keras` file; return the custom classes that it needs."""
+    import keras  # here, as it imports TensorFlow
+
+    keras.Model(graph.inputs[0], graph.outputs[0], name=graph.name).save(path)
+    with zipfile.ZipFile(path) as archive:
+        config = archive.read("config.json").decode()
+    registered = keras.saving.get_custom_objects().items()
+    return [custom for name, custom in registered if f'"{name}"' in config]
+
+
+def _modules(objects):
+    """Return the names of the modules that define classes or functions.
+
+    Raises:
+        UserError: if one is defined in the script that is run, which cannot be imported.
+    """
+    for each in objects:
+        if each.__module__ == "__main__":
+            raise UserError(
+                f"{each.__name__} is defined in the script itself, which workers cannot import: "
+                "move it to a module of its own beside the script"
+            )
+    return sorted({each.__module__ for each in objects})
+
+
+def read_sources(modules):
+    """Return the text of this package, of modules and of those that they import: {file: text}.
+
+    Files are named as in a zip. Installed packages are left out: workers must have them.
+    """
+    home = Path(__file__).parent
+    files = {str(file.relative_to(home.parent)): file for file in sorted(home.glob("*.py"))}
+    sources = {name: file.read_text(encoding="utf-8") for name, file in files.items()}
+    todo, seen = list(modules), set()
+    while todo:
+        name = todo.pop()
+        module = sys.modules.get(name)
+        file = Path(getattr(module, "__file__", None) or "")
+        if name in seen or file.suffix != ".py" or _is_installed(file):
+            continue
+        seen.add(name)
+        inside = hasattr(module, "__path__")
+        text = file.read_text(encoding="utf-8")
+        sources[name.replace(".", "/") + ("/__init__.py" if inside else ".py")] = text
+        todo += [name.rpartition(".")[0], *_imported(text, name if inside else module.__package__)]
+    return sources
+
+
+def _imported(text, package):
+    """Return the names of what a module's text imports, be they modules or what is in them."""
+    names = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            module = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+            names += [module, *(f"{module}.{alias.name}" for alias in node.names)]
+    return names
+
+
+def _is_installed(file):
+    """Say whether a module belongs to Python or to an installed package."""
+    within = (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))
+    packages = {"site-packages", "dist-packages"}
+    return bool(packages & set(file.parts)) or str(file.resolve()).startswith(within)
+
+
+# --------------------------------------------------------------------------- what it does with it
+
+
+def task_of(name):
+    """Return the function of a task of the pass whose plugin has that name.
+
+    It is nested and uses nothing of this module, so that it travels by value: the scheduler, which
+    unpickles it, does not have this package, and a worker has it only from here on.
+    """
+
+    def task(first, level, images=None):
+        """Return the sums of 8**level shards, or of some images of one, and a shard's seconds."""
+        worker = get_worker()
+        with vars(worker).setdefault("one_pass_at_a_time", threading.Lock()):
+            try:
+                plugin = worker.plugins[name]
+                if not hasattr(plugin, "remade"):
+                    path = os.path.join(worker.local_directory, plugin.filename)
+                    import_from(path)
+                    module = importlib.import_module("reverse_correlation.worker")
+                    plugin.remade = module.RemadePass(plugin, path, worker.state.nthreads)
+                return plugin.remade.sums(first, level, images, lambda: name in worker.plugins)
+            except ImportError as error:
+                reason = f"lacks the package {error.name or error}: install it there"
+            except ValueError as error:
+                reason = f"stopped: {error}"
+            except Exception as error:  # of any library
+                reason = f"failed: {type(error).__name__}: {str(error).strip()[:200]}"
+        raise ValueError(f"the worker {worker.address} {reason}")
+
+    def import_from(path):
+        """Make the modules of a zip importable, in place of others of the same names.
+
+        If one is imported already with another text, as of an earlier pass, all are dropped.
+        """
+        with zipfile.ZipFile(path) as archive:
+            files = [file for file in archive.namelist() if file.endswith(".py")]
+            texts = {
+                file[:-3].replace("/", ".").removesuffix(".__init__"): archive.read(file).decode()
+                for file in files
+            }
+        present = {module: sys.modules[module] for module in texts if module in sys.modules}
+        if any(module.__loader__.get_source(n) != texts[n] for n, module in present.items()):
+            for stale in present:
+                del sys.modules[stale]
+        sys.path.insert(0, path)
+        importlib.invalidate_caches()
+
+    return task
+
+
+class RemadePass:
+    """A NoisePass, made again on a worker from what travelled.
+
+    Raises:
+        UserError: if it is not the same, since the worker has other packages or settings.
+    """
+
+    def __init__(self, plugin, path, threads):
+        if "tensorflow" not in sys.modules:
+            for variable, value in plugin.environment.items():
+                os.environ.pop(variable, None)
+                if value is not None:
+                    os.environ[variable] = value
+        import_tensorflow_quietly()
+        for package, wanted in plugin.identity["versions"].items():
+            present = importlib.import_module(package).__version__
+            if present != wanted:
+                raise UserError(f"it has {package} {present}, but this pass {wanted}: install that")
+        _set_threads(int(os.environ.get("TF_NUM_INTRAOP_THREADS", threads)))
+        # here, as they import TensorFlow
+        from reverse_correlation.networks import load_any_network
+        from reverse_correlation.noise_pass import NoisePass
+
+        for module in plugin.modules:  # which register the network's custom layers
+            importlib.import_module(module)
+        with zipfile.ZipFile(path) as archive:
+            network = Path(path).with_suffix(".keras")
+            network.write_bytes(archive.read("network.keras"))
+        noise_class, fields, settings = pickle.loads(plugin.settings)
+        self.work = NoisePass(load_any_network(network), noise_class(**fields), **settings)
+        for key in (plugin.identity | self.work.identity).keys() - {"network_sha256"}:
+            here, there = self.work.identity.get(key), plugin.identity.get(key)
+            if here != there:
+                raise UserError(f"its {key} is {here}, not {there}")
+
+    def sums(self, first, level, images, is_wanted):
+        """Return the sums of 8**level shards from `first` on, and the seconds that each took.
+
+        Args:
+            first, level: of the shards.
+            images: of one shard, if only some are wanted; or None.
+            is_wanted: a function that says whether the pass still goes on.
+        """
+        if images:
+            return self.work.shard_sums(first, images), 0
+        tree, started = SumTree(), time.perf_counter()
+        for index in range(first, first + GROUP**level):
+            if not is_wanted():
+                raise UserError("the pass was called off")
+            tree.add(self.work.shard_sums(index))
+        return tree.total(), (time.perf_counter() - started) / GROUP**level
+
+
+def _set_threads(threads):
+    import tensorflow as tf  # here, as the process may have to be pinned before
+
+    with contextlib.suppress(RuntimeError):  # TensorFlow is at work here already
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)

@@ -1,0 +1,216 @@
+"""Recipes for the demonstration's networks; training, saving and loading them."""
+
+import dataclasses
+import json
+import sys
+import time
+import zipfile
+
+import keras
+import tensorflow as tf
+
+from alexnet import AlexNet
+from lenet import LeNet
+from reverse_correlation import UserError, load_any_network
+from reverse_correlation.files import replacing
+
+VALIDATION_IMAGES = 5_000  # the last of the 60,000 training images; no choice is made on test ones
+BUILDERS = {"lenet": LeNet, "alexnet": AlexNet}
+TITLES = {
+    "mnist": "MNIST",
+    "fashion_mnist": "Fashion-MNIST",
+    "lenet": "LeNet",
+    "alexnet": "AlexNet",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How a network is trained; chosen on the validation split.
+
+    Attributes:
+        epochs, batch: how long, and how many images a step.
+        rate: at which Adam starts, on a cosine schedule.
+        blended_with, share: images are blended with a random uniform "grey", or half of them with
+            white "noise", by up to that share (see `blend`).
+    """
+
+    epochs: int
+    batch: int
+    rate: float
+    blended_with: str = "grey"
+    share: float = 0.0
+
+
+RECIPES = {
+    ("lenet", "mnist"): Recipe(epochs=12, batch=128, rate=3e-3, blended_with="noise", share=0.8),
+    ("lenet", "fashion_mnist"): Recipe(
+        epochs=14, batch=64, rate=2e-3, blended_with="noise", share=0.7
+    ),
+    ("alexnet", "mnist"): Recipe(epochs=8, batch=64, rate=1.5e-3, blended_with="grey", share=0.5),
+    ("alexnet", "fashion_mnist"): Recipe(epochs=10, batch=64, rate=1.5e-3),
+}
+
+
+def split(images, labels):
+    """Split training images into those that train and the last ones, which validate.
+
+    Returns:
+        (images, labels), (images, labels): of all but the last 5,000, or the last tenth of fewer
+        than 50,000; and of those.
+    """
+    end = max(1, len(images) - min(VALIDATION_IMAGES, len(images) // 10))
+    return (images[:end], labels[:end]), (images[end:], labels[end:])
+
+
+def load_or_train(name, dataset, train_set, *, folder, epochs=None, seed=0, retrain=False):
+    """Load a network of the demonstration from a folder, or train it and save it there.
+
+    A saved network that was trained for fewer epochs than are asked for now is trained anew.
+
+    Args:
+        name, dataset: "lenet" or "alexnet", "mnist" or "fashion_mnist".
+        train_set: (images, labels), of which the last are the validation split.
+        folder: where `{dataset}_{name}.keras` is or will be.
+        epochs: other than the recipe's.
+        seed: of the training.
+        retrain: whether to train although the file is there.
+
+    Raises:
+        UserError: if the file is damaged, or its network is for other images or classes.
+    """
+    path = folder / f"{dataset}_{name}.keras"
+    recipe = RECIPES[name, dataset]
+    epochs = epochs or recipe.epochs
+    images, labels = train_set
+    shape, classes = images.shape[1:], len(set(labels.tolist()))
+    if path.exists() and not retrain:
+        network, training = load_network(path, shape, classes)
+        if training.get("epochs", epochs) >= epochs:
+            print(f"{TITLES[name]}: loaded {path}, {describe_training(training)}")
+            return network
+        print(f"{TITLES[name]}: {path} had {training['epochs']} of {epochs} epochs: training anew")
+    print(f"{TITLES[name]} on {TITLES[dataset]}: training, epochs: {epochs}")
+    started = time.monotonic()
+    (images, labels), validation = split(images, labels)
+    network, accuracy = train(
+        BUILDERS[name],
+        images,
+        labels,
+        classes,
+        dataclasses.replace(recipe, epochs=epochs),
+        seed=seed,
+        name=f"{name}_{dataset}",
+        validation=validation,
+    )
+    training = {
+        "epochs": epochs,
+        "seed": seed,
+        "seconds": round(time.monotonic() - started),
+        "validation_accuracy": accuracy,
+    }
+    save_network(network, training, path)
+    print(f"{TITLES[name]}: saved {path}, {describe_training(training)}")
+    return network
+
+
+def train(build, images, labels, classes, recipe, *, seed, name=None, validation=None):
+    """Train a network; return it without its optimizer, and its validation accuracy or None.
+
+    Args:
+        build: a network's class, called with an image's shape and the number of classes.
+        images, labels: (n, h, w, c) in [0, 1], and (n,).
+        recipe: a Recipe.
+        seed: of weights, order and blending.
+        name: of the network.
+        validation: (images, labels) on which the accuracy is reported, on the screen too.
+    """
+    keras.utils.set_random_seed(seed)
+    network = build(images.shape[1:], classes, name=name)
+    batches = tf.data.Dataset.from_tensor_slices((images, labels))
+    batches = batches.shuffle(len(images), seed=seed).batch(recipe.batch)
+    if recipe.share:
+        batches = batches.map(lambda x, y: (blend(x, recipe.blended_with, recipe.share), y))
+    steps = recipe.epochs * -(-len(images) // recipe.batch)
+    network.compile(
+        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(recipe.rate, steps)),
+        loss="sparse_categorical_crossentropy",  # of probabilities: the networks end in a softmax
+        metrics=["accuracy"],
+        jit_compile=bool(tf.config.list_physical_devices("GPU")),  # XLA triples the time on a CPU
+        steps_per_execution=8,  # fewer returns to Python
+    )
+    verbose = 1 if sys.stdout.isatty() else 2
+    history = network.fit(
+        batches.prefetch(4),
+        epochs=recipe.epochs,
+        validation_data=validation,
+        validation_batch_size=1000,
+        shuffle=False,  # the data set shuffles itself
+        verbose=verbose if validation else 0,
+    )
+    bare = build(images.shape[1:], classes, name=network.name)
+    bare.set_weights(network.get_weights())
+    return bare, float(history.history["val_accuracy"][-1]) if validation else None
+
+
+def blend(images, other, most):
+    """Blend images (n, h, w, c) with a uniform grey or white noise, by random shares.
+
+    Training images alone have black backgrounds; a network that never saw another answers noise,
+    whose mean is 1/2, with most of its filters silent.
+
+    Args:
+        other: "grey", one random value an image, or "noise", one a pixel.
+        most: of the share. Greys have shares uniform from 0; half of the images stay without
+            noise, and the others have shares uniform from 0.
+    """
+    if not most:
+        return images
+    count = tf.shape(images)[0]
+    if other == "grey":
+        share, values = tf.random.uniform((count, 1, 1, 1), 0, most), (count, 1, 1, 1)
+    else:
+        share, values = tf.random.uniform((count, 1, 1, 1), -most, most), tf.shape(images)
+    share = tf.maximum(share, 0)
+    return images * (1 - share) + share * tf.random.uniform(values)
+
+
+def describe_training(training):
+    """Say in half a sentence how a network was trained."""
+    if not training:
+        return "with no record of its training"
+    return (
+        f"epochs: {training['epochs']}, seconds: {training['seconds']}, seed: {training['seed']}, "
+        f"{training['validation_accuracy']:.2%} on the validation split"
+    )
+
+
+def save_network(network, training, path):
+    """Write a `.keras` file with a record of the training, whole or not at all."""
+    with replacing(path) as part:
+        network.save(part)
+        with zipfile.ZipFile(part, "a") as archive:
+            archive.writestr("training.json", json.dumps(training))
+
+
+def load_network(path, shape, classes):
+    """Read a network and the record of its training.
+
+    Raises:
+        UserError: if the file is damaged, or the network is for other images or classes.
+    """
+    try:
+        network = load_any_network(path)
+        with zipfile.ZipFile(path) as archive:
+            known = "training.json" in archive.namelist()
+            training = json.loads(archive.read("training.json")) if known else {}
+    except (ValueError, zipfile.BadZipFile) as error:
+        raise UserError(f"{error}; delete it or use --retrain") from error
+    taken = tuple(network.inputs[0].shape[1:])
+    answered = network.outputs[0].shape[-1]
+    if (taken, answered) != (tuple(shape), classes):
+        raise UserError(
+            f"{path} takes images of {taken} and answers {answered} classes, but the data has "
+            f"{tuple(shape)} and {classes}: delete it or use --retrain"
+        )
+    return network, training
