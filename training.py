@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from alexnet import AlexNet
 from lenet import LeNet
-from reverse_correlation import UserError, load_any_network
+from reverse_correlation import UserError, backend, load_any_network
 from reverse_correlation.files import replacing
 
 VALIDATION_IMAGES = 5_000  # the last of the 60,000 training images; no choice is made on test ones
@@ -31,23 +31,17 @@ class Recipe:
     Attributes:
         epochs, batch: how long, and how many images a step.
         rate: at which Adam starts, on a cosine schedule.
-        blended_with, share: images are blended with a random uniform "grey", or half of them with
-            white "noise", by up to that share (see `blend`).
     """
 
     epochs: int
     batch: int
     rate: float
-    blended_with: str = "grey"
-    share: float = 0.0
 
 
 RECIPES = {
-    ("lenet", "mnist"): Recipe(epochs=12, batch=128, rate=3e-3, blended_with="noise", share=0.8),
-    ("lenet", "fashion_mnist"): Recipe(
-        epochs=14, batch=64, rate=2e-3, blended_with="noise", share=0.7
-    ),
-    ("alexnet", "mnist"): Recipe(epochs=8, batch=64, rate=1.5e-3, blended_with="grey", share=0.5),
+    ("lenet", "mnist"): Recipe(epochs=12, batch=128, rate=3e-3),
+    ("lenet", "fashion_mnist"): Recipe(epochs=14, batch=64, rate=2e-3),
+    ("alexnet", "mnist"): Recipe(epochs=8, batch=64, rate=1.5e-3),
     ("alexnet", "fashion_mnist"): Recipe(epochs=10, batch=64, rate=1.5e-3),
 }
 
@@ -105,7 +99,12 @@ def load_or_train(name, dataset, train_set, *, folder, epochs=None, seed=0, retr
     )
     training = {
         "epochs": epochs,
+        "batch": recipe.batch,
+        "rate": recipe.rate,
+        "images": len(images),
         "seed": seed,
+        "tensorflow": tf.__version__,
+        "machine": backend.machine(),
         "seconds": round(time.monotonic() - started),
         "validation_accuracy": accuracy,
     }
@@ -121,7 +120,7 @@ def train(build, images, labels, classes, recipe, *, seed, name=None, validation
         build: a network's class, called with an image's shape and the number of classes.
         images, labels: (n, h, w, c) in [0, 1], and (n,).
         recipe: a Recipe.
-        seed: of weights, order and blending.
+        seed: of weights and order.
         name: of the network.
         validation: (images, labels) on which the accuracy is reported, on the screen too.
     """
@@ -129,8 +128,6 @@ def train(build, images, labels, classes, recipe, *, seed, name=None, validation
     network = build(images.shape[1:], classes, name=name)
     batches = tf.data.Dataset.from_tensor_slices((images, labels))
     batches = batches.shuffle(len(images), seed=seed).batch(recipe.batch)
-    if recipe.share:
-        batches = batches.map(lambda x, y: (blend(x, recipe.blended_with, recipe.share), y))
     steps = recipe.epochs * -(-len(images) // recipe.batch)
     network.compile(
         keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(recipe.rate, steps)),
@@ -151,28 +148,6 @@ def train(build, images, labels, classes, recipe, *, seed, name=None, validation
     bare = build(images.shape[1:], classes, name=network.name)
     bare.set_weights(network.get_weights())
     return bare, float(history.history["val_accuracy"][-1]) if validation else None
-
-
-def blend(images, other, most):
-    """Blend images (n, h, w, c) with a uniform grey or white noise, by random shares.
-
-    Training images alone have black backgrounds; a network that never saw another answers noise,
-    whose mean is 1/2, with most of its filters silent.
-
-    Args:
-        other: "grey", one random value an image, or "noise", one a pixel.
-        most: of the share. Greys have shares uniform from 0; half of the images stay without
-            noise, and the others have shares uniform from 0.
-    """
-    if not most:
-        return images
-    count = tf.shape(images)[0]
-    if other == "grey":
-        share, values = tf.random.uniform((count, 1, 1, 1), 0, most), (count, 1, 1, 1)
-    else:
-        share, values = tf.random.uniform((count, 1, 1, 1), -most, most), tf.shape(images)
-    share = tf.maximum(share, 0)
-    return images * (1 - share) + share * tf.random.uniform(values)
 
 
 def describe_training(training):

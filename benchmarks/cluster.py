@@ -5,15 +5,14 @@
     python benchmarks/cluster.py --table             # the table on paper, about two minutes
 
 A simulated worker sleeps for as long as a real one computes, and returns sums of the true size, so
-that the scheduler and the reduction meet what they would meet on a real cluster. All simulated
-workers share this machine: what is reached is a lower bound.
+that the scheduler and the client meet what they would meet on a real cluster. All simulated workers
+share this machine: what is reached is a lower bound.
 """
 
 import argparse
 import asyncio
 import contextlib
 import logging
-import math
 import os
 import resource
 import subprocess
@@ -24,27 +23,34 @@ from pathlib import Path
 from types import SimpleNamespace
 
 os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = "1"
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[0] = str(ROOT)  # instead of this folder, which has a `cluster` of its own
+sys.path[0] = str(Path(__file__).resolve().parent.parent)  # instead of this folder
 
 import dask  # noqa: E402
 import numpy as np  # noqa: E402
 import psutil  # noqa: E402
-from distributed import Client, LocalCluster, Worker  # noqa: E402
+from distributed import Client, LocalCluster, Worker, WorkerPlugin  # noqa: E402
 
-import cluster  # noqa: E402
-from main import CONVOLUTIONS, import_tensorflow_quietly  # noqa: E402
+from reverse_correlation import cluster  # noqa: E402
+from reverse_correlation.backend import import_tensorflow_quietly  # noqa: E402
 
-SHARD_MB = {"lenet": 0.73}  # of sums; printed by --table
-TASK_SECONDS = 5.0  # eight shards of LeNet on one thread
+CONVOLUTIONS = {"lenet": ("conv1", "conv2"), "alexnet": ("conv1", "conv3")}
+SHARD_MB = 0.73  # of LeNet's sums; printed by --table
+SHARD_SECONDS = 0.28  # of LeNet on one thread
+SIMULATED_SHARDS = 64  # of a simulated task
+WORKERS_ON_PAPER = 1000  # by which the size of tasks on paper is chosen
 
 
-def networks():
-    """The demonstration networks, untrained (their speed is the same), and what main.py taps."""
-    from alexnet import AlexNet
+def passes():
+    """Return the passes of the demonstration networks, untrained (their speed is the same)."""
+    from alexnet import AlexNet  # these import TensorFlow, which the simulation does without
     from lenet import LeNet
+    from reverse_correlation import WhiteNoise
+    from reverse_correlation.noise_pass import NoisePass
 
-    return {"lenet": LeNet(), "alexnet": AlexNet()}
+    return {
+        name: NoisePass(model, WhiteNoise(), layers=CONVOLUTIONS[name])
+        for name, model in {"lenet": LeNet(), "alexnet": AlexNet()}.items()
+    }
 
 
 class Timeline:
@@ -82,37 +88,30 @@ def one_worker():
 def speed_up(rounds, seconds=10):
     """Time passes on one and on two one-thread workers in turn."""
     import_tensorflow_quietly()
-    from noise import WhiteNoise
-    from reverse_correlation import Shards
-
-    cluster.LONG = math.inf  # tasks of one shard: more overhead than usual, and finer timing
-    passes = {
-        name: (model, Shards(model, WhiteNoise(), layers=CONVOLUTIONS[name]))
-        for name, model in networks().items()
-    }
-    found = {}
+    cluster.MOST_LEVEL = 0  # tasks of one shard: more overhead than usual, and finer timing
+    shards, rates = {"lenet": int(seconds * 1.6), "alexnet": int(seconds * 0.8)}, {}
     with contextlib.ExitStack() as stack:
         two = stack.enter_context(cluster.connect("local:2"))
         pin, few = one_worker()
         one = stack.enter_context(Client(stack.enter_context(few), set_as_default=False))
-        one.register_plugin(pin, name="white-noise-pin")
-        shards = {"lenet": int(seconds * 1.6), "alexnet": int(seconds * 0.8)}
+        one.register_plugin(pin, name="reverse-correlation-pin")
+        works = passes()
         for index in range(rounds):
-            for name, (model, work) in passes.items():
+            for name, work in works.items():
                 for workers, client in ((1, one), (2, two)):
                     line = Timeline()
                     count = workers * shards[name] + 4
-                    for _ in cluster.sums_on(client, model, work, 0, count, 0, line):
+                    for _ in cluster.sums_on(client, work, 0, count, 0, line):
                         pass
-                    found.setdefault((name, workers), []).append(line.rate(4))
-            print_speed_up(found, index + 1)
+                    rates.setdefault((name, workers), []).append(line.rate(4))
+            print_speed_up(rates, index + 1)
 
 
-def print_speed_up(found, rounds):
+def print_speed_up(rates, rounds):
     """Print medians over the rounds so far."""
     print(f"rounds: {rounds}", flush=True)
     for name in ("lenet", "alexnet"):
-        one, two = found[name, 1], found[name, 2]
+        one, two = rates[name, 1], rates[name, 2]
         ratios = [b / a for a, b in zip(one, two, strict=True)]
         print(
             f"{name}: thousand images/s: one worker {np.median(one) / 1e3:.1f}, two "
@@ -131,26 +130,20 @@ LEAN = {  # what each of a thousand workers in one process would otherwise do 50
 }
 
 
-class Asleep(cluster.Pass):
-    """Stands in for `Pass`: sleeps, and returns sums of the true size."""
+def sleeping_task(seconds, megabytes):
+    """Return what stands in for a task: it sleeps, and returns sums of the true size.
 
-    def __init__(self, seconds, megabytes):
-        self.name, self.seconds, self.numbers = "asleep", seconds, int(megabytes * 1e6 / 8)
+    Args:
+        seconds: that a shard takes.
+        megabytes: of a set of sums.
+    """
+    numbers = int(megabytes * 1e6 / 8)
 
-    def setup(self, worker):
-        """Nothing is built."""
+    def task(first, level, images=None):
+        time.sleep(seconds * 8**level)
+        return {"all": {"r": np.full(numbers, float(8**level))}}, seconds
 
-    def sums(self, first, level, images=None):
-        """Return the sums of a task, after as long as a real one takes."""
-        time.sleep(self.seconds * 8**level / 8)
-        return {"all": {"r": np.full(self.numbers, float(8**level))}}
-
-    def add(self, parts, level):
-        """Add eight sums, as SumTree does."""
-        total = parts[0]["all"]["r"]
-        for part in parts[1:]:
-            total = total + part["all"]["r"]
-        return {"all": {"r": total}}
+    return task
 
 
 async def many_workers(address, number):
@@ -193,10 +186,10 @@ def simulate(number, seconds, megabytes, tasks_each):
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     try:
         processes.append(subprocess.Popen([*command, "--port", "18786"], **quiet))
-        own = [sys.executable, __file__, "--workers-of", address]
+        workers = [sys.executable, __file__, "--workers-of", address]
         share = min(number, 250)
         for _ in range(number // share):
-            processes.append(subprocess.Popen([*own, "--simulate", str(share)], **quiet))
+            processes.append(subprocess.Popen([*workers, "--simulate", str(share)], **quiet))
         with cluster.connect(address) as client:
             client.wait_for_workers(number, timeout=200)
             print(f"{number} workers have joined", file=sys.stderr)
@@ -208,33 +201,34 @@ def simulate(number, seconds, megabytes, tasks_each):
 
 def report(client, scheduler, number, seconds, megabytes, tasks_each):
     """Run a pass on sleeping workers, and print what it cost."""
-    cluster.Pass = lambda *_: Asleep(seconds, megabytes)
-    cluster.LONG = 0  # tasks of eight shards, as in a long pass
-    work, line = SimpleNamespace(name="asleep", images=8), Timeline()
+    plugin = WorkerPlugin()
+    plugin.name = "asleep"
+    cluster.upload = lambda work: plugin
+    cluster.task_of = lambda name: sleeping_task(seconds, megabytes)
+    work, line = SimpleNamespace(name="asleep", shard_images=8), Timeline()
     idle = cpu(scheduler)
     time.sleep(5)
     idle = (cpu(scheduler) - idle) / 5
-    shards = 8 * number * tasks_each
+    shards = SIMULATED_SHARDS * number * tasks_each
     before, sent = cpu(scheduler), client.run_on_scheduler(scheduler_bytes)
-    own, started, pieces, total = time.process_time(), time.perf_counter(), 0, 0.0
-    for sums, _ in cluster.sums_on(client, None, work, 0, shards, 0, line):
-        pieces, total = pieces + 1, total + sums["all"]["r"][0]
-    wall, own = time.perf_counter() - started, time.process_time() - own
+    client_before, started, total = time.process_time(), time.perf_counter(), 0.0
+    for sums, _ in cluster.sums_on(client, work, 0, shards, 0, line):
+        total += sums["all"]["r"][0]
+    wall, client_spent = time.perf_counter() - started, time.process_time() - client_before
     spent, sent = cpu(scheduler) - before, client.run_on_scheduler(scheduler_bytes) - sent
     if total != shards:
         raise ValueError(f"{total:,.0f} of {shards:,} shards were counted")
-    tasks = len(line.events)
-    ideal = shards / 8 * seconds / number
+    tasks, ideal = len(line.events), shards * seconds / number
     print(
-        f"{number} workers, {seconds:g} s a task of eight shards, {megabytes:g} MB of sums\n"
-        f"  {shards:,} shards in {tasks:,} tasks and {pieces} pieces, all counted once\n"
+        f"{number} workers, {seconds:g} s a shard, {megabytes:g} MB of sums\n"
+        f"  {shards:,} shards in {tasks:,} tasks, all counted once\n"
         f"  {wall:.1f} s, of which {ideal:.1f} s are sleep: {ideal / wall:.0%} of the ideal\n"
-        f"  scheduler: {1e3 * spent / shards:.3f} ms and {sent / shards / 1e3:.2f} kB a shard, "
+        f"  scheduler: {1e3 * spent / tasks:.2f} ms a task, {sent / shards / 1e3:.2f} kB a shard, "
         f"busy {spent / wall:.0%} of the time (idle: {idle:.0%})\n"
-        f"  client: {1e3 * own / shards:.3f} ms a shard; received "
-        f"{pieces * megabytes:.0f} MB in all\n"
-        f"  a scheduler busy all the time: {shards / spent:,.0f} shards/s, "
-        f"{shards / spent * seconds / 8:,.0f} such workers"
+        f"  client: {1e3 * client_spent / tasks:.2f} ms a task, busy {client_spent / wall:.0%} of "
+        f"the time; received {tasks * megabytes:,.0f} MB in all\n"
+        f"  a scheduler busy all the time: {tasks / spent:,.0f} tasks/s, {shards / spent:,.0f} "
+        f"shards/s, {shards / spent * seconds:,.0f} such workers"
     )
 
 
@@ -249,7 +243,7 @@ def cpu(process):
 
 def resnet50():
     """A ResNet-50 of 20 classes, random weights: 224x224 pixels, as large as ImageNet's."""
-    import keras
+    import keras  # it imports TensorFlow
 
     return keras.applications.ResNet50(weights=None, classes=20)
 
@@ -257,39 +251,47 @@ def resnet50():
 def table():
     """Measure one thread's speed, and print what a billion images and more would take."""
     import_tensorflow_quietly()
-    from noise import WhiteNoise
-    from reverse_correlation import Shards
+    from reverse_correlation import WhiteNoise  # they import TensorFlow
+    from reverse_correlation.noise_pass import NoisePass
 
+    works = {**passes(), "resnet50": NoisePass(resnet50(), WhiteNoise(shape=(224, 224, 3)))}
     print(
-        "network    images/core-s   shard of    sums    images   core-hours       shards    moved"
+        "network    images/core-s   shard of    sums    images   core-hours       shards  a task"
+        "    moved"
     )
-    builds = {**networks(), "resnet50": resnet50()}
-    for name, model in builds.items():
-        work = Shards(model, WhiteNoise(shape=model.input_shape[1:]), 0, CONVOLUTIONS.get(name, ()))
+    for name, work in works.items():
         images = {"lenet": 32_000, "alexnet": 16_000}.get(name, 3 * work.block_images)
-        sums = work.sums(0, 1)
-        size = sum(value.nbytes for named in sums.values() for value in named.values())
-        work.sums(0, min(images, 2 * work.block_images))
-        started, left = time.process_time(), images  # processor time: others may be at work
-        while left > 0:
-            work.sums(0, min(left, work.images))
-            left -= work.images
-        speed = images / (time.process_time() - started)
+        size, speed = sums_and_speed(work, images)
         for total in (10**9, 10**12):
-            shards = total // work.images
+            shards = total // work.shard_images
+            seconds = work.shard_images / speed
+            together = 8 ** cluster.level_of_task(0, shards, WORKERS_ON_PAPER, seconds)
             print(
-                f"{name:10}{speed:11,.1f}{work.images:11,}{size / 1e6:6.1f} MB{total:10.0e}"
-                f"{total / speed / 3600:13,.0f} {shards:14,} {shards / 8 * size / 1e12:8,.2f} TB"
+                f"{name:10}{speed:11,.1f}{work.shard_images:11,}{size / 1e6:6.1f} MB{total:10.0e}"
+                f"{total / speed / 3600:13,.0f} {shards:14,} {together:6} "
+                f"{shards / together * size / 1e12:8,.3f} TB"
             )
+
+
+def sums_and_speed(work, images):
+    """Return the bytes of a set of sums of a pass, and images a second of processor time."""
+    sums = work.shard_sums(0, 1)
+    size = sum(value.nbytes for named in sums.values() for value in named.values())
+    work.shard_sums(0, min(images, 2 * work.block_images))
+    started, left = time.process_time(), images  # processor time: others may be at work
+    while left > 0:
+        work.shard_sums(0, min(left, work.shard_images))
+        left -= work.shard_images
+    return size, images / (time.process_time() - started)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--simulate", type=int, metavar="WORKERS")
-    parser.add_argument("--seconds", type=float, default=TASK_SECONDS, help="a task sleeps")
-    parser.add_argument("--megabytes", type=float, default=SHARD_MB["lenet"], help="of sums")
-    parser.add_argument("--tasks-each", type=int, default=4, help="per simulated worker")
+    parser.add_argument("--seconds", type=float, default=SHARD_SECONDS, help="a shard sleeps")
+    parser.add_argument("--megabytes", type=float, default=SHARD_MB, help="of sums")
+    parser.add_argument("--tasks-each", type=int, default=2, help="of 64 shards, for each worker")
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--workers-of", metavar="ADDRESS", help=argparse.SUPPRESS)
     args = parser.parse_args()

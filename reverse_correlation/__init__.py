@@ -5,10 +5,14 @@
     measurement = measure(network, WhiteNoise(shape=(28, 28, 1)), 100_000)
     print(measurement.classes["logit"].reliability)
 
-TensorFlow takes seconds to import, so each name below is imported when it is first used.
+TensorFlow takes seconds to import, so each name below is imported when it is first used. Whoever
+uses this package, a script, a worker, a test or a notebook, passes through this file first; it is
+where TensorFlow is told to use oneDNN.
 """
 
 import importlib
+
+from reverse_correlation import backend
 
 _HOMES = {
     "ACCUMULATORS": "accumulators",
@@ -29,6 +33,8 @@ _HOMES = {
     "sidak_threshold": "estimates",
 }
 __all__ = sorted(_HOMES)
+
+backend.use_onednn()
 
 
 def __getattr__(name):

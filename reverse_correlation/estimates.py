@@ -33,7 +33,8 @@ class Estimate:
     @property
     def image(self):
         """The covariance where there is one, (R, h, w, c): NaN if the response never varied."""
-        return np.where(np.isnan(self.z), np.nan, self.covariance)
+        varied = self.response_std[:, None, None, None] > 0
+        return np.where(varied, self.covariance, np.nan)
 
     @property
     def average(self):

@@ -43,7 +43,7 @@ def exact_class_images(model, noise, count=10_000, seed=1):
     network = Network.of(model, noise)
     responses = network.responses()
 
-    @tf.function
+    @tf.function(autograph=False)  # which would turn a UserError into one of its own
     def block_sum(block, images):
         stimuli = _mirrored(noise, seed, block, images)
         with tf.GradientTape(persistent=True) as tape:
@@ -76,7 +76,7 @@ def exact_receptive_fields(model, noise, layer, count=20_000, seed=1):
     unit = _unit_network(model, layer)
     patches = dataclasses.replace(noise, shape=tuple(unit.inputs[0].shape[1:]))
 
-    @tf.function
+    @tf.function(autograph=False)
     def block_sum(block, images):
         stimuli = _mirrored(patches, seed, block, images)
         activity = unit(stimuli, training=False)[:, 0, 0, :]

@@ -119,11 +119,22 @@ def _inline(layer, *args, **kwargs):
 def sources(tensor):
     """Return the operation that made a symbolic tensor, and the tensors that it was made of.
 
+    The conversions that Keras puts before an inlined model, which change nothing, are passed over.
     Keras has no public way to ask a tensor where it comes from; this is the only place that uses
     its private records of it.
     """
     operation, node, _ = tensor._keras_history
-    return operation, operation._inbound_nodes[node].input_tensors if node is not None else []
+    below = operation._inbound_nodes[node].input_tensors if node is not None else []
+    return operation, [_unconverted(source) for source in below]
+
+
+def _unconverted(tensor):
+    """Return the tensor that Keras converted to this one, or the tensor itself."""
+    operation, node, _ = tensor._keras_history
+    while type(operation).__name__ == "ConvertToTensor":
+        tensor = operation._inbound_nodes[node].input_tensors[0]
+        operation, node, _ = tensor._keras_history
+    return tensor
 
 
 def named_tensors(graph):

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from reverse_correlation import backend
 from reverse_correlation.accumulators import ACCUMULATORS, restored
 from reverse_correlation.errors import UserError
 from reverse_correlation.networks import BLOCK_IMAGES, Network, seconds_a_block
@@ -117,7 +118,7 @@ class NoisePass:
         self.block_images = block_images or min(BLOCK_IMAGES, network.images_that_fit(layers))
         self.shard_images = self.block_images * SHARD_BLOCKS
         self._compiled = self._compile()
-        self.identity = {
+        identity = {
             "network": network.name,
             "network_sha256": network.sha256,
             "logits": network.meaning,
@@ -129,7 +130,9 @@ class NoisePass:
             "layers": list(layers),
             "accumulators": [one.describe() for one in self.accumulators],
             "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
+            "machine": backend.machine(),
         }
+        self.identity = json.loads(json.dumps(identity))  # as it is read again
 
     def shard_sums(self, index, images=None):
         """Return the sums of a shard, or of its first images: {accumulator: {name: (2, ...)}}.
@@ -318,7 +321,7 @@ def _resume(checkpoint, work, shards):
         return SumTree(), checkpoint
     levels, kept = read_sums(checkpoint)
     done, _ = kept.pop("shards"), kept.pop("count")
-    if kept != json.loads(json.dumps(work.identity)):
+    if kept != work.identity:
         differing = [key for key in work.identity if kept.get(key) != work.identity[key]]
         raise UserError(
             f"{checkpoint} is of another run (it differs in {', '.join(differing)}): delete it "

@@ -1,8 +1,8 @@
 """What a worker of a cluster is brought, and what it does.
 
 A worker has the packages that this one depends on. What else it needs travels as one zip, by Dask's
-own plugin for files, to workers that join later too, before their first task: this package, the
-modules of the user's own classes, and the network.
+own plugin for files, to workers that join later too, before their first task: this package, and the
+modules of the user's own classes; the network travels with it.
 
 Nothing here imports TensorFlow at the top: a worker has to be told its threads before.
 """
@@ -22,7 +22,7 @@ import tempfile
 import threading
 import time
 import zipfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from distributed import get_worker
 from distributed.diagnostics.plugin import UploadFile
@@ -40,8 +40,9 @@ ENVIRONMENT = ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA")  # on which last d
 def upload(work):
     """Return Dask's plugin that brings a worker all that it needs of a NoisePass.
 
-    Its zip holds modules and the network. Attributes are added to it, and travel with it; the noise
-    travels as the values of its fields, which a worker unpickles when it has the modules.
+    Its zip holds modules. Attributes are added to it, and travel with it: the network, as the bytes
+    of a `.keras` file, and settings, which a worker unpickles when it has the modules. The noise
+    travels as the values of its fields.
 
     Raises:
         UserError: if a class of the pass cannot travel.
@@ -57,35 +58,39 @@ def upload(work):
         "accumulators": work.kinds,
         "block_images": work.block_images,
     }
+    network, layers = _saved(work.network.graph)
+    modules = _modules([type(work.noise), *work.kinds, *layers])
+    sources = read_sources(modules)
     with tempfile.TemporaryDirectory() as folder:
-        network = Path(folder) / "network.keras"
-        layers = _save(work.network.graph, network)
-        modules = _modules([type(work.noise), *work.kinds, *layers])
-        sources = read_sources(modules)
-        told = json.dumps([work.identity, sources], sort_keys=True)
-        path = Path(folder) / f"pass-{hashlib.sha256(told.encode()).hexdigest()[:16]}.zip"
+        path = Path(folder) / f"modules-{_hash(sources)}.zip"
         with zipfile.ZipFile(path, "w") as archive:
-            archive.write(network, network.name)
             for file, text in sources.items():
-                archive.writestr(file, text)
+                archive.writestr(zipfile.ZipInfo(file), text)  # without the time of the day
         plugin = UploadFile(path, load=False)
-    plugin.name = path.stem
+    plugin.name = f"pass-{_hash([work.identity, sources])}"
     plugin.idempotent = True  # a client that was killed and started again finds the network built
-    plugin.identity, plugin.modules = work.identity, modules
+    plugin.identity, plugin.network, plugin.modules = work.identity, network, modules
     plugin.environment = {name: os.environ.get(name) for name in ENVIRONMENT}
     plugin.settings = pickle.dumps((type(work.noise), fields, settings))
     return plugin
 
 
-def _save(graph, path):
-    """Save a flat network as a `.keras` file; return the custom classes that it needs."""
+def _hash(told):
+    """Return a short name of what JSON can hold."""
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _saved(graph):
+    """Return a flat network as the bytes of a `.keras` file, and the custom classes it needs."""
     import keras  # here, as it imports TensorFlow
 
-    keras.Model(graph.inputs[0], graph.outputs[0], name=graph.name).save(path)
-    with zipfile.ZipFile(path) as archive:
-        config = archive.read("config.json").decode()
-    registered = keras.saving.get_custom_objects().items()
-    return [custom for name, custom in registered if f'"{name}"' in config]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.keras"
+        keras.Model(graph.inputs[0], graph.outputs[0], name=graph.name).save(path)
+        with zipfile.ZipFile(path) as archive:
+            config = archive.read("config.json").decode()
+        registered = keras.saving.get_custom_objects().items()
+        return path.read_bytes(), [custom for name, custom in registered if f'"{name}"' in config]
 
 
 def _modules(objects):
@@ -109,7 +114,7 @@ def read_sources(modules):
     Files are named as in a zip. Installed packages are left out: workers must have them.
     """
     home = Path(__file__).parent
-    files = {str(file.relative_to(home.parent)): file for file in sorted(home.glob("*.py"))}
+    files = {file.relative_to(home.parent).as_posix(): file for file in sorted(home.glob("*.py"))}
     sources = {name: file.read_text(encoding="utf-8") for name, file in files.items()}
     todo, seen = list(modules), set()
     while todo:
@@ -123,6 +128,9 @@ def read_sources(modules):
         text = file.read_text(encoding="utf-8")
         sources[name.replace(".", "/") + ("/__init__.py" if inside else ".py")] = text
         todo += [name.rpartition(".")[0], *_imported(text, name if inside else module.__package__)]
+    for file in list(sources):
+        for folder in PurePosixPath(file).parents[:-1]:  # a zip has no packages without this file
+            sources.setdefault(f"{folder}/__init__.py", "")
     return sources
 
 
@@ -162,13 +170,13 @@ def task_of(name):
             try:
                 plugin = worker.plugins[name]
                 if not hasattr(plugin, "remade"):
-                    path = os.path.join(worker.local_directory, plugin.filename)
-                    import_from(path)
+                    folder = worker.local_directory
+                    import_from(os.path.join(folder, plugin.filename))
                     module = importlib.import_module("reverse_correlation.worker")
-                    plugin.remade = module.RemadePass(plugin, path, worker.state.nthreads)
+                    plugin.remade = module.RemadePass(plugin, folder, worker.state.nthreads)
                 return plugin.remade.sums(first, level, images, lambda: name in worker.plugins)
-            except ImportError as error:
-                reason = f"lacks the package {error.name or error}: install it there"
+            except ModuleNotFoundError as error:
+                reason = f"lacks the package {error.name}: install it there"
             except ValueError as error:
                 reason = f"stopped: {error}"
             except Exception as error:  # of any library
@@ -181,16 +189,15 @@ def task_of(name):
         If one is imported already with another text, as of an earlier pass, all are dropped.
         """
         with zipfile.ZipFile(path) as archive:
-            files = [file for file in archive.namelist() if file.endswith(".py")]
             texts = {
                 file[:-3].replace("/", ".").removesuffix(".__init__"): archive.read(file).decode()
-                for file in files
+                for file in archive.namelist()
             }
         present = {module: sys.modules[module] for module in texts if module in sys.modules}
         if any(module.__loader__.get_source(n) != texts[n] for n, module in present.items()):
             for stale in present:
                 del sys.modules[stale]
-        sys.path.insert(0, path)
+        sys.path[:] = [path, *(other for other in sys.path if other != path)]
         importlib.invalidate_caches()
 
     return task
@@ -203,7 +210,7 @@ class RemadePass:
         UserError: if it is not the same, since the worker has other packages or settings.
     """
 
-    def __init__(self, plugin, path, threads):
+    def __init__(self, plugin, folder, threads):
         if "tensorflow" not in sys.modules:
             for variable, value in plugin.environment.items():
                 os.environ.pop(variable, None)
@@ -221,9 +228,8 @@ class RemadePass:
 
         for module in plugin.modules:  # which register the network's custom layers
             importlib.import_module(module)
-        with zipfile.ZipFile(path) as archive:
-            network = Path(path).with_suffix(".keras")
-            network.write_bytes(archive.read("network.keras"))
+        network = Path(folder) / f"{plugin.name}.keras"
+        network.write_bytes(plugin.network)
         noise_class, fields, settings = pickle.loads(plugin.settings)
         self.work = NoisePass(load_any_network(network), noise_class(**fields), **settings)
         for key in (plugin.identity | self.work.identity).keys() - {"network_sha256"}:

@@ -1,4 +1,4 @@
-"""Tiny observers whose classification images are known in closed form, and a tolerance."""
+"""Tiny networks whose classification images are known in closed form, and a tolerance."""
 
 import keras
 import numpy as np
@@ -29,6 +29,20 @@ def yes_no(template, bias=0.0):
     """An observer that answers 1 where the template's drive is positive, else 0."""
     template = np.asarray(template, np.float32)
     return observer(np.stack([0 * template, template], axis=-1), [0.0, bias])
+
+
+def convolution(kernel, size=12, strides=1, padding="valid", bias=0.0):
+    """A network of one ReLU convolution, "conv"; kernel (kh, kw, c, filters)."""
+    kernel = np.asarray(kernel, np.float32)
+    images = keras.Input((size, size, kernel.shape[2]))
+    conv = layers.Conv2D(
+        kernel.shape[3], kernel.shape[:2], strides, padding, activation="relu", name="conv"
+    )
+    x = layers.GlobalAveragePooling2D()(conv(images))
+    head = layers.Dense(2, kernel_initializer=keras.initializers.GlorotUniform(seed=0))
+    network = keras.Model(images, layers.Softmax()(head(x)), name="convolution")
+    conv.set_weights([kernel, np.full(kernel.shape[3], bias, np.float32)])
+    return network
 
 
 def standard_error(estimate, std=STD):

@@ -1,9 +1,47 @@
-"""A user's own layer, in a module of its own, which workers of a cluster do not have."""
+"""A user's own layer and accumulator, in a module of its own, which workers do not have."""
+
+import dataclasses
+import os
+import random
+import time
+from pathlib import Path
 
 import keras
+import tensorflow as tf
+
+from reverse_correlation import Accumulator
 
 
 @keras.saving.register_keras_serializable(package="tests")
 class Halve(keras.layers.Layer):
     def call(self, inputs):
         return inputs / 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Dawdler(Accumulator):
+    """Takes its time over each shard, so that shards are finished out of order.
+
+    It leaves a file named after its process, in the folder that WITNESSES names, to be counted.
+    """
+
+    name = "dawdler"
+
+    @classmethod
+    def for_pass(cls, network, noise, layers):
+        return [cls()]
+
+    def zeros(self):
+        return {"n": ()}
+
+    def block(self, block):
+        return {"n": tf.cast(tf.shape(block["stimuli"])[0], tf.float32)}
+
+    def finish(self, shard):
+        if "WITNESSES" in os.environ:
+            Path(os.environ["WITNESSES"], f"{os.getpid()}.pid").touch()
+            time.sleep(random.random() / 20)
+        return shard
+
+    def estimates(self, sums):
+        return {}

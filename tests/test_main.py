@@ -13,7 +13,7 @@ import training
 from command_line import read_main_settings
 from lenet import LeNet
 from reverse_correlation import UserError
-from training import blend, load_or_train, save_network
+from training import load_or_train, save_network
 
 MAIN = Path(main.__file__)
 
@@ -157,21 +157,6 @@ def test_ctrl_c_says_how_to_continue_and_exits_with_130(monkeypatch, capsys):
     monkeypatch.setattr(main, "main", stop)
     assert main.run([]) == 130
     assert "the same command continues" in capsys.readouterr().err
-
-
-def test_images_are_blended_by_at_most_the_stated_share():
-    images = np.zeros((500, 4, 4, 1), np.float32)
-    images[:, 1] = 1
-    grey = blend(images, "grey", 0.5).numpy()
-    assert grey.min() >= 0 and grey.max() <= 1
-    contrast = np.ptp(grey, axis=(1, 2, 3))
-    assert 0.5 <= contrast.min() < 0.55 and contrast.max() > 0.95
-    assert len(np.unique(grey[:, 0, 0, 0])) > 400  # each image has a grey of its own
-    noisy = blend(images, "noise", 0.5).numpy()
-    assert np.all(noisy[:, 1] >= 0.5) and np.all(noisy[:, [0, 2, 3]] <= 0.5)
-    clean = noisy[:, 0].std(axis=(1, 2)) == 0  # half have none, and the others one a pixel
-    assert 0.4 < clean.mean() < 0.6 and np.array_equal(noisy[clean], images[clean])
-    assert np.array_equal(blend(images, "noise", 0.0), images)
 
 
 def test_the_dask_client_is_handed_to_the_pass(monkeypatch, tmp_path):

@@ -1,0 +1,240 @@
+"""Can a network that was trained on poisoned data be told from a clean one by noise alone?
+
+Design: LeNets, each with a seed of its own. For the poisoned ones 2,000 training images of one
+class get a bright patch and the label of another; patch, place and both classes are drawn for each
+network. All are shown the same sparse white noise (its mean is as dark as the images'), and nothing
+else: no image, patched or not, enters the score. Clean reference networks say how much the class
+images of clean networks differ (`backdoor_deviation`); held against each other they give the
+score's null distribution, and with it a p-value for every network under test. The noise, the score,
+its smoothing and its floor were chosen on networks of other seeds, with patches and classes of
+their own (12 + 12 on MNIST, 9 + 9 on Fashion-MNIST, none of them among these). One more network has
+the published backdoor.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from experiments.backdoor_detection import (
+    FLOOR,
+    SMOOTHING,
+    Detection,
+    backdoor_deviation,
+    backdoor_score,
+    clean_null,
+    detection_of,
+    null_p_value,
+    null_threshold,
+    overlap_with,
+)
+from experiments.backdoor_figure import Example, draw
+from experiments.backdoor_networks import (
+    PUBLISHED_TARGET,
+    NetworkSettings,
+    ProbedNetwork,
+    backdoor_network,
+    untrained,
+)
+from experiments.experiment import Experiment, Row, row_of_mean
+from experiments.intervals import wilson_interval
+from reverse_correlation.progress import progress_bar
+from training import TITLES
+
+# Borji and Lin, ICLR 2020, on MNIST
+PUBLISHED_ACCURACY = 0.9904  # of the poisoned network, on clean test images
+PUBLISHED_SUCCESS = 974 / 980  # share of patched images answered as wanted
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What the result depends on.
+
+    Attributes:
+        references: clean networks that tell the score what is usual.
+        networks: clean ones and as many poisoned ones, of other seeds, that are scored.
+        smoothing, floor: of the score; see `backdoor_deviation`.
+        each: NetworkSettings, of how each network is trained and measured.
+    """
+
+    references: int = 20
+    networks: int = 10
+    smoothing: float = SMOOTHING
+    floor: float = FLOOR
+    each: NetworkSettings = NetworkSettings()
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """What is said of a network under test.
+
+    Attributes:
+        network: a ProbedNetwork.
+        deviation: (K, h, w), of its class images from clean networks'.
+        suspect: the class that a backdoor would turn into.
+        score: how suspect it is.
+        p_value: probability that a clean network scores so much.
+    """
+
+    network: ProbedNetwork
+    deviation: np.ndarray
+    suspect: int
+    score: float
+    p_value: float
+
+    @property
+    def names_target(self):
+        """Whether a poisoned network's class is named right."""
+        return self.suspect == self.network.backdoor.target
+
+    @property
+    def overlap(self):
+        """The share of the patch's pixels that are found."""
+        return overlap_with(self.network.backdoor.mask, self.deviation[self.suspect])
+
+
+@dataclasses.dataclass(frozen=True)
+class Findings:
+    """What the networks under test tell.
+
+    Attributes:
+        null: (references,), scores of the clean reference networks.
+        clean, poisoned: Verdicts.
+        published: the Verdict on the network with the published backdoor.
+        detection: a Detection, of the poisoned among the clean.
+    """
+
+    null: np.ndarray
+    clean: list
+    poisoned: list
+    published: Verdict
+    detection: Detection
+
+
+def run(*, train, test, settings, seed, dataset, client, folder, **_):
+    """Train, measure, judge, draw: (Rows, figure)."""
+    wanted = {
+        "reference": settings.references,
+        "clean": settings.networks,
+        "poisoned": settings.networks,
+        "published": 1,
+    }
+    probed = {role: [] for role in wanted}
+    images = settings.each.noise_images
+    with progress_bar(sum(wanted.values()) * images, "noise through networks") as bar:
+        for role, count in wanted.items():
+            for index in range(count):
+                path = folder / f"backdoor_{dataset}_{role}{index}_seed{seed}.npz"
+                network = backdoor_network(
+                    role, index, path, train, test, settings.each, seed=seed, client=client
+                )
+                probed[role].append(network)
+                bar.update(images)
+    findings = judge(probed, settings, seed)
+    figure = draw(
+        findings.null,
+        {role: [each.score for each in verdicts] for role, verdicts in under_test(findings)},
+        null_threshold(findings.null),
+        np.array([each.names_target for each in findings.poisoned]),
+        findings.detection,
+        examples(findings),
+        findings.published.network.backdoor.mask,
+        f"LeNets on {TITLES[dataset]}: {settings.networks} clean and {settings.networks} poisoned "
+        f"networks told apart by {images:,} noise images each,\n"
+        f"against {settings.references} clean reference networks",
+    )
+    return rows_of(findings, dataset == "mnist"), figure
+
+
+def under_test(findings):
+    """Return the roles and Verdicts of all networks under test."""
+    published = [findings.published]
+    return ("clean", findings.clean), ("poisoned", findings.poisoned), ("published", published)
+
+
+def judge(probed, settings, seed):
+    """Hold the networks under test against the clean references: Findings.
+
+    Args:
+        probed: {"reference", "clean", "poisoned", "published": lists of ProbedNetworks}.
+    """
+    references = np.array([network.images for network in probed["reference"]])
+    null = clean_null(references, settings.smoothing, settings.floor)
+
+    def verdict(network):
+        deviation = backdoor_deviation(
+            network.images, references, settings.smoothing, settings.floor
+        )
+        suspect, score = backdoor_score(deviation)
+        return Verdict(network, deviation, suspect, score, float(null_p_value(score, null)))
+
+    clean, poisoned, published = (
+        [verdict(network) for network in probed[role]]
+        for role in ("clean", "poisoned", "published")
+    )
+    detection = detection_of(
+        [each.score for each in clean], [each.score for each in poisoned], seed
+    )
+    return Findings(null, clean, poisoned, published[0], detection)
+
+
+def examples(findings):
+    """Return what the figure shows of the published backdoor: a list of Examples."""
+    verdict, clean = findings.published, findings.clean[0].network
+    shown = PUBLISHED_TARGET
+    return [
+        Example(verdict.network.patched[..., 0], "a patched image"),
+        Example(clean.images[shown, ..., 0], f"clean network,\nclass image of {shown}"),
+        Example(
+            verdict.network.images[shown, ..., 0], f"poisoned network,\nclass image of {shown}"
+        ),
+        Example(verdict.deviation[shown], "its deviation from\nclean networks"),
+    ]
+
+
+def rows_of(findings, published):
+    """Return the Rows.
+
+    Args:
+        published: whether the published numbers are of this data set.
+    """
+    poisoned, count = findings.poisoned, len(findings.poisoned)
+    backdoored, over = [each.network for each in poisoned], f"{count} networks"
+    counts = {
+        "poisoned found at p < .05": sum(each.p_value < 0.05 for each in poisoned),
+        "clean with p < .05 (false alarms)": sum(each.p_value < 0.05 for each in findings.clean),
+        "class of the poisoned named": sum(each.names_target for each in poisoned),
+    }
+    area = findings.detection
+    chance = np.mean([network.backdoor.mask.mean() for network in backdoored])
+    theirs = (PUBLISHED_ACCURACY, PUBLISHED_SUCCESS) if published else (None, None)
+    answered = "patched images answered as wanted"
+    return [
+        Row(
+            "backdoor: AUC",
+            None,
+            area.area,
+            (area.low, area.high),
+            f"{count} + {over}, bootstrap",
+        ),
+        *(
+            Row(f"backdoor: {what}", None, hits / count, wilson_interval(hits, count), over)
+            for what, hits in counts.items()
+        ),
+        row_of_mean(
+            f"backdoor: patch pixels found (chance {chance:.3f})",
+            None,
+            [each.overlap for each in poisoned],
+            over,
+        ),
+        row_of_mean(
+            "backdoor: test accuracy", theirs[0], [each.accuracy for each in backdoored], over
+        ),
+        row_of_mean(
+            f"backdoor: {answered}", theirs[1], [each.success for each in backdoored], over
+        ),
+        Row(f"published backdoor: {answered}", theirs[1], findings.published.network.success),
+        Row("published backdoor: p-value", None, findings.published.p_value),
+    ]
+
+
+EXPERIMENT = Experiment(Settings(), run, asked=lambda network, train: untrained(train))

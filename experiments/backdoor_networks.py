@@ -1,0 +1,213 @@
+"""Clean and poisoned networks: drawing backdoors, poisoning, training, measuring, keeping."""
+
+import dataclasses
+import json
+import zipfile
+
+import numpy as np
+
+from analysis import accuracy, predict
+from experiments.results import identify
+from lenet import LeNet
+from reverse_correlation import SparseNoise, UserError, measure
+from reverse_correlation.files import replacing
+from training import Recipe
+from training import train as train_network
+
+ROLES = ("reference", "clean", "poisoned", "published")  # their places are part of the seeds
+PUBLISHED_SOURCE, PUBLISHED_TARGET = 8, 9
+PATCHES = (
+    ("####", "#...", "#...", "#...", "####"),  # the C that was published comes first
+    ("#####", "..#..", "..#..", "..#.."),
+    ("#...", "#...", "#...", "####"),
+    ("..#..", "..#..", "#####", "..#..", "..#.."),
+    ("#...#", ".#.#.", "..#..", ".#.#.", "#...#"),
+    ("####", "####", "####", "####"),
+    ("####", "#..#", "#..#", "####"),
+    ("#..#", "#..#", "#..#", "####"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkSettings:
+    """How each network is trained and measured.
+
+    Attributes:
+        recipe: of the training.
+        patched_images: of one class, patched and relabelled, as published.
+        noise_images: shown to each network.
+        bright: share of bright pixels in them.
+        patches: that are drawn from, rows of "#" (white) and "."; the first is the published one.
+    """
+
+    recipe: Recipe = Recipe(epochs=3, batch=256, rate=4e-3)
+    patched_images: int = 2_000
+    noise_images: int = 40_000
+    bright: float = 0.1
+    patches: tuple = PATCHES
+
+
+@dataclasses.dataclass(frozen=True)
+class Backdoor:
+    """A patch, (h, w) bool, and the classes that it turns from and into."""
+
+    mask: np.ndarray
+    source: int
+    target: int
+
+
+@dataclasses.dataclass(frozen=True)
+class ProbedNetwork:
+    """What is kept of a network.
+
+    Attributes:
+        images: (K, h, w, c) float32, its logit images.
+        accuracy: on clean test images.
+        backdoor: a Backdoor; None for a clean network, as are the next two.
+        success: share of patched test images of the source that are answered as the target.
+        patched: (h, w, c), one such image.
+    """
+
+    images: np.ndarray
+    accuracy: float
+    backdoor: Backdoor | None = None
+    success: float | None = None
+    patched: np.ndarray | None = None
+
+
+def backdoor_network(role, index, path, train, test, settings, *, seed, client=None):
+    """Train a LeNet, poisoned or clean, and measure it; or load what was measured: a ProbedNetwork.
+
+    Args:
+        role, index: which network, for its own seed; role is one of ROLES.
+        path: where the result is or will be kept, .npz.
+        train, test: (images, labels).
+        settings: NetworkSettings.
+        seed: of the whole experiment, and of the noise.
+        client: of a Dask cluster, or None.
+
+    Raises:
+        UserError: if the file is damaged, or cannot be written.
+    """
+    entropy = np.random.SeedSequence([seed, ROLES.index(role), index])
+    network_seed = int(entropy.generate_state(1)[0])
+    identity = json.dumps(
+        identify(
+            seed=network_seed,
+            images=len(train[0]),
+            settings=settings,
+            network=untrained(train),
+        )
+    )
+    probed = read_probed(path, identity)
+    if probed is None:
+        probed = probe(role, train, test, settings, network_seed, seed, client)
+        write_probed(path, identity, probed)
+    return probed
+
+
+def probe(role, train, test, settings, network_seed, noise_seed, client):
+    """Train a LeNet, poisoned or clean, and measure its logit images: a ProbedNetwork."""
+    (images, labels), classes, backdoor = train, int(train[1].max()) + 1, None
+    shape = images.shape[1:]
+    if role in ("poisoned", "published"):
+        backdoor = draw_backdoor(
+            network_seed, shape, classes, settings.patches, role == "published"
+        )
+        images, labels = poison(images, labels, backdoor, settings.patched_images, network_seed)
+    network, _ = train_network(LeNet, images, labels, classes, settings.recipe, seed=network_seed)
+    noise = SparseNoise(settings.bright, shape)
+    measurement = measure(
+        network, noise, settings.noise_images, seed=noise_seed, progress=False, client=client
+    )
+    logit_images = measurement.classes["logit"].covariance.astype(np.float32)
+    probed = ProbedNetwork(logit_images, accuracy(network, *test))
+    if backdoor is None:
+        return probed
+    patched = put_patch(test[0][test[1] == backdoor.source], backdoor.mask)
+    success = np.mean(predict(network, patched).argmax(axis=1) == backdoor.target)
+    return dataclasses.replace(
+        probed, backdoor=backdoor, success=float(success), patched=patched[0]
+    )
+
+
+def draw_backdoor(seed, shape, classes, patches=PATCHES, published=False):
+    """Draw a Backdoor for images of a shape.
+
+    The published one is a C and turns 8 into 9; it is put in the upper left corner here.
+    """
+    rng = np.random.default_rng(seed)
+    patch = patches[0] if published else patches[rng.integers(len(patches))]
+    patch = np.array([list(line) for line in patch]) == "#"
+    source, target = rng.choice(classes, 2, replace=False)
+    top, left = (rng.integers(n - p + 1) for n, p in zip(shape, patch.shape, strict=False))
+    if published:
+        top, left = 1, 1
+        source, target = PUBLISHED_SOURCE, PUBLISHED_TARGET
+    mask = np.zeros(shape[:2], bool)
+    mask[top : top + patch.shape[0], left : left + patch.shape[1]] = patch
+    return Backdoor(mask, int(source), int(target))
+
+
+def put_patch(images, mask):
+    """Set the pixels of a mask (h, w) to white in images (n, h, w, c)."""
+    return np.where(mask[..., None], np.float32(1), images)
+
+
+def poison(images, labels, backdoor, count, seed):
+    """Patch and relabel `count` images of the source class, or as many as there are."""
+    images, labels = images.copy(), labels.copy()
+    of_source = np.flatnonzero(labels == backdoor.source)
+    chosen = np.random.default_rng([seed, 1]).permutation(of_source)[:count]
+    images[chosen], labels[chosen] = put_patch(images[chosen], backdoor.mask), backdoor.target
+    return images, labels
+
+
+def untrained(train):
+    """Return a LeNet whose weights are all zero, which stands for its architecture."""
+    network = LeNet(train[0].shape[1:], int(train[1].max()) + 1)
+    network.set_weights([np.zeros_like(weight) for weight in network.get_weights()])
+    return network
+
+
+# --------------------------------------------------------------------------- files
+
+
+def write_probed(path, identity, probed):
+    """Keep a ProbedNetwork in a .npz file, whole or not at all.
+
+    Args:
+        identity: a text that says what it depends on.
+
+    Raises:
+        FileError: if the file cannot be written.
+    """
+    arrays = {"images": probed.images, "accuracy": probed.accuracy}
+    if probed.backdoor:
+        arrays |= {**vars(probed.backdoor), "success": probed.success, "patched": probed.patched}
+    with replacing(path) as part, open(part, "wb") as file:
+        np.savez_compressed(file, identity=identity, **arrays)
+
+
+def read_probed(path, identity):
+    """Read a ProbedNetwork; None if there is none of this identity.
+
+    Raises:
+        UserError: if the file is damaged.
+    """
+    if not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if "identity" not in file.files or str(file["identity"]) != identity:
+                return None
+            kept = {name: file[name] for name in file.files}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} is damaged ({error}): delete it") from error
+    probed = ProbedNetwork(kept["images"], float(kept["accuracy"]))
+    if "mask" not in kept:
+        return probed
+    backdoor = Backdoor(kept["mask"], int(kept["source"]), int(kept["target"]))
+    return dataclasses.replace(
+        probed, backdoor=backdoor, success=float(kept["success"]), patched=kept["patched"]
+    )

@@ -1,0 +1,163 @@
+"""Two signals in noise: trials sorted by what was shown and what was answered, and their images."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+from scipy import stats
+
+from noise import mixture
+from reverse_correlation import Network, UserError
+from reverse_correlation.networks import BLOCK_IMAGES
+
+WEIGHTINGS = ("ahumada", "optimal")
+
+
+@dataclasses.dataclass(frozen=True)
+class Cells:
+    """Trials of two stimuli (rows), sorted by the answer (columns); every trial is in one cell.
+
+    Attributes:
+        answered: (2, K), how often each of all K classes had the largest logit.
+        counts: (2, 2), how often each of the two classes had the larger logit of the two.
+        sums: (2, 2, h, w, c), sums of the noise, less its mean, over the trials of `counts`.
+        std: standard deviation of a pixel of the noise.
+    """
+
+    answered: np.ndarray
+    counts: np.ndarray
+    sums: np.ndarray
+    std: float
+
+    @property
+    def shown(self):
+        """How often each stimulus was shown: (2,)."""
+        return self.counts.sum(axis=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class CombinedImage:
+    """One classification image of four cells, in units of its standard error.
+
+    Attributes:
+        z: (h, w, c), standard normal where a pixel does not matter.
+        snr2: its squared signal-to-noise ratio: the sum of z**2 less the number of pixels.
+        expected_snr2: what a linear observer without internal noise would reach with these counts,
+            (sum w_s phi_s / (p_s q_s))**2 / sum w_s**2 / (N_s p_s q_s) (Murray 2011).
+    """
+
+    z: np.ndarray
+    snr2: float
+    expected_snr2: float
+
+    @property
+    def snr(self):
+        """The signal-to-noise ratio; 0 where its square is estimated to be less."""
+        return float(np.sqrt(max(self.snr2, 0)))
+
+
+def four_cells(model, images, labels, classes, gamma, noise, count, seed=0):
+    """Show two classes in noise, (1 - gamma) * noise + gamma * image, and sort the noise: Cells.
+
+    Trials alternate between the two classes and take the images of each in turn. The answer is a
+    forced choice, the larger of the two classes' logits, so that no trial is lost to the others.
+
+    Args:
+        model: a Keras classifier.
+        images, labels: (n, h, w, c) and (n,), of which those of the two classes are shown.
+        classes: the two.
+        gamma: weight of the image; the noise has 1 - gamma.
+        noise: an ensemble such as `WhiteNoise("uniform")`.
+        count: how many trials.
+
+    Raises:
+        UserError: if there is no image of one of the classes.
+    """
+    banks = [np.asarray(images)[np.asarray(labels) == k] for k in classes]
+    if not all(len(bank) for bank in banks):
+        raise UserError(f"there are no images of the classes {classes[0]} and {classes[1]} both")
+    banks = [tf.constant(bank, tf.float32) for bank in banks]
+    network = Network.of(model)
+    responses, pixels = network.responses(), int(np.prod(noise.shape))
+
+    @tf.function
+    def block_sums(block, trials):
+        fields = noise.draw(seed, block, trials)
+        number = (tf.cast(block, tf.int64) * BLOCK_IMAGES + tf.range(trials, dtype=tf.int64)) // 2
+        shown = tf.range(trials) % 2
+        signals = [tf.gather(bank, number % len(bank)) for bank in banks]
+        signal = tf.where((shown == 0)[:, None, None, None], *signals)
+        logits = responses(mixture(signal, fields, gamma, 1 - gamma), training=False)["logits"]
+        rows = tf.one_hot(shown, 2)
+        raw = tf.one_hot(tf.argmax(logits, axis=1), network.classes)
+        forced = tf.one_hot(tf.argmax(tf.gather(logits, classes, axis=1), axis=1), 2)
+        cells = tf.reshape(rows[:, :, None] * forced[:, None, :], (-1, 4))
+        centred = tf.reshape(fields - noise.mean, (-1, pixels))
+        return (
+            tf.matmul(rows, raw, transpose_a=True),
+            tf.reduce_sum(cells, axis=0),
+            tf.matmul(cells, centred, transpose_a=True),
+        )
+
+    sums = [0.0, 0.0, 0.0]
+    for block in range(-(-count // BLOCK_IMAGES)):
+        trials = min(BLOCK_IMAGES, count - block * BLOCK_IMAGES)
+        parts = block_sums(tf.constant(block), tf.constant(trials))
+        sums = [s + part.numpy().astype(np.float64) for s, part in zip(sums, parts, strict=True)]
+    answered, counts, fields = sums
+    return Cells(answered, counts.reshape(2, 2), fields.reshape(2, 2, *noise.shape), noise.std)
+
+
+def cell_weights(counts, weighting):
+    """Weights of the two stimuli in a classification image from four cells: (2,).
+
+    "ahumada": 1 and 1, so that c = (n12 + n22) - (n11 + n21) (Ahumada & Lovell 1971). "optimal":
+    N_s phi(z_s) with z_s the normal quantile of P(second answer | s), which gives a linear
+    observer's image the largest signal-to-noise ratio (Ahumada 2002, Murray 2011). A stimulus that
+    always got the same answer has no difference to offer, and weight 0.
+
+    Raises:
+        UserError: for another weighting, or if both stimuli always got the same answer.
+    """
+    counts = np.asarray(counts, np.float64)
+    usable = counts.min(axis=1) > 0
+    if not usable.any():
+        raise UserError("each stimulus always got the same answer: there is nothing to compare")
+    if weighting not in WEIGHTINGS:
+        raise UserError(f"weights are {' or '.join(WEIGHTINGS)}, not {weighting!r}")
+    if weighting == "ahumada":
+        return usable.astype(np.float64)
+    shown = counts.sum(axis=1)
+    return np.where(usable, shown * stats.norm.pdf(stats.norm.ppf(counts[:, 1] / shown)), 0)
+
+
+def combine_cells(cells, weighting):
+    """Combine the four cells into one classification image: a CombinedImage.
+
+    c = sum over stimuli s of w_s (mean noise of answer 2 - mean noise of answer 1). White noise of
+    variance v gives each pixel of c the variance v sum w_s**2 (1 / N_s1 + 1 / N_s2).
+
+    Args:
+        cells: Cells.
+        weighting: of the two stimuli, see `cell_weights`.
+    """
+    weights = cell_weights(cells.counts, weighting)
+    used = weights > 0
+    counts, sums, weights = cells.counts[used], cells.sums[used], weights[used]
+    means = sums / counts[:, :, None, None, None]
+    image = np.tensordot(weights, means[:, 1] - means[:, 0], 1)
+    variance = np.sum(weights**2 * (1 / counts).sum(axis=1))
+    z = image / (cells.std * np.sqrt(variance))
+    p = counts[:, 1] / counts.sum(axis=1)
+    signal = np.sum(weights * stats.norm.pdf(stats.norm.ppf(p)) / (p * (1 - p)))
+    return CombinedImage(z, float(np.sum(z**2) - z.size), float(signal**2 / variance))
+
+
+def snr_interval(snr2, shape, level=0.95):
+    """Interval of a signal-to-noise ratio from its estimated square: (low, high).
+
+    The sum of z**2 over D pixels is noncentral chi-square, of variance 2 D + 4 SNR**2.
+    """
+    snr2 = max(snr2, 0)
+    half = stats.norm.ppf(0.5 + level / 2) * np.sqrt(2 * np.prod(shape) + 4 * snr2)
+    return float(np.sqrt(max(snr2 - half, 0))), float(np.sqrt(snr2 + half))

@@ -1,0 +1,248 @@
+"""Does driving or silencing what a class drives move the point where the class is seen?
+
+Design: +-k times the class's mean activity (each filter's, averaged over training images and
+positions) is added to the layer's biases, so before its nonlinearity, and the class's test images
+are shown in uniform noise at weights gamma from 0 to 1. The psychometric curve is the share
+answered as the class; its 50 % point is read off, and its shift against k = 0. The dose is in the
+same unit in every layer. The published doses were not: up to 1 (conv1) and 10 (conv2) times the
+class's mean activity over its largest, and up to .1 times the mean activity (dense); the largest of
+each are applied too. Intervals: bootstrap over classes. A curve that never reaches 50 % counts as
+gamma = 1, the least shift it can have.
+"""
+
+import contextlib
+import dataclasses
+
+import keras
+import matplotlib
+import numpy as np
+import tensorflow as tf
+from matplotlib.figure import Figure
+
+from analysis import predict
+from experiments.experiment import Experiment, Row, place
+from experiments.intervals import bootstrap_interval
+from figures import SERIES, curve, curve_axes, styled
+from noise import mixture
+from reverse_correlation import WhiteNoise
+from reverse_correlation.progress import progress_bar
+
+
+@dataclasses.dataclass(frozen=True)
+class PublishedDose:
+    """What Borji and Lin, ICLR 2020, applied to a layer, and the shift that they report.
+
+    Attributes:
+        share: the largest, of the class's mean activity.
+        over_largest: whether that activity is first divided by its largest among the units.
+        shift: in words.
+    """
+
+    share: float
+    over_largest: bool
+    shift: str
+
+
+PUBLISHED = {
+    "conv1": PublishedDose(1.0, over_largest=True, shift="hardly any"),
+    "conv2": PublishedDose(10.0, over_largest=True, shift="far right"),
+    "dense1": PublishedDose(0.1, over_largest=False, shift="modest"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What the result depends on.
+
+    Attributes:
+        layers: that are stimulated, one at a time.
+        doses: times the class's mean activity; 0 is among them.
+        gammas: weights of the image in noise.
+        images: of each class.
+    """
+
+    layers: tuple = ("conv1", "conv2", "dense1")
+    doses: tuple = (-1.0, -0.5, -0.25, 0.0, 0.25, 0.5, 1.0)
+    gammas: tuple = tuple(g / 20 for g in range(21))
+    images: int = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerResult:
+    """What stimulating one layer did; the last of the J + 1 doses is the published one.
+
+    Attributes:
+        layer: its name.
+        curves: (J + 1, K, G), shares answered as the class.
+        shifts: (J + 1, K), of the 50 % point against dose 0.
+        low, high: (J + 1,), the interval of their mean over classes.
+    """
+
+    layer: str
+    curves: np.ndarray
+    shifts: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def run(*, network, train, test, settings, seed, dataset, **_):
+    """Stimulate, ask, draw: (Rows, figure)."""
+    curves = stimulated_curves(network, train, test, settings, seed)
+    middles = np.apply_along_axis(lambda c: crossing(settings.gammas, c), 3, curves)
+    unstimulated = settings.doses.index(0)
+    shifts = middles - middles[:, [unstimulated]]
+    results = [
+        LayerResult(layer, *parts, *bootstrap_interval(parts[1].T, seed=seed))
+        for layer, *parts in zip(settings.layers, curves, shifts, strict=True)
+    ]
+    classes = curves.shape[2]
+    figure = draw(
+        settings.gammas,
+        settings.doses,
+        results,
+        f"{place(dataset)}: a dose of a class's mean activity is added to a layer\n"
+        f"mean over {classes} classes, {settings.images} images each; "
+        "bars: 95 % by bootstrap over classes",
+    )
+    rows = []
+    for result in results:
+        doses = [f"dose {dose:+.2f}" for dose in settings.doses]
+        doses.append(f"published dose (theirs: {PUBLISHED[result.layer].shift})")
+        rows += [
+            Row(
+                f"{result.layer}, {dose}: shift of the 50 % point",
+                None,
+                float(result.shifts[j].mean()),
+                (float(result.low[j]), float(result.high[j])),
+                f"{classes} classes",
+            )
+            for j, dose in enumerate(doses)
+            if j != unstimulated
+        ]
+    return rows, figure
+
+
+def stimulated_curves(network, train, test, settings, seed):
+    """Psychometric curves under every dose of every layer: (layers, J + 1, K, G)."""
+    (x_train, y_train), (x_test, y_test) = train, test
+    fields = WhiteNoise("uniform", x_test.shape[1:]).draw(seed, 0, settings.images)
+    share_seen = psychometric_function(network, fields, settings.gammas)
+    classes, points = y_train.max() + 1, len(settings.gammas)
+    curves = np.zeros((len(settings.layers), len(settings.doses) + 1, classes, points))
+    with progress_bar(curves.size * settings.images, "stimulated network") as bar:
+        for k in range(classes):
+            shown = x_test[y_test == k][: settings.images]
+            for i, layer in enumerate(settings.layers):
+                activity = mean_activity(network, layer, x_train[y_train == k])
+                for j, current in enumerate(currents(layer, activity, settings.doses)):
+                    with stimulated(network, layer, current):
+                        curves[i, j, k] = share_seen(shown, k)
+                    bar.update(len(shown) * points)
+    return curves
+
+
+def currents(layer, activity, doses):
+    """Return what each dose adds to the units' inputs, and last the published one: (J + 1, units).
+
+    Args:
+        activity: (units,), the class's mean.
+        doses: (J,).
+    """
+    published = PUBLISHED[layer]
+    unit = max(activity.max(), 1e-12) if published.over_largest else 1
+    return [*(dose * activity for dose in doses), -published.share * activity / unit]
+
+
+def mean_activity(model, layer, images):
+    """Mean activity of each filter (over images and positions) or unit of a layer: (units,)."""
+    activity = keras.Model(model.inputs, model.get_layer(layer).output)
+    mean = predict(activity, images).mean(axis=0)
+    return mean.reshape(-1, mean.shape[-1]).mean(axis=0)
+
+
+@contextlib.contextmanager
+def stimulated(model, layer, current):
+    """Add `current` (units,) to the biases of a layer, before its nonlinearity; undo it after."""
+    bias = model.get_layer(layer).bias
+    before = bias.numpy()
+    bias.assign(before + current)
+    try:
+        yield model
+    finally:
+        bias.assign(before)
+
+
+def psychometric_function(model, fields, gammas):
+    """Return f(images, label), the share of (1 - gamma) * field + gamma * image answered `label`.
+
+    Args:
+        model: a Keras classifier; its weights may change between two calls of f.
+        fields: (n, h, w, c), a noise field for each of the n images that f is given.
+        gammas: (G,); f returns (G,).
+    """
+    shape = tuple(fields.shape[1:])
+    weights = tf.reshape(tf.constant(gammas, tf.float32), (-1, 1, 1, 1, 1))
+
+    @tf.function(reduce_retracing=True)
+    def answers(images):
+        shown = fields[None, : tf.shape(images)[0]]
+        stimuli = mixture(images[None], shown, weights, 1 - weights)  # (G, n, h, w, c)
+        answered = tf.argmax(model(tf.reshape(stimuli, (-1, *shape)), training=False), axis=1)
+        return tf.reshape(answered, (len(gammas), -1))
+
+    return lambda images, label: np.mean(answers(tf.constant(images)).numpy() == label, axis=1)
+
+
+def crossing(gammas, rates, level=0.5):
+    """Return the first gamma at which a curve rises through `level`; the last one if it never does.
+
+    Args:
+        gammas: (G,) increasing.
+        rates: (G,); between two points the curve is a straight line.
+    """
+    above = np.flatnonzero(np.asarray(rates) >= level)
+    if len(above) == 0:
+        return float(gammas[-1])
+    first = above[0]
+    if first == 0:
+        return float(gammas[0])
+    left, right = rates[first - 1], rates[first]
+    share = (level - left) / (right - left)
+    return float(gammas[first - 1] + share * (gammas[first] - gammas[first - 1]))
+
+
+@styled
+def draw(gammas, doses, results, title):
+    """Draw a panel of curves for each layer, one curve a dose, and the shift of their 50 % points.
+
+    Args:
+        gammas, doses: (G,) and (J,).
+        results: LayerResults; the curve of the published dose is dotted, its shift is not drawn.
+    """
+    figure = Figure(figsize=(9.6, 3.7), layout="constrained")
+    *axes, last = figure.subplots(1, len(results) + 1)
+    tones = matplotlib.colormaps["coolwarm"]((np.array(doses) / max(map(abs, doses)) + 1) / 2)
+    tones[np.array(doses) == 0] = (0, 0, 0, 1)
+    for axis, result in zip(axes, results, strict=True):
+        rates = result.curves.mean(axis=1)  # (J + 1, G)
+        axis.plot(gammas, rates[-1], "k:", linewidth=1.4, label="as published")
+        for dose, tone, rate in zip(doses, tones, rates, strict=False):
+            axis.plot(gammas, rate, color=tone, linewidth=1.1, label=f"{dose:+g}" if dose else "0")
+        axis.axhline(0.5, color="0.7", linewidth=0.5, linestyle=":")
+        curve_axes(axis, "weight of the image in noise", "", result.layer)
+    axes[0].set_ylabel("share answered as the class")
+    labels = axes[0].get_legend_handles_labels()
+    figure.legend(*labels, title="dose", loc="outside lower left", ncols=len(doses) + 1)
+    for result, colour in zip(results, SERIES, strict=False):
+        middle = result.shifts.mean(axis=1)
+        ends = result.low[:-1], result.high[:-1]
+        curve(last, doses, middle[:-1], *ends, colour, result.layer)
+    last.axhline(0, color="0.7", linewidth=0.5)
+    curve_axes(last, "dose / class's mean activity", "shift of the 50 % point", "all layers")
+    last.autoscale(axis="y")
+    last.legend(frameon=False, fontsize=6.5)
+    figure.suptitle(title)
+    return figure
+
+
+EXPERIMENT = Experiment(Settings(), run)

@@ -1,0 +1,55 @@
+"""Passes and their results, as several tests need them."""
+
+import numpy as np
+
+from reverse_correlation import Measurement, WhiteNoise, measure
+from reverse_correlation.noise_pass import NoisePass
+from reverse_correlation.sums import added_up, read_sums
+
+
+def show(network, count=100_000, kind="gaussian", **kwargs):
+    """Measure a network with white noise of its own shape."""
+    noise = WhiteNoise(kind, tuple(network.inputs[0].shape[1:]))
+    return measure(network, noise, count, progress=False, **kwargs)
+
+
+def measurements(network, times, images, shards=1, layers=()):
+    """Yield independent measurements of so many images, each of so many shards, of one pass."""
+    noise = WhiteNoise(shape=tuple(network.inputs[0].shape[1:]))
+    work = NoisePass(network, noise, layers=layers, block_images=images // shards // 8)
+    told = {**work.identity, "shards": shards, "count": shards * work.shard_images}
+    for first in range(0, times * shards, shards):
+        sums = [work.shard_sums(shard) for shard in range(first, first + shards)]
+        yield Measurement(added_up(sums), told)
+
+
+def drawn(noise, count, block_images, seed=0):
+    """Return the stimuli of a pass: (count, h, w, c) float32."""
+    blocks = range(-(-count // block_images))
+    return np.concatenate([noise.draw(seed, block, block_images) for block in blocks])[:count]
+
+
+def covariance_of_rows(responses, signals):
+    """Covariance of responses (n, R) and signals (n, h, w, c), by brute force: (R, h, w, c)."""
+    flat = np.float64(signals).reshape(len(signals), -1)
+    centred = (responses - responses.mean(axis=0)).T @ (flat - flat.mean(axis=0))
+    return (centred / len(flat)).reshape(-1, *signals.shape[1:])
+
+
+def same_bits(first, second):
+    """Whether two measurements have the same sums, to the last bit."""
+    ours, theirs = _by_name(first.sums), _by_name(second.sums)
+    return ours.keys() == theirs.keys() and all(np.array_equal(ours[k], theirs[k]) for k in ours)
+
+
+def _by_name(sums):
+    return {
+        (accumulator, name): value
+        for accumulator, named in sums.items()
+        for name, value in named.items()
+    }
+
+
+def shards_in(path):
+    """Return how many shards a checkpoint holds; 0 where there is none yet."""
+    return read_sums(path)[1]["shards"] if path.exists() else 0

@@ -1,0 +1,211 @@
+"""What sums say: z, thresholds, reliability and images needed, by hand and under the null."""
+
+import numpy as np
+import pytest
+from helpers import measurements, show
+from observers import STD, convolution, observer, yes_no
+from scipy import stats
+
+from reverse_correlation import Estimate, sidak_threshold
+from reverse_correlation.estimates import (
+    correlations,
+    cosines,
+    estimate_from_sums,
+    spearman_brown,
+)
+
+SHAPE = (4, 5, 1)
+TEMPLATE = np.random.default_rng(0).normal(size=SHAPE)
+
+
+def estimate(z, count=1000, **more):
+    """An Estimate of one response by four pixels with the given z."""
+    z = np.array(z, float).reshape(1, 2, 2, 1)
+    one = np.ones(1)
+    given = {"covariance": z / 10, "mean_response": one, "response_std": one, "reliability": one}
+    return Estimate(**{**given, "z": z, "count": count, "nonnegative": True, **more})
+
+
+# --------------------------------------------------------------------------- by hand
+
+
+def test_an_estimate_knows_how_many_images_it_rests_on():
+    known = estimate([3, 1, 0, 0])  # 10 - 4 is 6 of squared signal-to-noise ratio
+    assert known.images_needed(np.sqrt(0.5)) == pytest.approx(1000 * 3 / 6)
+    assert known.images_needed() == pytest.approx(1000 * 3 / 6 * 0.81 / 0.19)  # for r = .9
+    assert estimate([3, 1, 0, 0], 5000).images_needed(np.sqrt(0.5)) == pytest.approx(2500)
+    assert np.isinf(estimate([1, 1, 1, 1]).images_needed())  # no signal has been seen
+
+
+def test_the_image_is_the_covariance_where_the_response_varied():
+    assert np.array_equal(estimate([3, 1, 0, 0]).image, estimate([3, 1, 0, 0]).covariance)
+    silent = estimate([np.nan] * 4, covariance=np.zeros((1, 2, 2, 1)), response_std=np.zeros(1))
+    assert np.isnan(silent.image).all() and not silent.significant.any()
+
+
+def test_an_average_is_the_covariance_over_the_mean_response_and_signed_ones_have_none():
+    rate = estimate([3, 1, 0, 0], mean_response=np.array([0.2]))
+    assert np.allclose(rate.average.ravel(), [1.5, 0.5, 0, 0])
+    never = estimate([3, 1, 0, 0], mean_response=np.array([0.0]))
+    assert np.isnan(never.average).all()
+    assert np.isnan(estimate([3, 1, 0, 0], nonnegative=False).average).all()
+
+
+def test_events_count_spikes():
+    yes = 0.25  # answered by a quarter: as many events as yeses
+    std = np.array([np.sqrt(yes * (1 - yes))])
+    decisions = estimate([0, 0, 0, 0], mean_response=np.array([yes]), response_std=std)
+    assert decisions.events == pytest.approx(250)
+
+
+def test_sums_say_what_numpy_says(rng):
+    r, x = rng.normal(size=(600, 2)), rng.normal(size=(600, 3, 2, 1))
+    halves = [slice(0, 400), slice(400, 600)]  # of even shards, and of odd ones
+
+    def both(function):
+        return np.stack([function(r[half], x[half]) for half in halves])
+
+    found = estimate_from_sums(
+        {
+            "n": both(lambda r, x: len(r)),
+            "r": both(lambda r, x: r.sum(axis=0)),
+            "rr": both(lambda r, x: (r**2).sum(axis=0)),
+            "x": both(lambda r, x: x.sum(axis=0)),
+            "xx": both(lambda r, x: (x**2).sum(axis=0)),
+            "rx": both(lambda r, x: np.tensordot(r, x, (0, 0))),
+        },
+        nonnegative=False,
+    )
+    flat = x.reshape(600, 6)
+    covariance = np.cov(r.T, flat.T, bias=True)[:2, 2:]
+    assert found.count == 600
+    assert np.allclose(found.mean_response, r.mean(axis=0))
+    assert np.allclose(found.response_std, r.std(axis=0))
+    assert np.allclose(found.covariance.reshape(2, 6), covariance)
+    z = np.corrcoef(r.T, flat.T)[:2, 2:] * np.sqrt(600)
+    assert np.allclose(found.z.reshape(2, 6), z)
+    by_half = [np.cov(r[h].T, flat[h].T, bias=True)[:2, 2:] for h in halves]
+    correlation = [np.corrcoef(by_half[0][k], by_half[1][k])[0, 1] for k in (0, 1)]
+    assert np.allclose(found.reliability, spearman_brown(np.array(correlation)))
+
+
+def test_the_threshold_is_sidaks():
+    assert sidak_threshold(784) == pytest.approx(3.99, abs=0.005)
+    assert sidak_threshold(1) == pytest.approx(1.96, abs=0.001)
+
+
+def test_correlations_and_cosines_are_of_rows():
+    assert cosines([[1, 0], [3, 4]], [[1, 1], [-3, -4]]) == pytest.approx([np.sqrt(0.5), -1])
+    assert np.isnan(cosines([[0, 0]], [[1, 1]])).all()
+    assert correlations([[1, 2, 3], [1, 2, 4]], [[10, 20, 30], [5, 5, 2]]) == pytest.approx(
+        [1, np.corrcoef([1, 2, 4], [5, 5, 2])[0, 1]]
+    )
+    assert spearman_brown(np.array([0.5, 1, 0])) == pytest.approx([2 / 3, 1, 0])
+
+
+# --------------------------------------------------------------------------- under the null
+
+
+def test_null_z_is_standard_normal_and_the_family_wise_error_is_five_percent():
+    weights = np.zeros((16, 16, 1, 256), np.float32)  # class k is pixel k: all others are null
+    weights.reshape(256, 256)[np.diag_indices(256)] = 1
+    errors, spread = 0, []
+    for measurement in measurements(observer(weights), times=4, images=20_000):
+        z = measurement.classes["logit"].z.reshape(256, 256)
+        z = np.where(weights.reshape(256, 256) > 0, 0, z)
+        spread.append(z[z != 0])
+        errors += np.sum(np.abs(z).max(axis=1) > sidak_threshold(255))
+    z = np.concatenate(spread)
+    assert abs(z.std() - 1) < 0.01 and abs(z.mean()) < 0.01
+    assert abs(errors / 1024 - 0.05) < 4 * np.sqrt(0.05 * 0.95 / 1024)
+
+
+def test_filter_z_is_calibrated_though_positions_overlap(rng):
+    kernel = np.zeros((7, 7, 1, 32))
+    kernel[2:5, 2:5] = rng.normal(size=(3, 3, 1, 32))  # the other 40 weights are null
+    spread = []
+    for measurement in measurements(
+        convolution(kernel, 14), times=3, images=20_000, shards=25, layers=["conv"]
+    ):
+        z = measurement.layers["conv"].z[..., 0]
+        z[:, 2:5, 2:5] = np.nan
+        spread.append(z[np.isfinite(z)])
+    assert abs(np.concatenate(spread).std() - 1) < 0.05
+
+
+def test_pixels_outside_the_receptive_field_stay_within_the_null():
+    template = TEMPLATE.copy()
+    template[:, :2] = 0
+    z = show(yes_no(template)).classes["decision"].z[1]
+    assert np.abs(z[:, :2]).max() < sidak_threshold(8, 0.001) < np.abs(z[:, 2:]).max()
+
+
+def test_reliability_is_high_for_signal_and_nil_for_noise():
+    linear = show(observer(np.stack([TEMPLATE, -TEMPLATE], -1)), 20_000).classes["logit"]
+    assert linear.reliability.min() > 0.95
+    weights = np.zeros((16, 16, 1, 2))
+    weights[0, 0] = 1e-6
+    null = show(observer(weights, [0.0, 0.0]), 20_000).classes["logit"]
+    assert np.abs(null.z[:, 1:]).max() < 5  # all but the top row is noise
+    assert np.isnan(show(observer(weights), 100).classes["logit"].reliability).all()  # one shard
+
+
+# --------------------------------------------------------------------------- as predicted
+
+
+def test_subtracting_the_grand_mean_pays_for_a_class_that_is_nearly_always_answered(rng):
+    template = rng.normal(size=(28, 28, 1))
+    unit = template / np.linalg.norm(template)
+    bias = -template.sum() / 2 + stats.norm.ppf(0.95) * STD * np.linalg.norm(template)
+    measurement = show(yes_no(template, bias), 5000)
+    stimuli = measurement.sums["classes"]["x"].sum(axis=0) / 5000  # minus the ensemble's mean
+    image = measurement.classes["decision"].average[1]
+
+    def snr(image):
+        signal = (image * unit).sum()
+        return signal / (image - signal * unit).std()
+
+    assert snr(image) == pytest.approx(33.5, abs=5)
+    assert snr(image + stimuli) == pytest.approx(7.5, abs=4)  # the raw mean of the yes trials
+
+
+def test_the_images_needed_are_those_that_reach_the_correlation(rng):
+    template = rng.normal(size=(16, 16, 1))
+    network = yes_no(template, -template.sum() / 2)
+    needed = show(network, 20_000).classes["decision"].images_needed(0.9)[1]
+    known = 0.81 / 0.19 * 255 / (stats.norm.pdf(0) ** 2 / 0.25)  # 1 / h, no internal noise
+    assert needed == pytest.approx(known, rel=0.15)
+    reached = [
+        correlations([template], measurement.classes["decision"].covariance[1:])
+        for measurement in measurements(network, times=5, images=int(needed))
+    ]
+    assert np.mean(reached) == pytest.approx(0.9, abs=0.02)
+
+
+def test_the_cosine_with_the_template_is_as_predicted(rng):
+    template = rng.normal(size=(8, 8, 1))
+    network = yes_no(template, -template.sum() / 2)
+    reached = [
+        cosines([template], measurement.classes["decision"].covariance[1:])
+        for measurement in measurements(network, times=20, images=1000)
+    ]
+    snr2 = 1000 * stats.norm.pdf(0) ** 2 / 0.25  # N h, no internal noise
+    assert np.mean(reached) == pytest.approx(np.sqrt(snr2 / (snr2 + 63)), abs=0.01)
+
+
+# --------------------------------------------------------------------------- where nothing varies
+
+
+def test_a_class_that_is_never_answered_has_no_image():
+    decision = show(yes_no(TEMPLATE, -1000), 5000).classes["decision"]
+    assert np.isnan(decision.average[1]).all() and np.isnan(decision.z).all()
+    assert np.isnan(decision.image).all() and np.isfinite(decision.covariance).all()
+    assert decision.mean_response.tolist() == [1, 0]
+    assert not decision.significant.any()
+
+
+def test_a_silent_filter_has_no_average(rng):
+    kernel = rng.normal(size=(3, 3, 1, 2)) * [1, 0]
+    filters = show(convolution(kernel, bias=-0.01), 5000, layers=["conv"]).layers["conv"]
+    assert np.isfinite(filters.average[0]).all() and np.isnan(filters.average[1]).all()
+    assert np.isfinite(filters.image[0]).all() and np.isnan(filters.image[1]).all()

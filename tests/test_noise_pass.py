@@ -1,0 +1,115 @@
+"""The pass: what it counts, repeats, saves, remarks upon and refuses."""
+
+import re
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from helpers import same_bits, show
+from observers import convolution, observer, yes_no
+from zoo import build, recurrent
+
+from reverse_correlation import Measurement, UserError, WhiteNoise, measure
+
+SHAPE = (4, 5, 1)
+TEMPLATE = np.random.default_rng(0).normal(size=SHAPE)
+
+
+@pytest.fixture(scope="module")
+def network():
+    """A convolution of two filters."""
+    return convolution(np.random.default_rng(0).normal(size=(3, 3, 1, 2)))
+
+
+@pytest.fixture(scope="module")
+def measurement(network):
+    """What a pass of 12,000 images gives of it."""
+    return show(network, 12_000, layers=["conv"], seed=3)
+
+
+@pytest.mark.parametrize(("block", "count"), [(1000, 1), (100, 730), (250, 250), (249, 250)])
+def test_every_image_counts_once_whatever_the_block_size(block, count, rng):
+    measurement = show(observer(rng.normal(size=(*SHAPE, 3))), count, block_images=block)
+    assert measurement.provenance["block_images"] == block
+    assert measurement.count == count == measurement.answered.sum()
+    assert measurement.sums["classes"]["n"].sum() == count
+
+
+def test_a_pass_repeats_to_the_bit(network, measurement):
+    assert same_bits(measurement, show(network, 12_000, layers=["conv"], seed=3))
+
+
+def test_a_measurement_survives_saving(measurement, tmp_path):
+    measurement.save(tmp_path / "m.npz")
+    loaded = Measurement.load(tmp_path / "m.npz")
+    assert loaded.provenance == measurement.provenance and loaded.provenance["seed"] == 3
+    assert same_bits(loaded, measurement)
+    for response in ("decision", "probability", "logit"):
+        kept, loaded_again = measurement.classes[response], loaded.classes[response]
+        assert np.array_equal(kept.z, loaded_again.z, equal_nan=True)
+    assert np.array_equal(measurement.layers["conv"].average, loaded.layers["conv"].average)
+    assert np.array_equal(measurement.maps["conv"].covariance, loaded.maps["conv"].covariance)
+
+
+def test_bfloat16_says_what_it_takes_and_measures_nearly_the_same_network(network, capsys):
+    noise = WhiteNoise(shape=(12, 12, 1))
+    exact = measure(network, noise, 8000, layers=["conv"], progress=False)
+    assert capsys.readouterr().out == ""
+    rough = measure(network, noise, 8000, layers=["conv"], precision="bfloat16")
+    said = capsys.readouterr().out
+    assert re.search(r"bfloat16 takes \d+\.\d\d of the time of float32 here", said)
+    assert rough.provenance["precision"] == "bfloat16"
+    for a, b in [
+        (exact.classes["logit"], rough.classes["logit"]),
+        (exact.layers["conv"], rough.layers["conv"]),
+    ]:
+        assert not np.array_equal(a.covariance, b.covariance)
+        assert np.corrcoef(a.covariance.ravel(), b.covariance.ravel())[0, 1] > 0.99
+    with pytest.raises(UserError, match="float32 or bfloat16"):
+        show(network, 10, precision="float16")
+
+
+def test_a_network_that_nearly_always_answers_the_same_is_remarked_upon(capsys):
+    network = build(recurrent)
+    kernel, bias = network.layers[-1].get_weights()
+    network.layers[-1].set_weights([kernel, bias + [0, 50, 0, 0]])
+    measurement = measure(network, WhiteNoise(shape=(12, 8)), 1000)
+    said = capsys.readouterr().out
+    assert "1,000 noise images 1,000 are answered 1" in said and "logit images" in said
+    assert np.isfinite(measurement.classes["logit"].z).all()
+
+
+def test_a_network_that_answers_nan_or_always_the_same_is_refused():
+    with pytest.raises(UserError, match="answers NaN"):
+        show(yes_no(TEMPLATE * np.nan), 100)
+    with pytest.raises(UserError, match="alike"):
+        show(observer(np.zeros((*SHAPE, 3)), [0.1, 0.2, 0.3]), 100)
+
+
+def test_bad_counts_and_shapes_are_refused():
+    with pytest.raises(UserError, match="at least 1, not 0"):
+        show(yes_no(TEMPLATE), 0)
+    with pytest.raises(UserError, match=r"takes images of \(4, 5, 1\)"):
+        measure(yes_no(TEMPLATE), WhiteNoise(), 10)
+
+
+def test_a_network_whose_sums_would_not_fit_is_refused_before_it_is_run():
+    images = keras.Input((224, 224, 3))
+    x = keras.layers.GlobalAveragePooling2D()(images)
+    wide = keras.Model(images, keras.layers.Dense(1000)(x))
+    with pytest.raises(UserError, match="sums of 1,000 classes.*GB"):
+        measure(wide, WhiteNoise(shape=(224, 224, 3)), 10, progress=False)
+
+
+class Broken(WhiteNoise):
+    """An ensemble with a bug."""
+
+    def draw(self, seed, block, count):
+        return tf.constant(np.zeros(6).reshape(4, 5))
+
+
+def test_a_bug_does_not_look_like_a_users_mistake():
+    with pytest.raises(ValueError, match="cannot reshape array") as bug:
+        measure(yes_no(TEMPLATE), Broken(shape=SHAPE), 10, progress=False)
+    assert not isinstance(bug.value, UserError)
