@@ -11,7 +11,7 @@ from reverse_correlation.errors import FileError, UserError
 
 DATASETS = ("mnist", "fashion_mnist")
 NETWORKS = ("lenet", "alexnet")
-NOISE_KINDS = ("gaussian", "uniform", "binary", "sparse")
+NOISE_KINDS = ("gaussian", "uniform", "binary", "coarse", "pink", "sinusoid", "gabor", "sparse")
 OUT = Path(__file__).resolve().parent
 
 
@@ -26,14 +26,21 @@ class Settings:
         input_range: (low, high) of the pixels that it expects.
         layers: names of the convolutions of Part 4; empty for the first and the last.
         epochs: of training; None for the recipe's.
-        noise_images: shown to each network.
+        class_names: of a network of one's own; empty for those of the data set, or numbers.
+        noise_images: the most that is shown to each network of each ensemble.
+        until: expected correlation of every logit and choice image with its truth at which a pass
+            ends; 0 to show all.
         noise_kind: of the ensemble.
+        base: what the noise is about: a number, "mean", an image file, or "" for the usual.
+        contrast: of the noise, as a share of the input range; None for the usual.
         seed: of training and noise.
         precision: of the pass of noise.
         scheduler: address of a Dask cluster, or "".
         signal, noise: Part 3's weights of a test image and of uniform noise.
         noisy_images: how many such mixtures.
-        exact_images: whose gradients give the exact class images.
+        contrasts, contrast_images: of noise about the mean training image, those that are tried on
+            the validation split, with so many stimuli each.
+        exact_images: whose gradients give the exact class images, at most.
         exact_patches: the same for the receptive fields of a deep convolution.
         live_rate: a filter that fires more rarely is not counted among the live ones.
         retrain: whether to train although models/ has the network.
@@ -45,9 +52,15 @@ class Settings:
     model: Path | None
     input_range: tuple
     layers: tuple
+    class_names: tuple
     epochs: int | None
     noise_images: int
+    until: float
     noise_kind: str
+    base: str
+    contrast: float | None
+    contrasts: tuple
+    contrast_images: int
     seed: int
     precision: str
     scheduler: str
@@ -113,6 +126,9 @@ def read_main_settings(arguments, defaults, description):
         help="the convolutions of Part 4; default: the first and the last",
     )
     parser.add_argument(
+        "--class-names", nargs="+", metavar="NAME", help="of --model's classes, in their order"
+    )
+    parser.add_argument(
         "--networks",
         nargs="+",
         choices=NETWORKS,
@@ -124,13 +140,39 @@ def read_main_settings(arguments, defaults, description):
         type=positive,
         default=defaults.noise_images,
         metavar="N",
-        help=f"shown to each network; default {defaults.noise_images:,}",
+        help=f"the most that a network is shown of each noise; default {defaults.noise_images:,}",
+    )
+    parser.add_argument(
+        "--until",
+        type=correlation,
+        default=defaults.until,
+        metavar="R",
+        help="stop when every logit and choice image has this expected correlation with its truth; "
+        f"0 shows all; default {defaults.until:g}",
     )
     parser.add_argument(
         "--noise-kind",
         choices=NOISE_KINDS,
         default=defaults.noise_kind,
-        help=f"default {defaults.noise_kind}",
+        help=f"one of {', '.join(NOISE_KINDS)}; default {defaults.noise_kind}",
+        metavar="KIND",
+    )
+    parser.add_argument(
+        "--base",
+        default=defaults.base,
+        metavar="BASE",
+        help="what the noise is about: a number, mean (the mean training image), or an image file; "
+        "default: the middle of the input range, and for the demonstration's networks the mean "
+        "training image too",
+    )
+    parser.add_argument(
+        "--contrast",
+        type=contrast,
+        default=defaults.contrast,
+        metavar="C",
+        help="standard deviation of a pixel of noise, as a share of the input range; default .289, "
+        "that of noise uniform over the range (binary: .5); about the mean training image: what "
+        "serves best on the validation split",
     )
     parser.add_argument(
         "--precision",
@@ -144,12 +186,18 @@ def read_main_settings(arguments, defaults, description):
         for flag in ("networks", "epochs", "retrain"):
             if getattr(args, flag):
                 parser.error(f"argument --{flag}: it is for the demonstration, not for --model")
-    elif args.input_range:
-        parser.error("argument --input-range: it is for --model; the data set's is 0 to 1")
+    else:
+        for flag in ("input_range", "class_names"):
+            if getattr(args, flag):
+                name = flag.replace("_", "-")
+                parser.error(f"argument --{name}: it is for --model; the data set has its own")
+    if args.input_range and not args.input_range[0] < args.input_range[1]:
+        parser.error("argument --input-range: it goes from a lower to a higher number")
     given = {name: value for name, value in vars(args).items() if value is not None}
-    for name in ("networks", "layers"):
+    for name in ("networks", "layers", "class_names"):
         if name in given:
-            given[name] = tuple(dict.fromkeys(given[name]))
+            once = dict.fromkeys(given[name]) if name != "class_names" else given[name]
+            given[name] = tuple(once)
     if "input_range" in given:
         given["input_range"] = tuple(given["input_range"])
     if args.model and not args.dataset:
@@ -226,6 +274,27 @@ def positive(text):
 def seed_number(text):
     """Read a seed, as NumPy and TensorFlow both take it."""
     return whole_number(text, 0, 2**32 - 2)  # the exact images take the next one
+
+
+def correlation(text):
+    """Read a correlation, from 0 up and below 1."""
+    return number_between(text, 0, 1, "a correlation from 0 up and below 1", lambda r: r < 1)
+
+
+def contrast(text):
+    """Read a contrast, a positive share."""
+    return number_between(text, 0, 10, "a positive share of the input range", lambda c: c > 0)
+
+
+def number_between(text, low, high, what, also):
+    """Read a number from low to high that passes a further test."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = float("nan")
+    if not (low <= number <= high and also(number)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
+    return number
 
 
 def whole_number(text, low, high=10**15):

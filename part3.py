@@ -8,24 +8,27 @@ import figures
 from analysis import confusion, generate_classification_images, match_templates, predict
 from data import CLASS_NAMES
 from noise import generate_white_noise_images
-from reverse_correlation import exact_class_images
+from reverse_correlation import measure
 from reverse_correlation.estimates import correlations
+from reverse_correlation.exact import exact_class_images, kept
 from subjects import PART3_NAMES
 from training import TITLES
 
 SHOWN_CLASSES = 20  # in one figure
+RESPONSES = ("choice", "decision", "probability", "logit")  # the rows of a figure
 
 
 @dataclasses.dataclass(frozen=True)
 class ClassFindings:
-    """What Part 3 says of a network.
+    """What Part 3 says of a network shown one ensemble.
 
     Attributes:
-        exact_agreement: {"logit" or "probability": (K,)}, correlation of each class image with
-            the one that the network's gradients give; empty where there is none.
+        exact_agreement: {"choice", "logit" or "probability": (K,)}, correlation of each class
+            image with the one that the network's gradients give (of choice: with the logit's);
+            empty where there is none.
         images_needed: {response: (K,)}, noise images for r = .9 with the truth.
-        template_accuracy: {"decision" or "logit": share of the test set that these images classify
-            right by themselves}.
+        template_accuracy: {response: share of the test set that these images classify right by
+            themselves}.
     """
 
     exact_agreement: dict
@@ -82,70 +85,110 @@ def noisy_images(networks, test, dataset, folder, *, count, signal, noise, seed)
 # ----------------------------------------------------------------------- by the network's answer
 
 
-def pure_noise(subject, measurement, folder, *, exact_images, seed):
-    """Draw what the network itself looks for, and classify the test set by that alone.
+def contrast_for_templates(network, ensemble_at, contrasts, validation, *, images, seed):
+    """Choose the contrast of noise whose class images classify the validation split best.
 
     Args:
-        subject, measurement: a Subject, and the Measurement of it.
-        exact_images: whose gradients give the images that the black box is held against.
-        seed: of those; another one than the measurement's.
+        network: a Network.
+        ensemble_at: called with a contrast, returns the ensemble.
+        contrasts: those that are tried.
+        validation: (images, labels).
+        images: stimuli shown at each contrast.
+        seed: of the noise.
 
     Returns:
-        (ClassFindings, paths of the figures).
+        (contrast, {contrast: share right}).
     """
-    exact = _exact(subject, min(exact_images, max(1000, measurement.count // 100)), seed)
-    agreement = {
-        response: correlations(images, measurement.classes[response].covariance)
-        for response, images in exact.items()
-    }
-    needed = {name: estimate.images_needed() for name, estimate in measurement.classes.items()}
-    figure = class_image_figure(subject, measurement, agreement, needed)
-    written = [figures.save(figure, folder / f"bias_{subject.part3}.png")]
-    accuracies = {}
-    if subject.test:
-        maps = {name: measurement.classes[name].image for name in ("decision", "logit")}
-        accuracies, figure = templates_as_classifiers(subject, maps)
-        written.append(figures.save(figure, folder / f"template_{subject.part3}.png"))
-    return ClassFindings(agreement, needed, accuracies), written
+    shares = {}
+    for contrast in contrasts:
+        noise = ensemble_at(contrast)
+        measurement = measure(network, noise, images, seed=seed, progress=False)
+        answers = match_templates(measurement.classes["logit"].image, validation[0])
+        shares[contrast] = float(np.mean(answers == validation[1]))
+    return max(shares, key=shares.get), shares
 
 
-def _exact(subject, images, seed):
-    """Return the exact class images by response; none where gradients say nothing or too much."""
-    has_identity = hasattr(subject.noise, "gradient_weight")
-    if not has_identity or getattr(subject.noise, "kind", "") == "binary":
+def find_classes(subject, measurements, exact):
+    """Say how good the class images are, and how well they classify by themselves.
+
+    Args:
+        subject: a Subject.
+        measurements: of each ensemble that it was shown.
+        exact: of each, {"logit" and "probability": ExactImages}, or {}.
+
+    Returns:
+        A list of ClassFindings.
+    """
+    findings = []
+    for measurement, images in zip(measurements, exact, strict=True):
+        classes = measurement.classes
+        agreement = {
+            name: correlations(one.images, classes[name].covariance) for name, one in images.items()
+        }
+        if images and "choice" in classes:
+            logit = images["logit"].images
+            agreement["choice"] = correlations(logit, classes["choice"].covariance)
+        needed = {name: estimate.images_needed() for name, estimate in classes.items()}
+        right = {}
+        if subject.test:
+            for name, estimate in classes.items():
+                answers = template_answers(estimate.image, subject.test[0])
+                if answers is not None:
+                    right[name] = float(np.mean(answers == subject.test[1]))
+        findings.append(ClassFindings(agreement, needed, right))
+    return findings
+
+
+def template_answers(images, stimuli):
+    """Return what class images answer to stimuli, (n,); None where no class has an image."""
+    return None if np.isnan(images).all() else match_templates(images, stimuli)
+
+
+def exact_images(subject, shown, path, *, count, seed):
+    """Return the exact class images by response, kept in a file; {} where there are none."""
+    if not shown.noise.has_gradient_identity or len(subject.class_names) > SHOWN_CLASSES:
         return {}
-    if len(subject.class_names) > SHOWN_CLASSES:
-        return {}
-    return exact_class_images(subject.network, subject.noise, images, seed)
+    identity = [subject.network.sha256, shown.noise.describe(), count, seed]
+    return kept(
+        path,
+        identity,
+        lambda: exact_class_images(subject.network, shown.noise, count, seed),
+    )
 
 
-def class_image_figure(subject, measurement, agreement, needed):
-    """Draw the class images of each kind of response, a row each, with their quality below."""
-    count, names = measurement.count, subject.class_names
-    heads = {
-        "decision": [f"n = {n:,}" for n in measurement.answered],
-        "probability": [f"mean {p:.2g}" for p in measurement.classes["probability"].mean_response],
-        "logit": [f"mean {m:.1f}" for m in measurement.classes["logit"].mean_response],
-    }
-    reasons = dict.fromkeys(heads, ["varies\ntoo little"] * len(names))
-    reasons["decision"] = [f"answered\n{n:,} of\n{count:,}" for n in measurement.answered]
-    shown = commonest(measurement)
+def draw_bias(subject, measurements, findings, path):
+    """Draw the class images of each ensemble and kind of response; return the path."""
+    names = subject.class_names
+    shown = commonest(measurements[0])
     rows = {}
-    for response, estimate in measurement.classes.items():
-        notes = _notes(heads[response], estimate, agreement.get(response), needed[response])
-        parts = (estimate.image, estimate.significant, notes, reasons[response])
-        rows[response] = [[part[k] for k in shown] for part in parts]
-    some = f"; the {len(shown)} commonest of {len(names)} answers"
-    return draw_class_images(
+    for each, measurement, finding in zip(subject.shown, measurements, findings, strict=True):
+        for response in (name for name in RESPONSES if name in measurement.classes):
+            estimate = measurement.classes[response]
+            parts = (
+                estimate.image,
+                estimate.significant,
+                _notes(measurement, response, finding),
+                _reasons(measurement, response),
+            )
+            label = f"{each.title}\n{response}" if len(subject.shown) > 1 else response
+            rows[label] = [[part[k] for k in shown] for part in parts]
+    counts = "; ".join(
+        f"{m.count:,} images of {each.noise.title} noise about {each.title}"
+        if len(subject.shown) > 1
+        else f"{m.count:,} {each.noise.title} noise images"
+        for each, m in zip(subject.shown, measurements, strict=True)
+    )
+    some = f" ({len(shown)} commonest of {len(names)} answers)" if len(shown) < len(names) else ""
+    figure = draw_class_images(
         rows,
         [names[k] for k in shown],
-        f"What {subject.place} looks for: covariance of its answers with {count:,} "
-        f"{subject.noise_title} noise images{some if len(shown) < len(names) else ''}\n"
+        f"What {subject.place} looks for{some}: covariance of its answers with {counts}\n"
         "n: times answered; r: split-half reliability; exact: correlation with the image that the "
-        "network's gradients give;\n"
+        "network's gradients give (of choices: of the logit);\n"
         "needs: noise images for r = .9 with the truth; outlined: pixels significant at "
         "family-wise 5 %",
     )
+    return figures.save(figure, path)
 
 
 def commonest(measurement):
@@ -153,19 +196,33 @@ def commonest(measurement):
     return np.sort(np.argsort(-measurement.answered, kind="stable")[:SHOWN_CLASSES])
 
 
-def _notes(heads, estimate, agreement, needed):
+def _reasons(measurement, response):
+    """Return what an empty panel says, for each class."""
+    if response != "decision":
+        return ["varies\ntoo little"] * len(measurement.answered)
+    return [f"answered\n{n:,} of\n{measurement.count:,}" for n in measurement.answered]
+
+
+def _notes(measurement, response, finding):
     """Return what stands below each class image: (K,) strings."""
+    estimate = measurement.classes[response]
+    agreement, needed = finding.exact_agreement.get(response), finding.images_needed[response]
+    heads = {
+        "choice": [""] * len(needed),
+        "decision": [f"n = {n:,}" for n in measurement.answered],
+        "probability": [f"mean {p:.2g}" for p in measurement.classes["probability"].mean_response],
+        "logit": [f"mean {m:.1f}" for m in measurement.classes["logit"].mean_response],
+    }[response]
     notes = []
     for k, head in enumerate(heads):
-        reliability = estimate.reliability[k]
-        lines = [head, f"r = {reliability:.3f}" if np.isfinite(reliability) else ""]
-        if agreement is not None:
-            lines.append(f"exact {agreement[k]:.3f}")
+        lines = [head]
         if np.isfinite(needed[k]):
+            if np.isfinite(estimate.reliability[k]):
+                lines.append(f"r = {estimate.reliability[k]:.3f}")
+            if agreement is not None:
+                lines.append(f"exact {agreement[k]:.3f}")
             lines.append(f"needs {needed[k]:,.0f}")
-            notes.append("\n".join(lines))
-        else:
-            notes.append(head)
+        notes.append("\n".join(filter(None, lines)))
     return notes
 
 
@@ -202,23 +259,102 @@ def draw_class_images(rows, names, title):
     return figure
 
 
-def templates_as_classifiers(subject, maps):
-    """Classify the test set by class images alone; return the accuracies and the figure."""
+def draw_templates(subject, measurements, path):
+    """Draw how class images alone classify the test set; return the path.
+
+    One row of confusion matrices an ensemble, one column a kind of response.
+    """
     images, labels = subject.test
-    matrices, accuracies = {}, {}
-    for response, templates in maps.items():
-        if np.isnan(templates).all():
-            continue  # one class answered always: no decision image exists
-        answers = match_templates(templates, images)
-        accuracies[response] = right = float(np.mean(answers == labels))
-        matrices[f"{response} images: {right:.1%} right"] = confusion(
-            labels, answers, len(templates)
-        )
-    figure = figures.confusion_matrix(
-        matrices,
+    rows = {}
+    for each, measurement in zip(subject.shown, measurements, strict=True):
+        for response in (name for name in RESPONSES if name in measurement.classes):
+            answers = template_answers(measurement.classes[response].image, images)
+            matrix, right = None, None
+            if answers is not None:
+                matrix = confusion(labels, answers, len(subject.class_names))
+                right = float(np.mean(answers == labels))
+            rows.setdefault(each.title, {})[response] = matrix, right
+    figure = draw_confusions(
+        rows,
         subject.class_names,
         f"{len(labels):,} test images classified by the classification images of {subject.place} "
         "alone",
-        "share of the true class",
     )
-    return accuracies, figure
+    return figures.save(figure, path)
+
+
+@figures.styled
+def draw_confusions(rows, names, title):
+    """Small confusion matrices: ground truth down, prediction across, shares of the true class.
+
+    Args:
+        rows: {label: {heading: (matrix (K, K) or None, share right or None)}}.
+        names: of the classes.
+    """
+    columns = max(map(len, rows.values()))
+    long = max(map(len, names)) > 2
+    figure, axes = figures.grid(
+        len(rows), columns, 2.1 * columns + (1.3 if long else 0.9), 2.3 * len(rows) + 0.7, title
+    )
+    image = None
+    for line, (label, cells) in zip(axes, rows.items(), strict=True):
+        line[0].set_ylabel(f"{label}\nground truth")
+        for axis, (heading, (matrix, right)) in zip(line, cells.items(), strict=False):
+            if matrix is None:
+                axis.set_title(f"{heading}: none", pad=3)
+                figures.empty(axis, (len(names), len(names)), "one answer\nto everything")
+                continue
+            axis.set_title(f"{heading}: {right:.1%} right", pad=3)
+            image = axis.imshow(matrix, cmap=figures.SHARE, vmin=0, vmax=1)
+        line[0].set_yticks(range(len(names)), names, fontsize=5.5)
+        for axis in line[len(cells) :]:
+            axis.set_axis_off()
+    for axis in axes[-1]:
+        axis.set_xticks(range(len(names)), names, fontsize=5.5, rotation=90 if long else 0)
+        axis.set_xlabel("prediction")
+    if image is not None:
+        figures.scale(figure, image, list(axes.flat), "share of the true class", shrink=0.9)
+    return figure
+
+
+def draw_about_base(subject, measurement, path, push=2.5):
+    """Draw the base plus and minus each class's images, as studies of people show them.
+
+    Each image is scaled to `push` standard deviations of the noise where it is largest; pixels
+    are clipped to the input range in the picture. Returns the path.
+    """
+    noise, shown = measurement.noise, commonest(measurement)
+    low, high = noise.low, noise.high
+    rows = {}
+    for response in (name for name in ("choice", "logit") if name in measurement.classes):
+        maps = measurement.classes[response].image[shown]
+        largest = np.abs(maps).max(axis=(1, 2, 3), keepdims=True)
+        step = push * np.mean(noise.pixel_std) * maps / largest
+        for sign, word in ((1, "base + image"), (-1, "base - image")):
+            pixels = np.clip(noise.mean + sign * step, low, high)
+            rows[f"{response}\n{word}"] = (pixels - low) / (high - low)
+    figure = draw_pictures(
+        rows,
+        [subject.class_names[k] for k in shown],
+        f"The base plus and minus each class image of {subject.place} ({noise.title} noise, "
+        f"{measurement.count:,} images);\nat its largest, an image changes a pixel by {push:g} "
+        "standard deviations of the noise",
+    )
+    return figures.save(figure, path)
+
+
+@figures.styled
+def draw_pictures(rows, names, title):
+    """Rows of pictures in [0, 1], grey or RGB: {label: (K, h, w, c)}."""
+    count = len(names)
+    figure, axes = figures.grid(len(rows), count, 1.1 * count + 0.7, 1.15 * len(rows) + 0.7, title)
+    for line, (label, maps) in zip(axes, rows.items(), strict=True):
+        line[0].set_ylabel(label)
+        for axis, values in zip(line, figures.picture(maps), strict=True):
+            if np.isnan(values).all():
+                figures.empty(axis, values.shape, "no image")
+            else:
+                axis.imshow(values, cmap=figures.PICTURE, vmin=0, vmax=1)
+    for axis, name in zip(axes[0], names, strict=True):
+        axis.set_title(name, pad=3)
+    return figure

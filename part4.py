@@ -9,6 +9,7 @@ from analysis import activation_maps
 from part3 import commonest
 from reverse_correlation import UserError, exact_receptive_fields
 from reverse_correlation.estimates import correlations, cosines
+from reverse_correlation.exact import kept
 
 SHOWN_FILTERS = 96  # in one figure
 
@@ -63,18 +64,19 @@ def noise_activity_figure(subject, measurement, layer):
         maps[shown],
         [subject.class_names[k] for k in shown],
         [f"r = {r:.3f}" if np.isfinite(r) else "" for r in estimate.reliability[shown]],
-        f"{layer} of {subject.place}, {estimate.count:,} {subject.noise_title} "
+        f"{layer} of {subject.place}, {estimate.count:,} {_title(subject)} "
         "noise images:\nmean activity, averaged over filters, weighted by the logit of each class",
         "change of activity per s.d. of logit",
         signed=True,
     )
 
 
-def filters(subject, measurement, folder, *, exact_patches, live_rate, seed):
+def filters(subject, measurement, folder, results, *, exact_patches, live_rate, seed):
     """Draw the receptive fields of each layer's filters.
 
     Args:
         subject, measurement: a Subject, and the Measurement of it.
+        folder, results: of the figures, and of what is kept.
         exact_patches: whose gradients give the fields that the black box is held against.
         live_rate: a filter that fires more rarely is not counted among the live ones.
         seed: of the patches; another one than the measurement's.
@@ -94,7 +96,10 @@ def filters(subject, measurement, folder, *, exact_patches, live_rate, seed):
             findings = dataclasses.replace(findings, kernel_cosines=agreement[live])
             figure = kernel_figure(subject, measurement, layer, live, learned, agreement)
         else:
-            agreement = _agreement_with_gradients(subject, layer, estimate, exact_patches, seed)
+            path = results / f"{subject.result}_{layer}.exact.npz"
+            agreement = _agreement_with_gradients(
+                subject, layer, estimate, path, exact_patches, seed
+            )
             if agreement is not None:
                 counted = agreement[live & np.isfinite(agreement)]
                 findings = dataclasses.replace(findings, exact_agreement=counted)
@@ -104,19 +109,22 @@ def filters(subject, measurement, folder, *, exact_patches, live_rate, seed):
     return findings, written
 
 
-def _agreement_with_gradients(subject, layer, estimate, patches, seed):
+def _agreement_with_gradients(subject, layer, estimate, path, patches, seed):
     """Return the correlation of each filter's average with the exact one; None without one."""
-    identity = hasattr(subject.noise, "gradient_weight")
-    if not identity or getattr(subject.noise, "kind", "") == "binary":
+    noise = subject.shown[0].noise
+    if not noise.has_gradient_identity or len(estimate.covariance) > SHOWN_FILTERS:
         return None
-    if len(estimate.covariance) > SHOWN_FILTERS:
-        return None
+
+    def compute():
+        return {"filters": exact_receptive_fields(subject.network, noise, layer, patches, seed)}
+
+    identity = [subject.network.sha256, noise.describe(), layer, patches, seed]
     try:
-        exact = exact_receptive_fields(subject.network, subject.noise, layer, patches, seed)
+        exact = kept(path, identity, compute)["filters"]
     except UserError as error:
         print(f"{subject.title}: {layer} is not compared with gradients: {error}")
         return None
-    return correlations(exact, estimate.covariance)
+    return correlations(exact.images, estimate.covariance)
 
 
 def kernel_figure(subject, measurement, layer, live, learned, agreement):
@@ -152,8 +160,12 @@ def _heading(subject, measurement, layer):
     rate = measurement.layers[layer].nonnegative
     return (
         f"{layer} of {subject.place}: {'spike-triggered averages' if rate else 'covariances'} "
-        f"from {measurement.maps[layer].count:,} {subject.noise_title} noise images"
+        f"from {measurement.maps[layer].count:,} {_title(subject)} noise images"
     )
+
+
+def _title(subject):
+    return subject.shown[0].noise.title
 
 
 def _averages(estimate):

@@ -1,18 +1,37 @@
-"""The networks that are measured, and how their figures are called and captioned."""
+"""The networks that are measured, what they are shown, and how their figures are called."""
 
 import dataclasses
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
 
 import alexnet  # noqa: F401  (registers its class, so that its files can be loaded)
 import lenet  # noqa: F401
 from data import CLASS_NAMES
-from reverse_correlation import Network, SparseNoise, UserError, WhiteNoise, load_any_network
+from reverse_correlation import Network, UserError, ensembles, load_any_network
+from reverse_correlation.gabor import GaborNoise
 from reverse_correlation.graphs import image_shape
 from training import TITLES
 
-NOISE_TITLES = {"gaussian": "Gaussian", "uniform": "uniform", "binary": "binary"}
 PART3_NAMES = {"lenet": "lenet", "alexnet": "alex"}  # the figures' file names
 PART4_NAMES = {"lenet": "le", "alexnet": "alex", "mnist": "mnist", "fashion_mnist": "fashion"}
 CONVOLUTIONS = {"lenet": ("conv1", "conv2"), "alexnet": ("conv1", "conv3")}  # first and last
+FITTED_IMAGES = 5_000  # training images that Gabor-PCA noise is fitted to, as published
+
+
+@dataclasses.dataclass(frozen=True)
+class Shown:
+    """One ensemble that a network is shown.
+
+    Attributes:
+        title: such as "pure noise".
+        stem: what is added to the names of files; "" for the first.
+        noise: the ensemble.
+    """
+
+    title: str
+    stem: str
+    noise: object
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,10 +42,10 @@ class Subject:
         network: a Network.
         title, place: "LeNet" and "LeNet on MNIST"; a file's name for both if it came from one.
         part3, part4, result: stems of file names, such as "lenet_mnist".
-        layers: {label: layer} of the convolutions of Part 4, such as {"conv1": "conv1"}.
+        layers: {label: layer} of the convolutions of Part 4, such as {"conv1": "conv1"}; empty
+            where there is no Part 4.
         class_names: as many as there are classes.
-        noise: the ensemble that it is shown.
-        noise_title: such as "Gaussian".
+        shown: what it is shown, a Shown each; Part 4 is measured with the first.
         test: (images in the network's input range, labels), or None without a data set.
     """
 
@@ -38,50 +57,73 @@ class Subject:
     result: str
     layers: dict
     class_names: tuple
-    noise: object
-    noise_title: str
+    shown: tuple
     test: tuple | None
 
 
-def trained_subject(name, network, test, *, dataset, noise_kind, layers=()):
-    """Say how a network of the demonstration is measured: a Subject."""
-    noise = ensemble(noise_kind, tuple(network.inputs[0].shape[1:]))
+def trained_subject(name, model, test, shown, *, dataset, layers=()):
+    """Say how a network of the demonstration is measured: a Subject.
+
+    Args:
+        name, dataset: "lenet" or "alexnet", "mnist" or "fashion_mnist".
+        model: the Keras model.
+        test: (images, labels).
+        shown: a tuple of Shown.
+        layers: of Part 4, other than the first and the last.
+    """
     return Subject(
-        network=Network(network, noise),
+        network=Network(model, shown[0].noise),
         title=TITLES[name],
         place=f"{TITLES[name]} on {TITLES[dataset]}",
         part3=f"{PART3_NAMES[name]}_{dataset}",
         part4=f"{PART4_NAMES[name]}_{PART4_NAMES[dataset]}",
         result=f"{dataset}_{name}",
-        layers=_labelled(layers, CONVOLUTIONS[name]),
+        layers=part4_layers(layers, CONVOLUTIONS[name], shown[0].noise),
         class_names=CLASS_NAMES[dataset],
-        noise=noise,
-        noise_title=NOISE_TITLES.get(noise_kind, noise_kind),
+        shown=shown,
         test=test,
     )
 
 
-def own_subject(path, test, *, dataset, noise_kind, input_range, layers=()):
+def own_subject(path, test, make_shown, *, dataset, input_range, layers=(), class_names=()):
     """Load a network of one's own, say what it is taken for, and how it is measured: a Subject.
+
+    Args:
+        path: of the file.
+        test: (images in [0, 1], labels), or None.
+        make_shown: called with the shape of its images, returns a Shown.
+        dataset: their name, or None.
+        input_range: (low, high) of the pixels that it expects.
+        layers: of Part 4, other than the first and the last.
+        class_names: other than those of the data set, or 0, 1, 2.
 
     Raises:
         UserError: if it is no classifier of images, or not of the data set's.
     """
     model, name = load_any_network(path), path.stem
     shape, (low, high) = image_shape(model), input_range
-    noise = ensemble(noise_kind, shape, low, high)
-    network = Network(model, noise, name=name)
-    class_names = tuple(map(str, range(network.classes)))
+    shown = make_shown(shape)
+    network = Network(model, shown.noise, name=name)
     if test is not None:
-        images, names = test[0], CLASS_NAMES[dataset]
-        if (images.shape[1:], len(names)) != (shape, network.classes):
+        images = test[0]
+        if (images.shape[1:], len(CLASS_NAMES[dataset])) != (shape, network.classes):
             raise UserError(
                 f"{path} takes images of {shape} and answers {network.classes} classes, but "
-                f"{dataset} has {images.shape[1:]} and {len(names)}: leave --dataset out"
+                f"{dataset} has {images.shape[1:]} and {len(CLASS_NAMES[dataset])}: leave "
+                "--dataset out"
             )
-        class_names, test = names, (low + (high - low) * images, test[1])
+        class_names = class_names or CLASS_NAMES[dataset]
+        test = low + (high - low) * images, test[1]
+    class_names = tuple(class_names or map(str, range(network.classes)))
+    if len(class_names) != network.classes:
+        raise UserError(
+            f"{len(class_names)} class names for the {network.classes} classes of {path}: give one "
+            "each, in the order of the network's outputs"
+        )
     convolutions = network.convolutions()
-    _print_what_it_is(network, low, high, bool(layers or convolutions))
+    usual = tuple(dict.fromkeys(convolutions[:1] + convolutions[-1:]))
+    chosen = part4_layers(layers, usual, shown.noise)
+    _print_what_it_is(network, low, high, bool(convolutions), bool(chosen))
     stem, place = name, name
     if dataset:
         stem, place = f"{name}_{dataset}", f"{name} on {TITLES[dataset]}"
@@ -92,42 +134,138 @@ def own_subject(path, test, *, dataset, noise_kind, input_range, layers=()):
         part3=stem,
         part4=stem,
         result=f"model_{stem}",
-        layers=_labelled(layers, tuple(dict.fromkeys(convolutions[:1] + convolutions[-1:]))),
+        layers=chosen,
         class_names=class_names,
-        noise=noise,
-        noise_title=NOISE_TITLES.get(noise_kind, noise_kind),
+        shown=(shown,),
         test=test,
     )
 
 
-def ensemble(noise_kind, shape, low=0.0, high=1.0):
-    """Return the ensemble of that name for images of a shape and range.
+def part4_layers(chosen, usual, noise):
+    """Name the layers of Part 4 for the figures; none where the noise is not white about grey.
 
-    Raises:
-        UserError: if it has no such range.
+    Receptive fields are measured with pure noise: about an image, each place has another base, and
+    coloured noise blurs them.
     """
-    if noise_kind != "sparse":
-        return WhiteNoise(noise_kind, shape, low, high)
-    if (low, high) != (0.0, 1.0):
-        raise UserError("sparse noise is 0 or 1: leave --input-range out, or choose another kind")
-    return SparseNoise(shape=shape)
-
-
-def _labelled(chosen, usual):
-    """Name layers for the figures: by themselves, or the usual ones as the first and the last."""
+    if not noise.is_white or np.ndim(noise.mean):
+        return {}
     if chosen:
         return {layer: layer for layer in chosen}
     return dict(zip(("conv1", "convLast"), usual, strict=False))
 
 
-def _print_what_it_is(network, low, high, has_part4):
+# ----------------------------------------------------------------------- what is shown
+
+
+def ensemble(kind, shape, input_range=(0.0, 1.0), base=None, contrast=None, images=None):
+    """Return the ensemble of that name for images of a shape and range.
+
+    Args:
+        kind: of `--noise-kind`.
+        shape: (h, w, c).
+        input_range: (low, high).
+        base: a number, an image (h, w, c), or None for the middle of the range.
+        contrast: as a share of the range, or None for the usual one.
+        images: (n, h, w, 1), which Gabor-PCA noise is fitted to.
+
+    Raises:
+        UserError: for what the ensemble does not have.
+    """
+    given = {"shape": tuple(shape), "low": input_range[0], "high": input_range[1]}
+    if kind == "sparse":
+        if base is not None or contrast is not None:
+            raise UserError("sparse noise has a base and a contrast of its own: leave them out")
+        return ensembles.SparseNoise(**given)
+    if kind == "gabor":
+        if images is None:
+            raise UserError("gabor noise is fitted to training images: name a --dataset")
+        if contrast is not None:
+            raise UserError("gabor noise has the contrast of its training images: leave it out")
+        return GaborNoise.fit(images[:FITTED_IMAGES], base=fitted(base, shape))
+    given |= {"base": base, "contrast": contrast}
+    if kind in ("gaussian", "uniform", "binary"):
+        return ensembles.WhiteNoise(kind, **given)
+    structured = {
+        "coarse": ensembles.CoarseNoise,
+        "pink": ensembles.PinkNoise,
+        "sinusoid": ensembles.SinusoidNoise,
+    }
+    return structured[kind](**given)
+
+
+def fitted(base, shape):
+    """Return a base as an image of a shape; None as it is."""
+    return None if base is None else np.broadcast_to(np.float32(base), shape)
+
+
+def read_base(text, shape, input_range, mean_image=None):
+    """Read the base that `--base` names, and say what was done to an image file.
+
+    Args:
+        text: a number, "mean", the path of an image file, or "" for none.
+        shape: (h, w, c) of the network's images.
+        input_range: (low, high), to which black and white are brought.
+        mean_image: (h, w, c), the mean training image, in [0, 1]; None without a data set.
+
+    Returns:
+        (base, title): a number, an array (h, w, c) or None; and how it is called.
+
+    Raises:
+        UserError: if it is none of these, or does not fit the network.
+    """
+    low, high = input_range
+    if not text:
+        return None, ""
+    if text == "mean":
+        if mean_image is None:
+            raise UserError("--base mean is the mean training image: name a --dataset")
+        return low + (high - low) * mean_image, "the mean training image"
+    try:
+        return float(text), f"grey {float(text):g}"
+    except ValueError:
+        return low + (high - low) * read_image(text, shape), str(text).rpartition("/")[2]
+
+
+def read_image(path, shape):
+    """Read an image file, fitted to a shape, in [0, 1]: (h, w, c) float32.
+
+    Raises:
+        UserError: if it cannot be read, or has other channels.
+    """
+    height, width, channels = shape
+    try:
+        with Image.open(path) as picture:
+            picture = picture.convert("RGB" if picture.mode in ("P", "RGBA", "CMYK") else None)
+            pixels = picture.size
+            coloured = len(picture.getbands()) >= 3 and np.ptp(np.asarray(picture), axis=2).any()
+            if channels not in (1, 3) or (coloured and channels == 1):
+                has = "in colour" if coloured else "grey"
+                raise UserError(
+                    f"the base {path} is {has}, but the network takes {channels} channel"
+                    f"{'s' if channels > 1 else ''}: give an image of as many channels"
+                )
+            picture = picture.convert("L" if channels == 1 else "RGB")
+            picture = picture.resize((width, height), Image.Resampling.LANCZOS)
+    except (OSError, UnidentifiedImageError) as error:
+        raise UserError(
+            f"the base {path} cannot be read as an image ({error}): give a number, mean, or a "
+            "PNG or JPEG file"
+        ) from error
+    if pixels != (width, height):
+        print(f"base: {path} was brought from {pixels[0]} x {pixels[1]} to {width} x {height}")
+    return np.asarray(picture, np.float32).reshape(shape) / 255
+
+
+def _print_what_it_is(network, low, high, has_convolutions, has_part4):
     """Print what a network of one's own is taken for."""
     name = network.name
     for text in network.rescalings():
         print(f"{name} rescales its input itself ({text}): see that --input-range fits")
     print(
         f"{name}: images of {network.shape} from {low:g} to {high:g}, classes: {network.classes}, "
-        f"responses: {network.meaning}"
+        f"responses: logits, {network.meaning}"
     )
-    if not has_part4:
+    if not has_convolutions:
         print(f"{name} has no convolution whose receptive field can be derived: no Part 4")
+    elif not has_part4:
+        print(f"{name}: Part 4 is measured with white noise about grey: none with this noise")

@@ -4,9 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from part3 import ClassFindings, commonest
+from part3 import RESPONSES, commonest
 from part4 import FilterFindings
-from reverse_correlation import Measurement
 from subjects import Subject
 
 
@@ -15,48 +14,60 @@ class Result:
     """All that is said of one network.
 
     Attributes:
-        subject, measurement: what was measured.
+        subject: what was measured.
+        measurements: a Measurement of each ensemble that it was shown.
         test_accuracy: share of the test images that the network names right; None without any.
-        classes, filters: what Parts 3 and 4 say.
+        classes: ClassFindings of each ensemble.
+        filters: what Part 4 says.
     """
 
     subject: Subject
-    measurement: Measurement
+    measurements: list
     test_accuracy: float | None
-    classes: ClassFindings
+    classes: list
     filters: FilterFindings
 
 
-def print_summary(heading, results, written, folder):
+def print_summary(results, written, folder):
     """Print accuracy, agreement, how often noise got which answer, and the figures.
 
     Args:
-        heading: what was measured.
         results: a Result for each network.
         written: paths of the figures, in `folder`.
     """
-    print(f"\n{heading}")
-    _line("", [result.subject.title for result in results])
-    _line("test accuracy", [_number("{:.2%}", r.test_accuracy) for r in results])
-    for response in ("decision", "logit"):
-        shares = [r.classes.template_accuracy.get(response) for r in results]
-        _line(f"test accuracy of its {response} images", [_number("{:.1%}", s) for s in shares])
-    for response in ("logit", "probability"):
-        agreements = [r.classes.exact_agreement.get(response) for r in results]
-        cells = [_least_and_median(agreement) for agreement in agreements]
-        _line(f"{response} images, r with exact: least, median", cells)
-    agreements = [r.filters.exact_agreement for r in results]
-    cells = [_least_and_median(agreement) for agreement in agreements]
-    _line("last convolution, r with exact: least, median", cells)
-    cosines = [r.filters.kernel_cosines for r in results]
-    cells = [None if c is None else f"{c.min(initial=1):.5f}" for c in cosines]
-    _line("conv1, cosine with kernels: least", cells)
-    needed = [np.max(r.classes.images_needed["logit"]) for r in results]
-    _line("noise that all logit images need for r = .9", [f"{n:,.0f}" for n in needed])
-    first = results[0]
-    for k in commonest(first.measurement):
-        answered = [f"{r.measurement.answered[k]:,} of {r.measurement.count:,}" for r in results]
-        _line(f"noise answered {first.subject.class_names[k]}", answered)
+    for result in results:
+        subject = result.subject
+        accuracy = (
+            ""
+            if result.test_accuracy is None
+            else f": {result.test_accuracy:.2%} of the test set right"
+        )
+        print(f"\n{subject.place}{accuracy}")
+        _line("", [shown.title for shown in subject.shown])
+        _line("noise images", [f"{m.count:,}" for m in result.measurements])
+        _line("contrast", [_contrast(shown.noise) for shown in subject.shown])
+        for response in RESPONSES:
+            shares = [found.template_accuracy.get(response) for found in result.classes]
+            cells = [_number("{:.1%}", share) for share in shares]
+            _line(f"test set right by its {response} images alone", cells)
+        for response in ("choice", "logit", "probability"):
+            agreements = [found.exact_agreement.get(response) for found in result.classes]
+            label = f"{response} images, r with exact: least, median"
+            _line(label, [_least_and_median(agreement) for agreement in agreements])
+        needed = [np.max(found.images_needed["logit"]) for found in result.classes]
+        _line("noise that all logit images need for r = .9", [f"{n:,.0f}" for n in needed])
+        for k in commonest(result.measurements[0]):
+            answered = [f"{m.answered[k]:,} of {m.count:,}" for m in result.measurements]
+            _line(f"noise answered {subject.class_names[k]}", answered)
+        _line(
+            "last convolution, r with exact: least, median",
+            [_least_and_median(result.filters.exact_agreement)],
+        )
+        cosines = result.filters.kernel_cosines
+        _line(
+            "conv1, cosine with kernels: least",
+            [None if cosines is None else f"{cosines.min(initial=1):.5f}"],
+        )
     print(f"\nFigures in {folder}: {len(written)}")
     for path in written:
         print(f"  {path.relative_to(folder)}")
@@ -65,11 +76,16 @@ def print_summary(heading, results, written, folder):
 def _line(label, cells):
     """Print a line of the table, unless it has nothing to say."""
     if any(cell is not None for cell in cells):
-        print(f"{label:46}" + "".join(f"{'-' if c is None else c:>24}" for c in cells))
+        print(f"{label:48}" + "".join(f"{'-' if c is None else c:>24}" for c in cells))
 
 
 def _number(template, value):
     return None if value is None else template.format(value)
+
+
+def _contrast(noise):
+    contrast = getattr(noise, "contrast", None)
+    return None if contrast is None else f"{contrast:.3g}"
 
 
 def _least_and_median(agreement):

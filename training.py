@@ -39,10 +39,10 @@ class Recipe:
 
 
 RECIPES = {
-    ("lenet", "mnist"): Recipe(epochs=12, batch=128, rate=3e-3),
-    ("lenet", "fashion_mnist"): Recipe(epochs=14, batch=64, rate=2e-3),
-    ("alexnet", "mnist"): Recipe(epochs=8, batch=64, rate=1.5e-3),
-    ("alexnet", "fashion_mnist"): Recipe(epochs=10, batch=64, rate=1.5e-3),
+    ("lenet", "mnist"): Recipe(epochs=6, batch=128, rate=3e-3),
+    ("lenet", "fashion_mnist"): Recipe(epochs=6, batch=64, rate=2e-3),
+    ("alexnet", "mnist"): Recipe(epochs=5, batch=64, rate=1.5e-3),
+    ("alexnet", "fashion_mnist"): Recipe(epochs=6, batch=64, rate=1.5e-3),
 }
 
 

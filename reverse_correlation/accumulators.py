@@ -12,11 +12,19 @@ import numpy as np
 import tensorflow as tf
 
 from reverse_correlation.errors import UserError
-from reverse_correlation.estimates import covariance_of, estimate_from_sums
+from reverse_correlation.estimates import (
+    Estimate,
+    VarianceSplit,
+    correlations,
+    estimate_from_sums,
+    spearman_brown,
+    with_covariance,
+)
 
 CLASS_SUMS_BYTES = 2e9  # a network with more classes and pixels than this holds is refused
 FILTER_SUMS_BYTES = 2.5e8  # of a layer with more, the first filters are measured
 RESPONSES = ("decision", "probability", "logit")
+PAIR_RESPONSES = (*RESPONSES, "choice")  # of ensembles whose stimuli come in mirrored pairs
 
 
 class Accumulator:
@@ -48,8 +56,9 @@ class Accumulator:
         """Return what a block adds: {name: tensor}.
 
         Args:
-            block: "stimuli" (n, h, w, c), centred on the ensemble's mean, "logits" (n, K), and the
-                activity of each layer by its name.
+            block: "xi" (p, *coordinates), the independent numbers; "stimuli" (n, h, w, c), A xi
+                and then the mirror images -A xi of the first n - p of them; "logits" (n, K),
+                centred; and the activity of each layer by its name.
         """
         raise NotImplementedError
 
@@ -57,13 +66,21 @@ class Accumulator:
         """Return what a shard adds to the total, from its float64 sums: {name: array}."""
         return shard
 
-    def estimates(self, sums):
+    def estimates(self, sums, noise):
         """Return what the sums say: {group: {name: Estimate}}.
 
         Args:
             sums: {name: (2, ...)}, of even and of odd shards, as `finish` returned them.
+            noise: the ensemble.
         """
         raise NotImplementedError
+
+    def least_correlation(self, sums, noise):
+        """Return the least expected correlation of an image with its truth, so far.
+
+        The pass ends when it is as high as was asked for; None if there is nothing to wait for.
+        """
+        return None
 
     def describe(self):
         """Return what JSON can hold and `restored` takes."""
@@ -86,55 +103,169 @@ def restored(described, kinds):
 
 @dataclasses.dataclass(frozen=True)
 class ClassSums(Accumulator):
-    """Decision, probability and logit of every class, against the stimulus.
+    """Decision, probability, logit and choice of every class, against the ensemble's numbers xi.
+
+    Where stimuli come in pairs, x = base + A xi and x' = base - A xi, a response has an odd part
+    (r(x) - r(x')) / 2 and an even part (r(x) + r(x')) / 2. Only the odd part covaries with xi, and
+    its variance gives the error. `choice` is +1 where the first stimulus of a pair has the larger
+    centred logit of the class, and -1 where the second has: two-interval forced choice.
 
     Args:
-        shape: (h, w, c) of a stimulus.
+        coordinates: the shape of xi.
         classes: how many.
+        paired: whether stimuli come with mirror images.
 
     Raises:
         UserError: if the sums would not fit in memory.
     """
 
-    shape: tuple
+    coordinates: tuple
     classes: int
+    paired: bool = True
 
     def __post_init__(self):
         """Check the size of the sums."""
-        pixels = math.prod(self.shape)
-        size = 20 * len(RESPONSES) * self.classes * pixels
+        numbers = math.prod(self.coordinates)
+        size = 20 * len(PAIR_RESPONSES) * self.classes * numbers
         if size > CLASS_SUMS_BYTES:
             raise UserError(
-                f"the sums of {self.classes:,} classes over {pixels:,} pixels would take "
-                f"{size / 1e9:.1f} GB: measure fewer, by keras.Model(inputs, logits[:, :20])"
+                f"the sums of {self.classes:,} classes over {numbers:,} numbers would take "
+                f"{size / 1e9:.1f} GB: measure fewer, by keras.Model(inputs, logits[:, :20]), or "
+                "choose coarser noise"
             )
 
-    name = "classes"
+    name, every = "classes", 1
 
     @classmethod
     def for_pass(cls, network, noise, layers):
         """Return one, of all classes."""
-        return [cls(tuple(noise.shape), network.classes)]
+        return [cls(tuple(noise.coordinates), network.classes, noise.symmetric)]
+
+    @property
+    def responses(self):
+        """The kinds of response, in the order of their rows."""
+        return PAIR_RESPONSES if self.paired else RESPONSES
 
     def zeros(self):
         """Return the shapes of the sums."""
-        return pair_zeros(len(RESPONSES) * self.classes, self.shape)
+        every, odd = len(RESPONSES) * self.classes, len(self.responses) * self.classes
+        return {
+            "n": (),
+            "pairs": (),
+            "r": (every,),
+            "rr": (every,),
+            "e": (every,),
+            "ee": (every,),
+            "oo": (odd,),
+            "ox": (odd, *self.coordinates),
+            "x": tuple(self.coordinates),
+        }
 
     def block(self, block):
         """Return the sums of a block."""
-        logits = block["logits"]
+        logits, xi = block["logits"], block["xi"]
         decision = tf.one_hot(tf.argmax(logits, axis=1), self.classes)
-        responses = tf.concat([decision, tf.nn.softmax(logits), logits], axis=1)
-        return pair_sums(responses, block["stimuli"], self.shape)
+        r = tf.concat([decision, tf.nn.softmax(logits), logits], axis=1)
+        drawn = tf.shape(xi)[0]
+        pairs = tf.shape(r)[0] - drawn
+        if self.paired:
+            first, mirrored, xi = r[:pairs], r[drawn:], xi[:pairs]
+            odd, even = (first - mirrored) / 2, (first + mirrored) / 2
+            odd = tf.concat([odd, tf.sign(odd[:, 2 * self.classes :])], axis=1)
+            total = tf.zeros(self.coordinates)  # each number is shown with both signs
+        else:
+            odd, even = r, tf.zeros_like(r)
+            total = tf.reduce_sum(xi, 0)
+        flat = tf.reshape(xi, (-1, math.prod(self.coordinates)))
+        return {
+            "n": tf.cast(tf.shape(r)[0], tf.float32),
+            "pairs": tf.cast(pairs, tf.float32),
+            "r": tf.reduce_sum(r, 0),
+            "rr": tf.reduce_sum(tf.square(r), 0),
+            "e": tf.reduce_sum(even, 0),
+            "ee": tf.reduce_sum(tf.square(even), 0),
+            "oo": tf.reduce_sum(tf.square(odd), 0),
+            "ox": tf.reshape(tf.matmul(odd, flat, transpose_a=True), (-1, *self.coordinates)),
+            "x": total,
+        }
 
-    def estimates(self, sums):
+    def estimates(self, sums, noise):
         """Return an Estimate over (K, h, w, c) for each kind of response."""
-        kinds = {}
-        for i, kind in enumerate(RESPONSES):
-            rows = slice(i * self.classes, (i + 1) * self.classes)
-            own = {n: v[:, rows] if n in ("r", "rr", "rx") else v for n, v in sums.items()}
-            kinds[kind] = estimate_from_sums(own, nonnegative=kind != "logit")
-        return {"classes": kinds}
+        return {
+            "classes": {name: self._estimate(name, sums, noise) for name in sorted(self.responses)}
+        }
+
+    def least_correlation(self, sums, noise):
+        """Return that of the logit and choice images."""
+        waited_for = {"logit", "choice"} & set(self.responses)
+        return min(
+            self._estimate(name, sums, noise, halves=False).expected_correlation.min()
+            for name in waited_for
+        )
+
+    def _estimate(self, name, sums, noise, halves=True):
+        """Return the Estimate of one kind of response."""
+        rows = self._rows(name)
+        total = {key: value.sum(axis=0) for key, value in sums.items()}
+        with np.errstate(divide="ignore", invalid="ignore"):
+            coefficients, odd_std, samples = self._coefficients(total, rows)
+            mean, std = self._moments(name, total, rows)
+            error = odd_std / np.sqrt(samples)
+            reliability = np.full(self.classes, np.nan)
+            if halves:
+                parts = [{key: value[i] for key, value in sums.items()} for i in (0, 1)]
+                images = [noise.images(self._coefficients(part, rows)[0]) for part in parts]
+                reliability = spearman_brown(correlations(*images))
+            variance = self._variance(name, total, coefficients, error) if self.paired else None
+        return Estimate(
+            covariance=noise.images(coefficients),
+            standard_error=error[:, None, None, None] * noise.pixel_std,
+            mean_response=mean,
+            response_std=std,
+            reliability=reliability,
+            count=int(total["n"]),
+            nonnegative=name in ("decision", "probability"),
+            threshold=noise.threshold if halves else np.nan,
+            coefficients=coefficients,
+            coefficient_error=error,
+            weights=noise.weights(coefficients) if halves else None,
+            variance=variance,
+        )
+
+    def _rows(self, name):
+        """Return the rows of one kind of response."""
+        first = PAIR_RESPONSES.index(name) * self.classes
+        return slice(first, first + self.classes)
+
+    def _coefficients(self, total, rows):
+        """Return the covariance with xi, (K, *coordinates), the odd part's deviation, and its n."""
+        if self.paired:
+            samples = total["pairs"]
+            return total["ox"][rows] / samples, np.sqrt(total["oo"][rows] / samples), samples
+        n, r = total["n"], total["r"][rows]
+        covariance = (total["ox"][rows] - np.multiply.outer(r, total["x"]) / n) / n
+        return covariance, np.sqrt(np.maximum(total["rr"][rows] / n - (r / n) ** 2, 0)), n
+
+    def _moments(self, name, total, rows):
+        """Return the mean and standard deviation of a response over all stimuli: (K,), (K,)."""
+        if name == "choice":  # one of a pair is chosen: the mean over both is 0
+            return np.zeros(self.classes), np.sqrt(total["oo"][rows] / total["pairs"])
+        mean = total["r"][rows] / total["n"]
+        return mean, np.sqrt(np.maximum(total["rr"][rows] / total["n"] - mean**2, 0))
+
+    def _variance(self, name, total, coefficients, error):
+        """Split the variance of a response into linear, odd beyond linear, and even."""
+        rows, pairs = self._rows(name), total["pairs"]
+        odd = total["oo"][rows] / pairs
+        even = np.zeros(self.classes)
+        if name != "choice":
+            even = total["ee"][rows] / pairs - (total["e"][rows] / pairs) ** 2
+        z = coefficients.reshape(self.classes, -1) / error[:, None]
+        linear = np.clip((np.sum(z**2, axis=1) - z.shape[1]) / pairs, 0, 1)
+        whole = odd + np.maximum(even, 0)
+        return VarianceSplit(
+            linear=linear * odd / whole, odd=(1 - linear) * odd / whole, even=even / whole
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -221,13 +352,16 @@ class FilterSums(Accumulator):
         """Return the sums of a block."""
         (top, bottom, *_), (left, right, *_) = self.windows
         activity = block[self.layer][:, top:bottom, left:right, : self.filters]
-        stimuli = block["stimuli"]
+        flat = tf.reshape(activity, (-1, self.filters))
+        drawn = tf.shape(block["xi"])[0]
+        pairs = tf.shape(activity)[0] - drawn
+        stimuli, total = block["stimuli"][:drawn], tf.reduce_sum(block["stimuli"], 0, keepdims=True)
+        mirrored = tf.pad(activity[drawn:], ((0, drawn - pairs), (0, 0), (0, 0), (0, 0)))
         for axis, (_, _, start, pixels) in enumerate(self.windows):
             seen = slice(start, start + (self.counts[axis] - 1) * self.stride[axis] + pixels)
             stimuli = stimuli[:, seen] if axis == 0 else stimuli[:, :, seen]
-        total = tf.reduce_sum(stimuli, axis=0, keepdims=True)
-        triggered = self._correlate(stimuli, activity, self.filters)
-        flat = tf.reshape(activity, (-1, self.filters))
+            total = total[:, seen] if axis == 0 else total[:, :, seen]
+        triggered = self._correlate(stimuli, activity[:drawn] - mirrored, self.filters)
         ones = tf.ones((1, tf.shape(flat)[0]))
         return {
             "n": tf.cast(tf.shape(flat)[0], tf.float32),
@@ -252,11 +386,10 @@ class FilterSums(Accumulator):
         )
 
     def finish(self, shard):
-        """Add the shard's own covariance and its square: shards are independent of each other."""
-        covariance, n = covariance_of(shard), shard["n"]
-        return {**shard, "shards": np.float64(1), "nc": n * covariance, "ncc": n * covariance**2}
+        """Add the shard's own covariance."""
+        return with_covariance(shard)
 
-    def estimates(self, sums):
+    def estimates(self, sums, noise):
         """Return an Estimate over (filters, rf_h, rf_w, c)."""
         return {"layers": {self.layer: estimate_from_sums(sums, self.nonnegative)}}
 
@@ -306,7 +439,11 @@ class MapSums(Accumulator):
         activity = tf.matmul(tf.reshape(block[self.layer], (-1, filters)), mean)
         return pair_sums(block["logits"], activity, self.shape)
 
-    def estimates(self, sums):
+    def finish(self, shard):
+        """Add the shard's own covariance."""
+        return with_covariance(shard)
+
+    def estimates(self, sums, noise):
         """Return an Estimate over (K, map_h, map_w, 1)."""
         return {"maps": {self.layer: estimate_from_sums(sums, nonnegative=False)}}
 
@@ -329,7 +466,6 @@ def pair_sums(r, x, shape):
         "r": tf.reduce_sum(r, 0),
         "rr": tf.reduce_sum(tf.square(r), 0),
         "x": tf.reshape(rx[0], shape),
-        "xx": tf.reshape(tf.matmul(ones, tf.square(x), transpose_a=True), shape),
         "rx": tf.reshape(rx[1:], (-1, *shape)),
     }
 
@@ -341,6 +477,5 @@ def pair_zeros(responses, shape):
         "r": (responses,),
         "rr": (responses,),
         "x": tuple(shape),
-        "xx": tuple(shape),
         "rx": (responses, *shape),
     }

@@ -27,7 +27,7 @@ from distributed import Client, KilledWorker, LocalCluster, Security, WorkerPlug
 
 from reverse_correlation.backend import import_tensorflow_quietly
 from reverse_correlation.errors import FileError, UserError
-from reverse_correlation.sums import GROUP
+from reverse_correlation.sums import GROUP, decision_level
 from reverse_correlation.worker import task_of, upload
 
 CONNECT_SECONDS = 30
@@ -284,7 +284,7 @@ def refuse_failure(future):
     raise UserError(f"a task failed: {type(error).__name__}: {str(error)[:200]}")
 
 
-def sums_on(client, work, first, whole, rest, bar):
+def sums_on(client, work, first, whole, rest, bar, stops=False):
     """Compute shards on a cluster, and yield (sums, level) of groups of 8**level in their order.
 
     Args:
@@ -293,6 +293,7 @@ def sums_on(client, work, first, whole, rest, bar):
         first, whole: shards `first` to `whole - 1` are wanted.
         rest: images of the shard after those; its sums come last, with the level None.
         bar: a progress bar of images, whose description gets the number of workers.
+        stops: whether the pass may end early, so that tasks end where that is decided.
 
     Raises:
         UserError: a sentence that names the worker where something is wrong.
@@ -308,6 +309,8 @@ def sums_on(client, work, first, whole, rest, bar):
             bar.set_description_str(now, refresh=False)
             while first < whole and tasks.has_room(workers.count):
                 level = level_of_task(first, whole, workers.count, tasks.shard_seconds)
+                if stops:
+                    level = min(level, decision_level(first))
                 tasks.send(first, level, GROUP**level * work.shard_images)
                 first += GROUP**level
             if first == whole and rest and tasks.has_room(workers.count):

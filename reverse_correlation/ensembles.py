@@ -1,4 +1,10 @@
-"""What a network is shown: ensembles of noise.
+"""What a network is shown: ensembles of noise about a base image.
+
+    x = base + A xi,    xi independent numbers of mean 0 and variance 1
+
+The base is a number (grey) or an image; A is a linear map: white noise has the identity times a
+standard deviation, structured noise something that makes blobs, clouds or gratings of the numbers.
+Everything is measured in xi, whose coordinates are independent whatever A is.
 
 Noise here is a function, not a stream. Block b of an ensemble under seed s depends on (s, b) and
 on nothing else: no global state, no order of drawing, no device. Any block can be drawn again
@@ -6,43 +12,60 @@ anywhere, every network of a run sees the same noise, and anyone can check a res
 """
 
 import dataclasses
+import functools
 import hashlib
 import math
 
 import numpy as np
 import tensorflow as tf
-from sklearn.decomposition import PCA
-from sklearn.linear_model import Ridge
 
 from reverse_correlation.errors import UserError
+from reverse_correlation.estimates import sidak_threshold
 
 UNIFORM_STD = 1 / math.sqrt(12)
+THRESHOLD_DRAWS = 2000  # of an ensemble, behind the family-wise threshold of its pixels
 
 
-@dataclasses.dataclass(frozen=True)
-class WhiteNoise:
-    """Independent pixels of one distribution.
+class Ensemble:
+    """What every ensemble has; a subclass says its `coordinates`, and what `fluctuation` does.
+
+    A subclass is a frozen dataclass with these fields, and others of its own:
 
     Args:
-        kind: "gaussian" (the mean and standard deviation of the uniform noise, never clipped:
-            Stein's identity holds exactly), "uniform" from low to high (Borji and Lin's, on
-            [0, 1]), or "binary", either low or high.
         shape: (h, w, c) of one stimulus; (h, w) is one channel.
         low, high: the range of the network's input.
+        base: the image about which noise is shown: a number, one number a channel, or an image
+            (h, w) or (h, w, c); by default the middle of the range.
+        contrast: root mean square over the image of a pixel's standard deviation, as a share of
+            high - low; by default that of noise uniform over the range, 1 / sqrt(12).
+
+    Attributes:
+        coordinates: shape of xi.
+        symmetric: whether xi and -xi are equally likely, so that stimuli come in pairs.
+        is_white: whether A is a number times the identity.
+        distribution: of xi: "gaussian", "uniform", "binary" or "sparse".
 
     Raises:
-        ValueError: for another kind, a shape that is no image's, or a range that is none.
+        UserError: for a shape that is no image's, a range that is none, a base that does not fit
+            the shape, or a contrast that is not positive.
     """
 
-    kind: str = "gaussian"
-    shape: tuple = (28, 28, 1)
-    low: float = 0.0
-    high: float = 1.0
+    symmetric = True
+    is_white = False  # whether A is a number times the identity
+    distribution = "gaussian"  # of xi
 
     def __post_init__(self):
         """Check the arguments."""
-        if self.kind not in ("gaussian", "uniform", "binary"):
-            raise UserError(f"unknown noise kind {self.kind!r}: choose gaussian, uniform or binary")
+        self._check_shape_and_range()
+        object.__setattr__(self, "base", self._fitted_base())
+        if self.contrast is None:
+            object.__setattr__(self, "contrast", self.usual_contrast)
+        if not 0 < self.contrast < math.inf:
+            raise UserError(
+                f"the contrast of noise is a positive share of the input range, not {self.contrast}"
+            )
+
+    def _check_shape_and_range(self):
         shape = tuple(self.shape)
         shape = (*shape, 1) if len(shape) == 2 else shape
         if len(shape) != 3 or not all(isinstance(n, int) and n > 0 for n in shape):
@@ -51,250 +74,538 @@ class WhiteNoise:
             raise UserError(f"a range goes from low to high, not from {self.low} to {self.high}")
         object.__setattr__(self, "shape", shape)
 
+    def _fitted_base(self):
+        """Return the base as a number or an array (h, w, c)."""
+        if self.base is None:
+            return (self.low + self.high) / 2
+        base = np.asarray(self.base, np.float32)
+        if base.ndim == 0:
+            base = float(self.base)
+        elif base.shape == self.shape[:2]:
+            base = np.repeat(base[..., None], self.shape[2], axis=2)
+        elif base.shape == self.shape[2:]:
+            base = np.broadcast_to(base, self.shape)
+        elif base.shape != self.shape:
+            raise UserError(
+                f"the base is an image of {base.shape}, but stimuli are {self.shape}: give a "
+                "number, one number a channel, or an image of that shape"
+            )
+        if not np.isfinite(base).all():
+            raise UserError("the base has pixels that are NaN or infinite")
+        return base
+
+    @property
+    def usual_contrast(self):
+        """The contrast that is taken where none is given."""
+        return UNIFORM_STD
+
+    @property
+    def coordinates(self):
+        """The shape of xi."""
+        raise NotImplementedError
+
     @property
     def mean(self):
-        """Mean of a pixel."""
-        return (self.low + self.high) / 2
+        """The mean stimulus: a number, or (h, w, c)."""
+        return self.base
 
     @property
     def std(self):
-        """Standard deviation of a pixel."""
-        return (self.high - self.low) * (0.5 if self.kind == "binary" else UNIFORM_STD)
+        """Standard deviation of a pixel: a number where it is the same for all, or (h, w, c)."""
+        return self.pixel_std
+
+    def xi(self, seed, block, count):
+        """Draw the independent numbers behind the first `count` stimuli of a block.
+
+        Args:
+            seed, block: integers from 0 to 2**62 - 1; `block` and `count` may be tensors.
+            count: how many; for `count` rows the same numbers, whatever comes after them.
+
+        Returns:
+            (count, *coordinates) float32, of mean 0 and variance 1.
+        """
+        return _drawn(self.distribution, seed, block, (count, *self.coordinates))
+
+    def fluctuation(self, xi):
+        """Return A xi, (n, h, w, c), of a tensor (n, *coordinates)."""
+        raise NotImplementedError
 
     def draw(self, seed, block, count):
         """Draw the first `count` stimuli of a block: (count, h, w, c) float32.
 
-        Args:
-            seed, block: integers from 0 to 2**63 - 1; the same pair gives the same stimuli on
-                every machine of one kind. `block` and `count` may be tensors.
-            count: how many; fewer are the beginning of more.
+        The same (seed, block) gives the same stimuli on every machine of one kind. In a pass, the
+        mirror image of each about the mean is shown too.
         """
-        shape = (count, *self.shape)
-        if self.kind == "gaussian":
-            return self.mean + self.std * _normal(seed, block, shape)
-        uniform = _uniform(seed, block, shape)
-        if self.kind == "binary":
-            uniform = tf.cast(uniform >= 0.5, tf.float32)
-        return self.low + (self.high - self.low) * uniform
+        return self.mean + self.fluctuation(self.xi(seed, block, count))
 
-    def gradient_weight(self, stimuli):
-        """Return w(x) such that cov(r, x) = E[w(x) dr/dx], elementwise, for a differentiable r.
+    def images(self, coefficients):
+        """Return A c of coefficients (R, *coordinates), as images (R, h, w, c) float64."""
+        flat = np.asarray(coefficients, np.float64)
+        parts = [
+            self.fluctuation(tf.constant(flat[i : i + self._at_once])).numpy()
+            for i in range(0, len(flat), self._at_once)
+        ]
+        return np.concatenate(parts)
 
-        Gaussian: the variance (Stein's identity). Uniform: (x - low) (high - x) / 2, by
-        integration by parts. Both are exact for independent pixels.
+    def weights(self, coefficients):
+        """Return the inverse of A transposed, times c: weights of the response on pixels.
+
+        For a differentiable response and Gaussian xi this is its mean gradient, (R, h, w, c); None
+        where A cannot be inverted.
+        """
+        return None
+
+    @functools.cached_property
+    def pixel_std(self):
+        """The norm of A's row of each pixel, its standard deviation: (h, w, c)."""
+        size, total = math.prod(self.coordinates), np.zeros(self.shape)
+        for first in range(0, size, self._at_once):
+            probes = np.eye(min(self._at_once, size - first), size, first)
+            total += np.sum(self.images(probes.reshape(-1, *self.coordinates)) ** 2, axis=0)
+        return np.sqrt(total)
+
+    @functools.cached_property
+    def threshold(self):
+        """The |z| that no pixel of a null image passes, with probability .95.
+
+        The 95 % quantile of the largest |A xi|_i / |A_i| over draws of Gaussian xi, which is what
+        an image of many stimuli is made of.
+        """
+        largest, size = [], self._at_once
+        scale = np.where(self.pixel_std > 0, self.pixel_std, np.inf)
+        for block in range(THRESHOLD_DRAWS // size):
+            xi = _drawn("gaussian", 0, block, (size, *self.coordinates))
+            z = self.fluctuation(xi).numpy() / scale
+            largest.append(np.abs(z).max(axis=(1, 2, 3)))
+        return float(np.quantile(np.concatenate(largest), 0.95))
+
+    @property
+    def _at_once(self):
+        """How many images A is applied to at once."""
+        return max(1, min(250, 2**24 // math.prod(self.shape)))
+
+    def gradient_weight(self, xi):
+        """Return w such that cov(r, xi) = E[w dr/dxi], elementwise, for a differentiable r.
+
+        Gaussian: 1 (Stein's identity). Uniform: (3 - xi**2) / 2, by integration by parts. Both
+        are exact for independent coordinates.
 
         Raises:
-            ValueError: for binary noise, whose identity has differences instead of gradients.
+            UserError: for two-valued numbers, whose identity has differences instead of gradients.
         """
-        if self.kind == "gaussian":
-            return self.std**2
-        if self.kind == "uniform":
-            return 0.5 * (stimuli - self.low) * (self.high - stimuli)
-        raise UserError("binary noise has no gradient identity: use gaussian or uniform noise")
+        if self.distribution == "gaussian":
+            return tf.ones_like(xi)
+        if self.distribution == "uniform":
+            return 0.5 * (3 - tf.square(xi))
+        raise UserError(
+            f"{self.title} noise has no gradient identity: use gaussian or uniform noise"
+        )
+
+    @property
+    def has_gradient_identity(self):
+        """Whether the exact images of a network's gradients exist for this ensemble."""
+        return self.distribution in ("gaussian", "uniform")
+
+    @property
+    def title(self):
+        """What the ensemble is called in a caption."""
+        return type(self).__name__
 
     def describe(self):
         """Return what identifies the ensemble, for the provenance of a result."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {
-            "ensemble": "white",
-            "kind": self.kind,
-            "shape": list(self.shape),
-            "range": [self.low, self.high],
-            "mean": self.mean,
-            "std": self.std,
+            "ensemble": type(self).__name__,
+            **{name: _told(value) for name, value in fields.items()},
             "generator": "tensorflow stateless philox, seed (seed, block)",
         }
 
 
-@dataclasses.dataclass(frozen=True)
-class SparseNoise:
-    """White noise on a dark ground: each pixel is 1 with probability `rate`, else 0.
+def _told(value):
+    """Return a value as JSON can hold it, an array as its hash."""
+    if isinstance(value, np.ndarray):
+        digest = hashlib.sha256(np.ascontiguousarray(value, np.float32).tobytes())
+        return {"shape": list(value.shape), "sha256": digest.hexdigest()}
+    return list(value) if isinstance(value, tuple) else value
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class WhiteNoise(Ensemble):
+    """Independent pixels of one distribution.
+
+    Args:
+        kind: "gaussian" (never clipped: Stein's identity holds exactly), "uniform" (Borji and
+            Lin's, on [0, 1]), or "binary" (either low or high).
+        shape, low, high, base, contrast: as for Ensemble; binary noise has a contrast of 1/2 by
+            default, so that its pixels are low or high.
+
+    Raises:
+        UserError: for another kind, or as Ensemble.
+    """
+
+    kind: str = "gaussian"
+    shape: tuple = (28, 28, 1)
+    low: float = 0.0
+    high: float = 1.0
+    base: object = None
+    contrast: float | None = None
+
+    def __post_init__(self):
+        """Check the arguments."""
+        if self.kind not in ("gaussian", "uniform", "binary"):
+            raise UserError(f"unknown noise kind {self.kind!r}: choose gaussian, uniform or binary")
+        super().__post_init__()
+
+    is_white = True
+
+    @property
+    def usual_contrast(self):
+        """The contrast that is taken where none is given."""
+        return 0.5 if self.kind == "binary" else UNIFORM_STD
+
+    @property
+    def distribution(self):
+        """Of xi."""
+        return self.kind
+
+    @property
+    def coordinates(self):
+        """The shape of xi: one number a pixel."""
+        return self.shape
+
+    @property
+    def std(self):
+        """Standard deviation of a pixel."""
+        return self.contrast * (self.high - self.low)
+
+    @property
+    def pixel_std(self):
+        """The same, as an image (h, w, c)."""
+        return np.full(self.shape, self.std)
+
+    @property
+    def threshold(self):
+        """Sidak's: the pixels are independent."""
+        return sidak_threshold(math.prod(self.shape))
+
+    def fluctuation(self, xi):
+        """Return the standard deviation times xi."""
+        return self.std * xi
+
+    def weights(self, coefficients):
+        """Return coefficients over the standard deviation."""
+        return np.asarray(coefficients, np.float64) / self.std
+
+    @property
+    def title(self):
+        """What the ensemble is called in a caption."""
+        return {"gaussian": "Gaussian", "uniform": "uniform", "binary": "binary"}[self.kind]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class CoarseNoise(Ensemble):
+    """White Gaussian noise of cells of g x g pixels.
+
+    Args:
+        cells: g, in pixels; it must divide height and width.
+        shape, low, high, base, contrast: as for Ensemble.
+    """
+
+    shape: tuple = (28, 28, 1)
+    low: float = 0.0
+    high: float = 1.0
+    base: object = None
+    contrast: float | None = None
+    cells: int = 4
+
+    def __post_init__(self):
+        """Check the arguments."""
+        super().__post_init__()
+        if self.cells < 1 or any(n % self.cells for n in self.shape[:2]):
+            height, width = self.shape[:2]
+            raise UserError(
+                f"cells of {self.cells} pixels do not tile images of {height} x {width}: choose a "
+                f"divisor of {math.gcd(height, width)}"
+            )
+
+    @property
+    def coordinates(self):
+        """The shape of xi: one number a cell and channel."""
+        height, width, channels = self.shape
+        return height // self.cells, width // self.cells, channels
+
+    @property
+    def pixel_std(self):
+        """Standard deviation of each pixel, (h, w, c)."""
+        return np.full(self.shape, self.contrast * (self.high - self.low))
+
+    @property
+    def threshold(self):
+        """Sidak's, over the cells, which are independent."""
+        return sidak_threshold(math.prod(self.coordinates))
+
+    def fluctuation(self, xi):
+        """Return the standard deviation times xi, each number over its cell."""
+        cells = xi[:, :, None, :, None] * tf.ones((1, 1, self.cells, 1, self.cells, 1), xi.dtype)
+        deviation = self.contrast * (self.high - self.low)
+        return deviation * tf.reshape(cells, (-1, *self.shape))
+
+    @property
+    def title(self):
+        """What the ensemble is called in a caption."""
+        return f"coarse ({self.cells} x {self.cells})"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PinkNoise(Ensemble):
+    """Gaussian noise whose amplitude falls as 1 / frequency**exponent, as natural images' does.
+
+    Each channel by itself, by Fourier transform, so that an image's edges join. The mean of the
+    image has the amplitude of the lowest frequency.
+
+    Args:
+        exponent: 0 is white, 1 pink.
+        shape, low, high, base, contrast: as for Ensemble.
+    """
+
+    shape: tuple = (28, 28, 1)
+    low: float = 0.0
+    high: float = 1.0
+    base: object = None
+    contrast: float | None = None
+    exponent: float = 1.0
+
+    def __post_init__(self):
+        """Check the arguments."""
+        super().__post_init__()
+        if not 0 <= self.exponent <= 4:
+            raise UserError(f"the exponent of 1/f noise lies between 0 and 4, not {self.exponent}")
+
+    @property
+    def coordinates(self):
+        """The shape of xi: one number a pixel."""
+        return self.shape
+
+    @functools.cached_property
+    def gain(self):
+        """What each frequency is multiplied by: (h, w // 2 + 1) float64."""
+        height, width, _ = self.shape
+        rows = np.fft.fftfreq(height)[:, None]
+        columns = np.fft.rfftfreq(width)[None]
+        frequency = np.hypot(rows, columns)
+        lowest = 1 / max(height, width)
+        gain = np.maximum(frequency, lowest) ** -self.exponent
+        whole = np.hypot(rows, np.fft.fftfreq(width)[None])
+        power = np.mean(np.maximum(whole, lowest) ** (-2 * self.exponent))
+        return self.contrast * (self.high - self.low) * gain / np.sqrt(power)
+
+    @property
+    def pixel_std(self):
+        """Standard deviation of each pixel, (h, w, c)."""
+        return np.full(self.shape, self.contrast * (self.high - self.low))
+
+    def fluctuation(self, xi):
+        """Return xi with each of its frequencies multiplied by the gain."""
+        height, width, _ = self.shape
+        planes = tf.transpose(xi, (0, 3, 1, 2))
+        spectrum = tf.signal.rfft2d(planes)
+        spectrum *= tf.cast(tf.constant(self.gain, planes.dtype), spectrum.dtype)
+        return tf.transpose(tf.signal.irfft2d(spectrum, (height, width)), (0, 2, 3, 1))
+
+    def weights(self, coefficients):
+        """Return coefficients with each frequency divided by the gain."""
+        spectrum = np.fft.rfft2(np.asarray(coefficients, np.float64), axes=(1, 2))
+        spectrum /= self.gain[None, :, :, None]
+        return np.fft.irfft2(spectrum, self.shape[:2], axes=(1, 2))
+
+    @property
+    def title(self):
+        """What the ensemble is called in a caption."""
+        return "pink (1/f)" if self.exponent == 1 else f"1/f^{self.exponent:g}"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SinusoidNoise(Ensemble):
+    """Patches of sinusoids at several scales, orientations and phases, as people are shown.
+
+    At scale s an image has s x s patches, each with two cycles of a sinusoid in 6 orientations and
+    2 phases; every one of these has a number of its own (Mangini and Biederman 2004; Dotsch and
+    Todorov 2012; the R package rcicr). Channels share the numbers.
+
+    Args:
+        scales: how many patches a side; by default those of 1, 2, 4, 8 and 16 that divide height
+            and width into patches of at least 4 pixels.
+        shape, low, high, base, contrast: as for Ensemble.
+    """
+
+    shape: tuple = (28, 28, 1)
+    low: float = 0.0
+    high: float = 1.0
+    base: object = None
+    contrast: float | None = None
+    scales: tuple = ()
+
+    def __post_init__(self):
+        """Check the arguments."""
+        super().__post_init__()
+        height, width, _ = self.shape
+        if not self.scales:
+            fit = [s for s in (1, 2, 4, 8, 16) if height % s == width % s == 0]
+            fit = [s for s in fit if min(height, width) >= 4 * s]
+            object.__setattr__(self, "scales", tuple(fit))
+        bad = [s for s in self.scales if s < 1 or height % s or width % s]
+        if bad or not self.scales:
+            raise UserError(
+                f"{bad or 'no'} patches a side do not tile images of {height} x {width}: choose "
+                "divisors of both"
+            )
+        object.__setattr__(self, "scales", tuple(self.scales))
+
+    @property
+    def coordinates(self):
+        """The shape of xi: scale by scale, orientation, phase, column, row."""
+        return (12 * sum(s * s for s in self.scales),)
+
+    @functools.cached_property
+    def patterns(self):
+        """The sinusoids of each scale, (12, patch height, patch width), scaled to the contrast."""
+        height, width, _ = self.shape
+        raw = [_sinusoids(height // s, width // s) for s in self.scales]
+        power = sum(np.mean(np.sum(pattern**2, axis=0)) for pattern in raw)
+        scale = self.contrast * (self.high - self.low) / np.sqrt(power)
+        return [scale * pattern for pattern in raw]
+
+    @functools.cached_property
+    def pixel_std(self):
+        """Standard deviation of each pixel, (h, w, c)."""
+        tiled = [
+            np.tile(np.sum(pattern**2, axis=0), (scale, scale))
+            for scale, pattern in zip(self.scales, self.patterns, strict=True)
+        ]
+        return np.repeat(np.sqrt(sum(tiled))[..., None], self.shape[2], axis=2)
+
+    def fluctuation(self, xi):
+        """Return the sum of all patches, each times its number."""
+        height, width, channels = self.shape
+        total, first = 0.0, 0
+        for scale, pattern in zip(self.scales, self.patterns, strict=True):
+            numbers = tf.reshape(xi[:, first : first + 12 * scale**2], (-1, 12, scale, scale))
+            pattern = tf.reshape(tf.constant(pattern, xi.dtype), (12, -1))
+            # (n, column, row, pixels of a patch)
+            patches = tf.matmul(tf.reshape(tf.transpose(numbers, (0, 2, 3, 1)), (-1, 12)), pattern)
+            patches = tf.reshape(patches, (-1, scale, scale, height // scale, width // scale))
+            total += tf.reshape(tf.transpose(patches, (0, 2, 3, 1, 4)), (-1, height, width))
+            first += 12 * scale**2
+        return tf.repeat(total[..., None], channels, axis=3)
+
+    @property
+    def title(self):
+        """What the ensemble is called in a caption."""
+        return "sinusoid-patch"
+
+
+def _sinusoids(height, width, cycles=2):
+    """Sinusoids of 6 orientations and 2 phases in a patch, as rcicr makes them: (12, h, w)."""
+    x = np.linspace(0, cycles, width)[None]
+    y = np.linspace(0, cycles, height)[:, None]
+    return np.array(
+        [
+            np.sin(2 * np.pi * (x * np.cos(angle) + y * np.sin(angle)) + phase)
+            for angle in np.radians([0, 30, 60, 90, 120, 150])
+            for phase in (0, np.pi / 2)
+        ]
+    )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SparseNoise(Ensemble):
+    """White noise on a dark ground: each pixel is `high` with probability `rate`, else `low`.
 
     As white as binary `WhiteNoise`, of which it is the case that resembles images on black: a
     network answers it with the filters that it uses on those, where noise about 1/2 saturates
-    many. cov(r, x) = rate (1 - rate) E[r(x_i = 1) - r(x_i = 0)] at pixel i, exactly.
+    many. cov(r, x) = rate (1 - rate) (high - low) E[r(x_i = high) - r(x_i = low)] at pixel i,
+    exactly. It is not symmetric about its mean, so its stimuli come without mirror images.
 
     Args:
+        shape, low, high: as for Ensemble; it has no other base or contrast than its rate gives.
         rate: between 0 and 1, both excluded.
-        shape: (h, w, c) of one stimulus.
     """
 
     rate: float = 0.1
     shape: tuple = (28, 28, 1)
+    low: float = 0.0
+    high: float = 1.0
+
+    symmetric = False
+    is_white = True
+    distribution = "sparse"
 
     def __post_init__(self):
         """Check the arguments."""
         if not 0 < self.rate < 1:
             raise UserError(f"the rate of bright pixels lies between 0 and 1, not {self.rate}")
+        self._check_shape_and_range()
 
     @property
-    def mean(self):
-        """Mean of a pixel."""
-        return self.rate
+    def base(self):
+        """The mean of a pixel."""
+        return self.low + self.rate * (self.high - self.low)
+
+    @property
+    def contrast(self):
+        """Standard deviation of a pixel, as a share of the range."""
+        return math.sqrt(self.rate * (1 - self.rate))
+
+    @property
+    def coordinates(self):
+        """The shape of xi: one number a pixel."""
+        return self.shape
 
     @property
     def std(self):
         """Standard deviation of a pixel."""
-        return math.sqrt(self.rate * (1 - self.rate))
+        return self.contrast * (self.high - self.low)
 
-    def draw(self, seed, block, count):
-        """Draw the first `count` stimuli of a block: (count, h, w, c) float32; as `WhiteNoise`."""
+    @property
+    def pixel_std(self):
+        """The same, as an image (h, w, c)."""
+        return np.full(self.shape, self.std)
+
+    @property
+    def threshold(self):
+        """Sidak's: the pixels are independent."""
+        return sidak_threshold(math.prod(self.shape))
+
+    def xi(self, seed, block, count):
+        """Draw (bright - rate) / sqrt(rate (1 - rate)) for each pixel."""
         uniform = _uniform(seed, block, (count, *self.shape))
-        return tf.cast(uniform < self.rate, tf.float32)
+        bright = tf.cast(uniform < self.rate, tf.float32)
+        return (bright - self.rate) / self.contrast
 
-    def describe(self):
-        """Return what identifies the ensemble, for the provenance of a result."""
-        return {
-            "ensemble": "sparse",
-            "rate": self.rate,
-            "shape": list(self.shape),
-            "generator": "tensorflow stateless philox, seed (seed, block)",
-        }
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class GaborNoise:
-    """Structured noise: random mixtures of the principal components of Gabor-coded images.
-
-    A stimulus is mean + sum_j a_j component_j with independent a_j, uniform on +-reach_j: the
-    Gabor-PCA noise of Borji and Lin (2020), and in its idea that of Mangini and Biederman (2004).
-    It is deterministic in (seed, block) like white noise, and has the same interface, but its
-    pixels are neither independent nor of one mean and variance: `mean` and `std` are images, and
-    a covariance cov(r, x) is blurred by the covariance of the pixels; see `whiten`.
-
-    Args:
-        mean: (h, w, c), the mean stimulus.
-        components: (J, h, w, c).
-        reach: (J,), half the range of each component's coefficient.
-    """
-
-    mean: np.ndarray
-    components: np.ndarray
-    reach: np.ndarray
-
-    def __post_init__(self):
-        """Check that the arrays fit together."""
-        if self.components.ndim != 4 or self.components.shape[1:] != self.mean.shape:
-            raise UserError(
-                f"components {self.components.shape} and mean {self.mean.shape} differ in shape"
-            )
-        if self.reach.shape != (len(self.components),):
-            raise UserError(f"{len(self.components)} components need as many coefficient ranges")
-
-    @classmethod
-    def fit(cls, images, components=250, alpha=0.1):
-        """Fit the ensemble to images (n, h, w, 1), as published.
-
-        Ridge regression writes each image as a sum of Gabor kernels (960 for 28x28 pixels), PCA
-        finds the components of the regression coefficients, and each component's coefficient is
-        uniform within its range over the images.
-
-        Args:
-            images: at least as many as components.
-            components: how many principal components are kept.
-            alpha: the ridge.
-
-        Raises:
-            ValueError: if the images are not (n, h, w, 1), or fewer than the components.
-        """
-        images = np.asarray(images, np.float64)
-        if images.ndim != 4 or images.shape[3] != 1:
-            raise UserError(f"Gabor noise is for images (n, h, w, 1), not {images.shape}")
-        if len(images) < components:
-            raise UserError(f"{components} components need as many images, not {len(images)}")
-        kernels = gabor_kernels(*images.shape[1:3])
-        pixels = kernels.reshape(len(kernels), -1)
-        ridge = Ridge(alpha, fit_intercept=False).fit(pixels.T, images.reshape(len(images), -1).T)
-        pca = PCA(components, svd_solver="full").fit(ridge.coef_)
-        coefficients = pca.transform(ridge.coef_)
-        low, high = coefficients.min(axis=0), coefficients.max(axis=0)
-        shown = pca.components_ @ pixels
-        mean = pca.mean_ @ pixels + (low + high) / 2 @ shown
-        shape = images.shape[1:]
-        return cls(mean.reshape(shape), shown.reshape(-1, *shape), (high - low) / 2)
-
-    @property
-    def shape(self):
-        """The shape (h, w, c) of one stimulus."""
-        return tuple(self.mean.shape)
-
-    @property
-    def std(self):
-        """Standard deviation of each pixel, (h, w, c)."""
-        return np.sqrt(np.tensordot(self.reach**2 / 3, self.components**2, 1))
+    def fluctuation(self, xi):
+        """Return the standard deviation times xi."""
+        return self.std * xi
 
     def draw(self, seed, block, count):
-        """Draw the first `count` stimuli of a block: (count, h, w, c) float32; as `WhiteNoise`."""
-        uniform = _uniform(seed, block, (count, len(self.reach)))
-        scaled = (self.reach[:, None] * self.components.reshape(len(self.reach), -1)).astype("f4")
-        stimuli = tf.matmul(2 * uniform - 1, tf.constant(scaled))
-        return self.mean.astype("f4") + tf.reshape(stimuli, (-1, *self.shape))
+        """Draw the first `count` stimuli of a block: (count, h, w, c) float32, of low and high."""
+        uniform = _uniform(seed, block, (count, *self.shape))
+        bright = tf.cast(uniform < self.rate, tf.float32)
+        return self.low + (self.high - self.low) * bright
 
-    def whiten(self, covariance, ridge):
-        """Turn cov(r, x), (R, h, w, c), into the weights of r on x within the components' span.
-
-        With coloured noise of covariance S, cov(r, x) = S E[dr/dx] (exactly for a linear r, nearly
-        for others); so it is multiplied by the inverse of S, which exists only within the span
-        and is ill-conditioned there: 1 / s becomes 1 / (s + ridge * mean s) for each eigenvalue s.
-
-        Args:
-            covariance: of responses with stimuli of this ensemble, as `measure` estimates it.
-                `measure`'s z, threshold and `images_needed` assume independent pixels of one
-                variance and are not valid here; its reliability is.
-            ridge: share of the mean eigenvalue that is added, from 0 up.
-        """
-        scaled = (self.reach[:, None] / np.sqrt(3)) * self.components.reshape(len(self.reach), -1)
-        _, singular, axes = np.linalg.svd(scaled, full_matrices=False)
-        power = singular**2
-        keep = power > 1e-12 * power.max()
-        power, axes = power[keep], axes[keep]
-        flat = covariance.reshape(len(covariance), -1) @ axes.T
-        weights = flat / (power + ridge * power.mean()) @ axes
-        return weights.reshape(covariance.shape)
-
-    def describe(self):
-        """Return what identifies the ensemble, for the provenance of a result."""
-        digest = hashlib.sha256()
-        for array in (self.mean, self.components, self.reach):
-            digest.update(np.ascontiguousarray(array, np.float32).tobytes())
-        return {
-            "ensemble": "Gabor-PCA",
-            "shape": list(self.shape),
-            "components": len(self.components),
-            "sha256": digest.hexdigest(),
-            "generator": "tensorflow stateless philox, seed (seed, block)",
-        }
+    @property
+    def title(self):
+        """What the ensemble is called in a caption."""
+        return "sparse"
 
 
-def gabor_kernels(height, width):
-    """Gabor kernels tiled over an image: (960, 28, 28) for 28x28 pixels.
-
-    Square tiles of 3, 7 and 15 pixels, each with 4 orientations and 2 phases; standard deviation
-    and wavelength half the tile, aspect ratio 1/2 (Borji and Lin 2020). Tiles at the right and
-    lower edge are cut off.
-    """
-    kernels = []
-    for size in (3, 7, 15):
-        y, x = np.mgrid[:size, :size] - size // 2
-        tiles = [
-            _gabor(x, y, size / 2, theta, phase)
-            for theta in np.arange(4) * np.pi / 4
-            for phase in (0, np.pi / 2)
-        ]
-        for top in range(0, height, size):
-            for left in range(0, width, size):
-                for tile in tiles:
-                    picture = np.zeros((height + size, width + size))
-                    picture[top : top + size, left : left + size] = tile
-                    kernels.append(picture[:height, :width])
-    return np.array(kernels)
-
-
-def _gabor(x, y, scale, theta, phase):
-    """A cosine of wavelength `scale` under a Gaussian of standard deviation `scale`."""
-    along = x * np.cos(theta) + y * np.sin(theta)
-    across = y * np.cos(theta) - x * np.sin(theta)
-    envelope = np.exp(-(along**2 + across**2 / 4) / (2 * scale**2))
-    return envelope * np.cos(2 * np.pi * along / scale + phase)
+def _drawn(distribution, seed, block, shape):
+    """Draw independent numbers of mean 0 and variance 1, a function of (seed, block)."""
+    if distribution == "gaussian":
+        return _normal(seed, block, shape)
+    uniform = _uniform(seed, block, shape)
+    if distribution == "binary":
+        return 2 * tf.cast(uniform >= 0.5, tf.float32) - 1
+    return math.sqrt(12) * (uniform - 0.5)
 
 
 def _uniform(seed, block, shape, stream=0, streams=1):

@@ -1,10 +1,25 @@
-"""What sums say: covariance, z, thresholds, reliability, and how many images are still needed."""
+"""What sums say: covariance, z, thresholds, reliability, explained variance."""
 
 import dataclasses
-import math
+import functools
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, stats
+
+
+@dataclasses.dataclass(frozen=True)
+class VarianceSplit:
+    """Shares of a response's variance under noise; they add up to 1.
+
+    Attributes:
+        linear: (R,), explained by a linear function of the stimulus.
+        odd: (R,), the rest of what changes sign with the fluctuation.
+        even: (R,), what is the same for a stimulus and its mirror image about the base.
+    """
+
+    linear: np.ndarray
+    odd: np.ndarray
+    even: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,22 +28,51 @@ class Estimate:
 
     Attributes:
         covariance: (R, h, w, c), in units of response times pixel value.
+        standard_error: of each pixel's covariance where it does not influence the response,
+            (R, h, w, c) or what broadcasts to it.
         mean_response, response_std: (R,).
-        z: (R, h, w, c), covariance over its standard error; standard normal where the pixel does
-            not influence the response, NaN where the response never varied.
         reliability: (R,), correlation of the images of even and odd shards, stepped up to the
             whole by Spearman and Brown; NaN with fewer than two shards.
-        count: how many (stimulus, response) pairs were averaged.
+        count: how many (stimulus, response) pairs were averaged; of stimuli that come in mirrored
+            pairs, both count.
         nonnegative: whether the response is a rate, so that `average` has a meaning.
+        threshold: the |z| that no pixel of a null image passes, with probability .95.
+        freedom: degrees of freedom of the standard error, where it was itself estimated from few
+            shards; None where it is known well.
+        coefficients: (R, *coordinates), covariance with the independent numbers xi of the
+            ensemble, and `coefficient_error` its standard error, (R,); None where the stimulus is
+            not the ensemble's.
+        weights: (R, h, w, c), the coefficients as weights on pixels (for Gaussian noise the mean
+            gradient); None where the ensemble cannot be inverted.
+        variance: a VarianceSplit; None where stimuli come without mirror images.
     """
 
     covariance: np.ndarray
+    standard_error: np.ndarray
     mean_response: np.ndarray
     response_std: np.ndarray
-    z: np.ndarray
     reliability: np.ndarray
     count: int
     nonnegative: bool
+    threshold: float
+    freedom: float | None = None
+    coefficients: np.ndarray | None = None
+    coefficient_error: np.ndarray | None = None
+    weights: np.ndarray | None = None
+    variance: VarianceSplit | None = None
+
+    @functools.cached_property
+    def z(self):
+        """Covariance over its standard error, (R, h, w, c).
+
+        Standard normal where the pixel does not influence the response, NaN where the response
+        never varied.
+        """
+        with np.errstate(divide="ignore", invalid="ignore"):
+            z = self.covariance / self.standard_error
+            if self.freedom is not None:
+                z = _normal_from_t(z, self.freedom)
+        return np.where(self.response_std[:, None, None, None] > 0, z, np.nan)
 
     @property
     def image(self):
@@ -57,52 +101,102 @@ class Estimate:
 
     @property
     def significant(self):
-        """(R, h, w, c) bool: pixels significant at family-wise 5 % within their image (Sidak)."""
-        return np.abs(np.nan_to_num(self.z)) > sidak_threshold(self.z[0].size)
+        """(R, h, w, c) bool: pixels significant at family-wise 5 % within their image."""
+        return np.abs(np.nan_to_num(self.z)) > self.threshold
+
+    @property
+    def noise_share(self):
+        """How much of each image's power is sampling error, (R,): sum se**2 / sum c**2."""
+        error = np.broadcast_to(self.standard_error, self.covariance.shape)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = _power(error) / _power(self.covariance)
+        return np.where(np.isnan(share), np.inf, share)
+
+    @property
+    def expected_correlation(self):
+        """Expected correlation of each image as shown with its truth, (R,), 0 without signal.
+
+        sqrt(1 - sum se**2 / sum c**2), after Murray (2011).
+        """
+        return np.sqrt(np.maximum(1 - self.noise_share, 0))
 
     def images_needed(self, correlation=0.9):
-        """How many pairs would bring each image to that correlation with its expectation: (R,).
+        """How many stimuli would bring each image to that correlation with its truth: (R,).
 
-        The squared signal-to-noise ratio of an image of D pixels is the sum of z**2 minus D, and
-        grows in proportion to the pairs averaged; the image's correlation with the truth is
-        SNR / sqrt(SNR**2 + D - 1) (Murray 2011). Infinite where no signal has been seen yet.
+        The squared signal-to-noise ratio grows in proportion to the stimuli shown (Murray 2011).
+        Infinite where no signal has been seen yet.
         """
-        z = self.z.reshape(len(self.z), -1)
-        snr2 = np.maximum((z**2).sum(axis=1) - z.shape[1], 0)
-        wanted = correlation**2 / (1 - correlation**2) * (z.shape[1] - 1)
-        with np.errstate(divide="ignore"):
-            return self.count * wanted / snr2
+        wanted = correlation**2 / (1 - correlation**2)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            needed = self.count * wanted * self.noise_share / (1 - self.noise_share)
+        return np.where(self.noise_share < 1, needed, np.inf)
+
+    @property
+    def info_value(self):
+        """Informational value of each image, (R,): how unusual its norm is under the null.
+
+        (norm - median) / MAD of the norms of null images (Brinkman et al. 2019). For independent
+        coordinates the squared norm in units of the standard error is chi-square of as many
+        degrees of freedom, so that nothing has to be simulated. 1.96 is the usual criterion.
+        """
+        if self.coefficients is None:
+            return np.full(len(self.covariance), np.nan)
+        flat = self.coefficients.reshape(len(self.coefficients), -1)
+        null = stats.chi(flat.shape[1])
+        middle = null.median()
+        spread = optimize.brentq(
+            lambda d: null.cdf(middle + d) - null.cdf(middle - d) - 0.5, 0, null.ppf(0.999)
+        )
+        with np.errstate(divide="ignore", invalid="ignore"):
+            norm = np.linalg.norm(flat, axis=1) / self.coefficient_error
+        return (norm - middle) / (stats.norm.ppf(0.75) ** -1 * spread)
 
 
 def estimate_from_sums(sums, nonnegative):
-    """Turn one set of sums, kept apart for even and odd shards, into an Estimate.
+    """Turn sums of responses and signals that shards made independent into an Estimate.
 
     Args:
-        sums: {name: (2, ...)} of n, r, rr, x, rx and either xx, or shards, nc and ncc.
+        sums: {name: (2, ...)} of n, r, rr, x, rx, shards, nc and ncc (see `with_covariance`), of
+            even and of odd shards.
         nonnegative: whether the response is a rate.
     """
     total = {name: value.sum(axis=0) for name, value in sums.items()}
     even, odd = ({name: value[i] for name, value in sums.items()} for i in (0, 1))
-    n = total["n"]
+    n, freedom = total["n"], total["shards"] - 1
     with np.errstate(divide="ignore", invalid="ignore"):
         covariance = covariance_of(total)
         mean = total["r"] / n
         std = np.sqrt(np.maximum(total["rr"] / n - mean**2, 0))
-        if "shards" in total:  # overlapping positions are not independent: compare shards instead
-            freedom = total["shards"] - 1
-            spread = total["ncc"] - total["nc"] ** 2 / n
-            z = _normal_from_t(covariance / np.sqrt(spread / (freedom * n)), freedom)
-        else:
-            stimulus_std = np.sqrt(total["xx"] / n - (total["x"] / n) ** 2)
-            z = covariance * math.sqrt(n) / np.multiply.outer(std, stimulus_std)
-        z = np.where(std[:, None, None, None] > 0, z, np.nan)
+        spread = total["ncc"] - total["nc"] ** 2 / n
+        error = np.sqrt(np.maximum(spread, 0) / (freedom * n))
         reliability = spearman_brown(correlations(covariance_of(even), covariance_of(odd)))
-    return Estimate(covariance, mean, std, z, reliability, int(n), nonnegative)
+    return Estimate(
+        covariance=covariance,
+        standard_error=error,
+        mean_response=mean,
+        response_std=std,
+        reliability=reliability,
+        count=int(n),
+        nonnegative=nonnegative,
+        threshold=sidak_threshold(covariance[0].size),
+        freedom=float(freedom),
+    )
+
+
+def with_covariance(shard):
+    """Add a shard's own covariance and its square: shards are independent of each other.
+
+    Positions of a convolution overlap, and the two stimuli of a pair are not independent; the
+    error of what is averaged over them is seen between shards.
+    """
+    covariance, n = covariance_of(shard), shard["n"]
+    return {**shard, "shards": np.float64(1), "nc": n * covariance, "ncc": n * covariance**2}
 
 
 def covariance_of(sums):
     """Return the covariance of r and x from their sums n, r, x and rx: (R, h, w, c)."""
-    return (sums["rx"] - np.multiply.outer(sums["r"], sums["x"]) / sums["n"]) / sums["n"]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return (sums["rx"] - np.multiply.outer(sums["r"], sums["x"]) / sums["n"]) / sums["n"]
 
 
 def sidak_threshold(pixels, alpha=0.05):
@@ -126,6 +220,11 @@ def correlations(a, b):
     """Return Pearson's correlation between the rows of two (n, ...) arrays: (n,)."""
     a, b = (np.asarray(rows).reshape(len(rows), -1) for rows in (a, b))
     return cosines(a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True))
+
+
+def _power(rows):
+    """Return the sum of squares of each row: (R,)."""
+    return np.sum(rows.reshape(len(rows), -1) ** 2, axis=1)
 
 
 def _normal_from_t(t, freedom):

@@ -1,28 +1,53 @@
-"""The same images from a network's own gradients: the yardstick for every black-box estimate."""
+"""The same images from a network's own gradients: the yardstick for every black-box estimate.
+
+For a response r that is differentiable almost everywhere and a stimulus x = base + A xi,
+
+    cov(r, xi) = E[w(xi) dr/dxi],    cov(r, x) = A cov(r, xi),
+
+where w is 1 for Gaussian xi (Stein's identity) and (3 - xi**2) / 2 for uniform xi. Gradients vary
+little from image to image, so that a few thousand images give what the black box needs many for;
+how many is seen from their own split halves.
+"""
 
 import dataclasses
+import json
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from reverse_correlation.errors import UserError
-from reverse_correlation.graphs import named_tensors
-from reverse_correlation.networks import Network, images_that_fit
+from reverse_correlation.estimates import correlations, spearman_brown
+from reverse_correlation.files import replacing
+from reverse_correlation.networks import Network
+
+ENOUGH = 0.999  # reliability at which no more gradients are taken
+CLASS_BLOCK = 128  # images whose gradients are taken at once
+PATCH_BLOCK, DRIVEN_PATCHES = 1000, 128  # patches drawn at once; of which a filter uses so many
+
+
+@dataclasses.dataclass(frozen=True)
+class ExactImages:
+    """Images from gradients.
+
+    Attributes:
+        images: (R, h, w, c), covariances with the stimulus.
+        reliability: (R,), of the images, from split halves; NaN from a single block.
+        count: how many images were averaged at most.
+    """
+
+    images: np.ndarray
+    reliability: np.ndarray
+    count: int
 
 
 def exact_classification_images(model, noise, count=10_000, response="logit", seed=1):
-    """Classification images from the network's own gradients: the yardstick, (K, h, w, c).
-
-    For a response r that is differentiable almost everywhere and independent pixels,
-    cov(r, x) = E[w(x) dr/dx], where w is the variance for Gaussian noise (Stein's identity) and
-    (x - low) (high - x) / 2 for uniform noise. Gradients vary little from image to image, so that
-    10,000 images give what the black box needs millions for.
+    """Return the classification images that the network's own gradients give: (K, h, w, c).
 
     Args:
         model: a Keras classifier of images of `noise.shape`.
-        noise: an ensemble with `gradient_weight`, such as `WhiteNoise()`.
-        count: images to average over.
+        noise: an ensemble with a gradient identity, such as `WhiteNoise()`.
+        count: images to average over at most; fewer where their split halves agree at .999.
         response: "logit" or "probability"; a decision has no gradient.
         seed: of the noise; not the seed of the measurement that this is held against.
 
@@ -31,70 +56,164 @@ def exact_classification_images(model, noise, count=10_000, response="logit", se
     """
     if response not in ("logit", "probability"):
         raise UserError(f"gradients exist for logit and probability, not for {response!r}")
-    return exact_class_images(model, noise, count, seed)[response]
+    return exact_class_images(model, noise, count, seed)[response].images
 
 
 def exact_class_images(model, noise, count=10_000, seed=1):
-    """Return {"logit": (K, h, w, c), "probability": (K, h, w, c)} from the same gradients.
+    """Return {"logit": ExactImages, "probability": ExactImages} from the same gradients.
 
     As `exact_classification_images`; the gradient of a probability follows from those of the
-    logits z: dp_k = p_k (dz_k - sum over j of p_j dz_j).
+    logits z: dp_k = p_k (dz_k - sum over j of p_j dz_j). It is the logits' agreement that decides
+    how many images are enough.
     """
     network = Network.of(model, noise)
     responses = network.responses()
+    coordinates = [-1, *noise.coordinates]
 
     @tf.function(autograph=False)  # which would turn a UserError into one of its own
     def block_sum(block, images):
-        stimuli = _mirrored(noise, seed, block, images)
+        xi = _mirrored(noise, seed, block, images)
         with tf.GradientTape(persistent=True) as tape:
-            tape.watch(stimuli)
-            logits = responses(stimuli, training=False)["logits"]
+            tape.watch(xi)
+            logits = responses(noise.mean + noise.fluctuation(xi), training=False)["logits"]
             columns = tf.unstack(logits, axis=1)
-        weight = noise.gradient_weight(stimuli)
-        of_logits = tf.stack([weight * tape.gradient(z, stimuli) for z in columns])
+        weight = noise.gradient_weight(xi)
+        gradients = tf.stack([weight * tape.gradient(z, xi) for z in columns])
+        flat = tf.reshape(gradients, (len(columns), tf.shape(xi)[0], -1))
         p = tf.nn.softmax(logits)
-        mean = tf.einsum("nk,knhwc->nhwc", p, of_logits)
-        of_probabilities = tf.einsum("nk,knhwc->khwc", p, of_logits - mean)
-        return tf.stack([tf.reduce_sum(of_logits, axis=1), of_probabilities])
+        mean = tf.einsum("nk,knd->nd", p, flat)
+        of_probabilities = tf.einsum("nk,knd->kd", p, flat - mean)
+        both = tf.concat([tf.reduce_sum(flat, axis=1), of_probabilities], axis=0)
+        return tf.reshape(both, coordinates)
 
-    fit = network.images_that_fit(gradients=True)
-    images = mean_over_blocks(block_sum, count, min(250, fit))
-    return dict(zip(("logit", "probability"), images, strict=True))
+    size = min(CLASS_BLOCK, network.images_that_fit(gradients=True))
+    halves = np.zeros((2, 2 * network.classes, *noise.coordinates))
+    for block in range(max(1, count // size)):
+        images = min(size, count - block * size)
+        halves[block % 2] += block_sum(tf.constant(block), tf.constant(images)).numpy()
+        shown = block * size + images
+        if block % 2 and shown >= 4 * size:
+            images_of = [noise.images(half) for half in halves]
+            reliability = spearman_brown(correlations(*images_of))
+            if np.nanmin(reliability[: network.classes]) >= ENOUGH:
+                break
+    with np.errstate(invalid="ignore"):
+        reliability = spearman_brown(correlations(*(noise.images(half) for half in halves)))
+    images = noise.images(halves.sum(axis=0) / shown)
+    return {
+        name: ExactImages(images[rows], reliability[rows], shown)
+        for name, rows in (
+            ("logit", slice(0, network.classes)),
+            ("probability", slice(network.classes, None)),
+        )
+    }
 
 
 def exact_receptive_fields(model, noise, layer, count=20_000, seed=1):
-    """Spike-triggered averages from gradients, times the mean response: (filters, rf_h, rf_w, c).
+    """Spike-triggered averages from gradients, times the mean response: ExactImages over filters.
 
     The covariance of a filter's activity with the patch that it sees, as in
     `exact_classification_images`, for one unit that sees no padding, cut out of the network. Where
-    a rectified unit is silent its gradient is zero, so that only patches that drive it are needed.
+    a rectified unit is silent its gradient is zero, so that only patches that drive it are needed,
+    and of these no more than make its split halves agree at .999.
+
+    Args:
+        model: a Keras classifier.
+        noise: white noise about a number.
+        layer: its name.
+        count: patches drawn at most.
+        seed: of the patches.
+
+    Returns:
+        ExactImages, (filters, rf_h, rf_w, c).
 
     Raises:
         UserError: if the layer's receptive field cannot be derived or is larger than the image,
-            or the network branches below the layer.
+            the network branches below the layer, or the noise is not the same everywhere.
     """
     unit = _unit_network(model, layer)
-    patches = dataclasses.replace(noise, shape=tuple(unit.inputs[0].shape[1:]))
+    patches = _patch_noise(noise, tuple(unit.inputs[0].shape[1:]))
 
     @tf.function(autograph=False)
-    def block_sum(block, images):
-        stimuli = _mirrored(patches, seed, block, images)
-        activity = unit(stimuli, training=False)[:, 0, 0, :]
+    def block_mean(block, filters):
+        """Mean weighted gradient over the patches of a block, for some of the filters."""
+        xi = _mirrored(patches, seed, block, PATCH_BLOCK)
+        activity = unit(patches.mean + patches.fluctuation(xi), training=False)[:, 0, 0, :]
 
         def weighted_gradient(index):
-            driven = tf.concat([[True], activity[1:, index] != 0], axis=0)  # never an empty batch
-            chosen = tf.boolean_mask(stimuli, driven)
+            driven = tf.where(activity[:, index] != 0)[:, 0]
+            used = driven[:DRIVEN_PATCHES]
+            chosen = tf.gather(xi, tf.concat([used, [0]], axis=0))  # never an empty batch
             with tf.GradientTape() as tape:
                 tape.watch(chosen)
-                response = unit(chosen, training=False)[:, 0, 0, index]
-            weight = patches.gradient_weight(chosen)
-            return tf.reduce_sum(weight * tape.gradient(response, chosen), axis=0)
+                stimuli = patches.mean + patches.fluctuation(chosen)
+                response = unit(stimuli, training=False)[:, 0, 0, index]
+            gradient = patches.gradient_weight(chosen) * tape.gradient(response, chosen)
+            share = tf.cast(tf.shape(driven)[0] / PATCH_BLOCK, tf.float32)
+            number = tf.cast(tf.maximum(tf.shape(used)[0], 1), tf.float32)
+            return share * tf.reduce_sum(gradient[:-1], axis=0) / number
 
-        filters = tf.range(tf.shape(activity)[1])
         return tf.map_fn(weighted_gradient, filters, fn_output_signature=tf.float32)
 
-    fit = images_that_fit(named_tensors(unit), gradients=True)
-    return mean_over_blocks(block_sum, count, min(2000, fit))
+    filters = unit.outputs[0].shape[-1]
+    sums, blocks = np.zeros((2, filters, *patches.shape)), np.zeros((2, filters))
+    wanted = np.arange(filters)
+    for block in range(max(2, count // PATCH_BLOCK)):
+        sums[block % 2, wanted] += block_mean(tf.constant(block), tf.constant(wanted)).numpy()
+        blocks[block % 2, wanted] += 1
+        if block % 2:
+            with np.errstate(invalid="ignore"):
+                reliability = spearman_brown(correlations(*sums))
+            wanted = np.flatnonzero(~(reliability >= ENOUGH))
+            if not len(wanted):
+                break
+    mean = sums.sum(axis=0) / blocks.sum(axis=0)[:, None, None, None]
+    count = int(blocks.sum(axis=0).max()) * PATCH_BLOCK
+    return ExactImages(patches.images(mean), reliability, count)
+
+
+def kept(path, identity, compute):
+    """Return {name: ExactImages} from a file, or compute and keep them there.
+
+    Args:
+        path: of a .npz file.
+        identity: what the images depend on, as JSON can hold it; a file of another is replaced.
+        compute: called without arguments where the file does not have them.
+    """
+    told = json.dumps(identity, sort_keys=True)
+    if path.exists():
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                if str(file["identity"]) == told:
+                    return {
+                        name: ExactImages(
+                            file[f"{name}:images"],
+                            file[f"{name}:reliability"],
+                            int(file[f"{name}:count"]),
+                        )
+                        for name in json.loads(str(file["names"]))
+                    }
+        except (ValueError, KeyError, EOFError, OSError):
+            pass  # a damaged file is computed anew
+    computed = compute()
+    arrays = {"identity": told, "names": json.dumps(list(computed))}
+    for name, exact in computed.items():
+        for field in dataclasses.fields(exact):
+            arrays[f"{name}:{field.name}"] = getattr(exact, field.name)
+    with replacing(path) as part:
+        np.savez(part, **arrays)
+    return computed
+
+
+def _patch_noise(noise, shape):
+    """Return the same noise for patches.
+
+    Raises:
+        UserError: if it is not the same everywhere in the image.
+    """
+    if not noise.is_white or np.ndim(noise.mean):
+        raise UserError(f"{noise.title} noise about this base is not the same in every patch")
+    return dataclasses.replace(noise, shape=shape)
 
 
 def _unit_network(model, layer):
@@ -118,12 +237,12 @@ def _unit_network(model, layer):
 
 
 def _mirrored(noise, seed, block, images):
-    """Draw stimuli in pairs, x and its mirror image about the mean, which is as likely.
+    """Draw xi in pairs, each with its mirror image, which is as likely.
 
     What is odd in a gradient then cancels within each pair instead of over many.
     """
-    half = noise.draw(seed, block, (images + 1) // 2)
-    return tf.concat([half, 2 * noise.mean - half], axis=0)[:images]
+    half = noise.xi(seed, block, (images + 1) // 2)
+    return tf.concat([half, -half], axis=0)[:images]
 
 
 def mean_over_blocks(block_sum, count, block_images):

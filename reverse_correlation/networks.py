@@ -58,7 +58,7 @@ class Network:
 
     @property
     def logits(self):
-        """The symbolic logits, (n, classes)."""
+        """The symbolic logits log p_k - mean log p, (n, classes)."""
         return self._logits_and_meaning[0]
 
     @property
@@ -73,38 +73,36 @@ class Network:
 
     @functools.cached_property
     def _logits_and_meaning(self):
-        """Find the logits, (n, K), and say in words what they are.
+        """Find the centred logits log p_k - mean log p, (n, K), and say in words what of.
 
-        The input of a final Softmax layer, as it is. From any other probabilities p the centred
-        logits log p_k - mean log p, computed before the activation where that is a layer's own, so
-        that no probability underflows. A single output z or sigmoid(z) is two classes, with logits
-        -z/2 and z/2. Where the layers do not tell, the answers to some noise do: rows from 0 up
-        that sum to 1 are probabilities.
+        Of a softmax from its input, so that no probability underflows; of numbers that are no
+        probabilities (or the inputs of sigmoids), taking them for the input of a softmax. A single
+        output z or sigmoid(z) is two classes, with logits -z/2 and z/2. Where the layers do not
+        tell, the answers to some noise do: rows from 0 up that sum to 1 are probabilities.
         """
         output = self.graph.outputs[0]
         operation, below = graphs.sources(output)
         activation = getattr(operation, "activation", None)
         single = output.shape[-1] == 1
         if isinstance(operation, keras.layers.Softmax) and len(below) == 1:
-            return below[0], "the input of its softmax layer"
+            return _centred(below[0]), "centred, from its softmax layer"
         if activation in (keras.activations.softmax, keras.activations.sigmoid):
             before = _before_activation(operation, below[0])
             if single:
                 return _two_classes(before), "one sigmoid output counts as two classes"
             if activation is keras.activations.sigmoid:
-                return before, "the inputs of its sigmoids"
-            return _centred(before), "probabilities, as centred logits log p - mean log p"
+                return _centred(before), "centred, from the inputs of its sigmoids"
+            return _centred(before), "centred, from its probabilities"
         p = None if self.noise is None else self._look()
         if p is not None and p.min() >= 0 and p.max() <= 1:
             if single:
                 logits = _two_classes(_log(output) - _log(1 - output))
                 return logits, "one probability counts as two classes"
             if np.allclose(p.sum(axis=1), 1, atol=1e-3):
-                logits = _centred(_log(output))
-                return logits, "probabilities, as centred logits log p - mean log p"
+                return _centred(_log(output)), "centred, from its probabilities"
         if single:
             return _two_classes(output), "one logit counts as two classes"
-        return output, "logits"
+        return _centred(output), "centred, from its logits"
 
     def _look(self):
         """Return the network's answers to a little noise: (images, outputs)."""

@@ -1,5 +1,6 @@
 """The pass: noise through a network, once for everything that is measured; what it leaves."""
 
+import contextlib
 import functools
 import json
 import time
@@ -11,10 +12,17 @@ import tensorflow as tf
 
 from reverse_correlation import backend
 from reverse_correlation.accumulators import ACCUMULATORS, restored
+from reverse_correlation.ensemble_files import kept_fields, restored_ensemble
 from reverse_correlation.errors import UserError
 from reverse_correlation.networks import BLOCK_IMAGES, Network, seconds_a_block
 from reverse_correlation.progress import progress_bar
-from reverse_correlation.sums import SumTree, added_up, read_sums, write_sums
+from reverse_correlation.sums import (
+    SumTree,
+    added_up,
+    is_decision_place,
+    read_sums,
+    write_sums,
+)
 
 SHARD_BLOCKS = 8  # blocks of one graph call, in float32; shards are added in float64
 SAVE_SECONDS = 15  # between two checkpoints
@@ -26,22 +34,24 @@ class Measurement:
 
     Attributes:
         count: stimuli shown.
-        classes: {"decision", "probability", "logit"}: an Estimate over (K, h, w, c).
+        classes: {"choice", "decision", "logit", "probability"}: an Estimate over (K, h, w, c);
+            without choice where stimuli come without mirror images.
         layers: {name: Estimate over (filters, rf_h, rf_w, c)}; the spike-triggered averages.
         maps: {name: Estimate over (K, map_h, map_w, 1)}; the covariance of each class's logit
             with the layer's activity, averaged over filters, at every position.
         estimates: all of them, {group: {name: Estimate}}; other accumulators have other groups.
+        noise: the ensemble.
         sums: {accumulator: {name: (2, ...) float64}}, of even and of odd shards.
         provenance: what identifies the run, a dict that JSON can hold.
     """
 
-    def __init__(self, sums, provenance, accumulators=ACCUMULATORS):
-        self.sums, self.provenance = sums, provenance
+    def __init__(self, sums, provenance, noise, accumulators=ACCUMULATORS):
+        self.sums, self.provenance, self.noise = sums, provenance, noise
         self.count = provenance["count"]
         self.estimates = {}
         for described in provenance["accumulators"]:
             accumulator = restored(described, accumulators)
-            for group, named in accumulator.estimates(sums[accumulator.name]).items():
+            for group, named in accumulator.estimates(sums[accumulator.name], noise).items():
                 self.estimates.setdefault(group, {}).update(named)
 
     @property
@@ -70,18 +80,24 @@ class Measurement:
         Raises:
             FileError: if the file cannot be written.
         """
-        write_sums(path, [self.sums], self.provenance)
+        write_sums(path, [self.sums], self.provenance, kept_fields(self.noise))
 
     @classmethod
-    def load(cls, path, accumulators=ACCUMULATORS):
+    def load(cls, path, accumulators=ACCUMULATORS, noise=None):
         """Read what `save` wrote, or what a checkpoint holds so far.
+
+        Args:
+            path: of a .npz file.
+            accumulators: classes of what was summed.
+            noise: the ensemble, where it is of a class of your own.
 
         Raises:
             UserError: if the file is not a whole measurement.
         """
-        levels, provenance = read_sums(path)
+        levels, provenance, fields = read_sums(path)
         try:
-            return cls(added_up(levels), provenance, accumulators)
+            noise = noise or restored_ensemble(provenance["noise"]["ensemble"], fields)
+            return cls(added_up(levels), provenance, noise, accumulators)
         except KeyError as error:
             raise UserError(f"{path} is not a whole measurement (no {error}): delete it") from error
 
@@ -128,6 +144,7 @@ class NoisePass:
             "block_images": self.block_images,
             "shard_blocks": SHARD_BLOCKS,
             "layers": list(layers),
+            "paired": noise.symmetric,
             "accumulators": [one.describe() for one in self.accumulators],
             "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
             "machine": backend.machine(),
@@ -155,12 +172,27 @@ class NoisePass:
         return halves
 
     def block(self, index, images):
-        """Draw a block and show it: what accumulators are given, a dictionary of tensors."""
-        stimuli = self.noise.draw(self.seed, index, images)
-        answers = self.responses(stimuli, training=False)
+        """Draw a block and show it: what accumulators are given, a dictionary of tensors.
+
+        Of a symmetric ensemble, the first half is drawn and the second its mirror images.
+        """
+        drawn = (images + 1) // 2 if self.noise.symmetric else images
+        xi = self.noise.xi(self.seed, index, drawn)
+        fluctuation = self.noise.fluctuation(xi)
+        if self.noise.symmetric:
+            fluctuation = tf.concat([fluctuation, -fluctuation[: images - drawn]], axis=0)
+        answers = self.responses(self.noise.mean + fluctuation, training=False)
         block = {name: tf.cast(answer, tf.float32) for name, answer in answers.items()}
-        block["stimuli"] = stimuli - self.noise.mean
-        return block
+        return {**block, "xi": xi, "stimuli": fluctuation}
+
+    def least_correlation(self, sums):
+        """Return the least expected correlation of an image with its truth, from sums so far."""
+        least = [
+            one.least_correlation(sums[one.name], self.noise)
+            for one in self.accumulators
+            if sums.get(one.name)
+        ]
+        return min((value for value in least if value is not None), default=None)
 
     def _compile(self):
         """Compile the sums of one shard: a loop over blocks inside one graph."""
@@ -216,14 +248,17 @@ def measure(
     accumulators=ACCUMULATORS,
     block_images=None,
     save_seconds=SAVE_SECONDS,
+    until=0.0,
 ):
     """Show a network `count` noise images and estimate what its classes and filters look for.
+
+    Of a symmetric ensemble, every stimulus is shown with its mirror image about the base.
 
     Args:
         model: a built Keras classifier of images of `noise.shape`: Sequential, functional or a
             subclass; logits or probabilities out. Or a Network made of one.
         noise: an ensemble such as `WhiteNoise()`.
-        count: how many stimuli; a pixel's standard error falls as 1 / sqrt(count).
+        count: how many stimuli, both of a pair; a pixel's standard error falls as 1 / sqrt(count).
         seed: of the noise; block b is a function of (seed, b).
         layers: names of convolutions whose filters are measured too, from all images or, where
             they have many positions an image, from every 2nd, 4th or 8th block.
@@ -239,6 +274,8 @@ def measure(
         block_images: stimuli drawn, shown and summed at once; by default as many as fit in 1 GB of
             activities, at most 1,000. It is part of the result's identity.
         save_seconds: between two checkpoints.
+        until: the pass ends before `count` when the expected correlation with the truth of every
+            class's logit and choice image has reached this; 0 shows all.
 
     Returns:
         A Measurement.
@@ -251,6 +288,8 @@ def measure(
     """
     if count < 1:
         raise UserError(f"the number of noise images must be at least 1, not {count}")
+    if not 0 <= until < 1:
+        raise UserError(f"a correlation to stop at lies from 0 up and below 1, not {until}")
     work = NoisePass(model, noise, seed, layers, precision, accumulators, block_images)
     for remark in first_remarks(work):
         if progress:
@@ -261,32 +300,45 @@ def measure(
 
     def keep():
         if checkpoint and tree.done:
-            write_sums(checkpoint, tree.levels, _provenance(work, tree.done))
+            write_sums(checkpoint, tree.levels, _provenance(work, tree.done), kept_fields(noise))
+
+    def good_enough():
+        if not until or not is_decision_place(tree.done):
+            return False
+        least = work.least_correlation(tree.total())
+        if least is not None:
+            bar.set_postfix_str(f"least r = {least:.2f}", refresh=False)
+        return least is not None and least >= until
 
     description = f"noise through {work.name}"
     begun = tree.done * work.shard_images
     with progress_bar(count, description, begun, disable=not progress) as bar:
-        if client is None:
+        last, stopped = {}, good_enough()
+        if stopped:
+            parts = iter(())
+        elif client is None:
             parts = _sums_here(work, tree.done, whole, rest, bar)
         else:
             from reverse_correlation.cluster import sums_on  # Dask is needed by those who use it
 
-            parts = sums_on(client, work, tree.done, whole, rest, bar)
-        last = {}
-        try:
-            for sums, level in parts:
-                if level is None:  # not in the checkpoint, which holds whole shards only
-                    last = sums
-                    continue
-                tree.add(sums, level)
-                if time.monotonic() - saved > save_seconds:
-                    keep()
-                    saved = time.monotonic()
-        finally:
-            parts.close()
-            keep()
-    sums = added_up([last, tree.total()])
-    return Measurement(sums, _provenance(work, whole, count), accumulators)
+            parts = sums_on(client, work, tree.done, whole, rest, bar, stops=until > 0)
+        with contextlib.closing(parts) if not stopped else contextlib.nullcontext():
+            try:
+                for sums, level in parts:
+                    if level is None:  # not in the checkpoint, which holds whole shards only
+                        last = sums
+                        continue
+                    tree.add(sums, level)
+                    if stopped := good_enough():
+                        break
+                    if time.monotonic() - saved > save_seconds:
+                        keep()
+                        saved = time.monotonic()
+            finally:
+                keep()
+    shown = tree.done * work.shard_images if stopped else count
+    provenance = _provenance(work, tree.done, shown)
+    return Measurement(added_up([last, tree.total()]), provenance, noise, accumulators)
 
 
 def _provenance(work, shards, count=None):
@@ -319,7 +371,7 @@ def _resume(checkpoint, work, shards):
     """
     if checkpoint is None or not Path(checkpoint).exists():
         return SumTree(), checkpoint
-    levels, kept = read_sums(checkpoint)
+    levels, kept, _ = read_sums(checkpoint)
     done, _ = kept.pop("shards"), kept.pop("count")
     if kept != work.identity:
         differing = [key for key in work.identity if kept.get(key) != work.identity[key]]

@@ -71,8 +71,31 @@ def added_up(parts):
     return total
 
 
-def write_sums(path, levels, provenance):
+def decision_level(done):
+    """Return k such that a pass of `done` shards may next be ended after 8**k more.
+
+    That is after each of the first eight shards, each eighth of the first 64, and so on: wherever
+    the work is done and however often it is interrupted, the decision falls on the same sums.
+    """
+    level = 0
+    while done >= GROUP ** (level + 1):
+        level += 1
+    return level
+
+
+def is_decision_place(done):
+    """Say whether a pass may end after so many shards."""
+    return done > 0 and done % GROUP ** decision_level(done) == 0
+
+
+def write_sums(path, levels, provenance, fields=None):
     """Write sums, those of each level of a SumTree, to a .npz file, whole or not at all.
+
+    Args:
+        path: of the file.
+        levels: a list of sums.
+        provenance: a dictionary that JSON can hold.
+        fields: {name: array} of the ensemble.
 
     Raises:
         FileError: if the file cannot be written.
@@ -83,13 +106,14 @@ def write_sums(path, levels, provenance):
         for accumulator, named in sums.items()
         for name, value in named.items()
     }
+    arrays |= {f"noise:{name}": value for name, value in (fields or {}).items()}
     told = json.dumps({**provenance, "levels": len(levels)})
     with replacing(path) as part, open(part, "wb") as file:
         np.savez(file, provenance=told, **arrays)
 
 
 def read_sums(path):
-    """Return the levels and the provenance that `write_sums` was given.
+    """Return the levels, the provenance and the fields that `write_sums` was given.
 
     Raises:
         UserError: if the file is not a whole one.
@@ -98,10 +122,13 @@ def read_sums(path):
         with np.load(path, allow_pickle=False) as file:
             provenance = json.loads(str(file["provenance"]))
             levels = [{} for _ in range(provenance.pop("levels"))]
+            fields = {}
             for key in file.files:
-                if key != "provenance":
+                if key.startswith("noise:"):
+                    fields[key.removeprefix("noise:")] = file[key]
+                elif key != "provenance":
                     accumulator, name, level = key.split(":")
                     levels[int(level)].setdefault(accumulator, {})[name] = file[key]
-        return levels, provenance
+        return levels, provenance, fields
     except (ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path} is not a whole measurement ({error}): delete it") from error
