@@ -243,10 +243,7 @@ def measure_subject(subject, settings, folder, client=None):
         identity = json.dumps([*identity, settings.seed, settings.precision])
         digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
         started = time.monotonic()
-        print(
-            f"{subject.title}: showing it {shown.noise.title} noise ({shown.title}), at most "
-            f"{settings.noise_images:,} images"
-        )
+        print(f"{subject.title}: showing it {shown.noise.title} noise ({shown.title})")
         measurement = measure(
             subject.network,
             shown.noise,

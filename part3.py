@@ -15,6 +15,7 @@ from subjects import PART3_NAMES
 from training import TITLES
 
 SHOWN_CLASSES = 20  # in one figure
+LEAST_RELIABILITY = 0.99  # of an exact image that others are compared with
 RESPONSES = ("choice", "decision", "probability", "logit")  # the rows of a figure
 
 
@@ -122,12 +123,9 @@ def find_classes(subject, measurements, exact):
     findings = []
     for measurement, images in zip(measurements, exact, strict=True):
         classes = measurement.classes
-        agreement = {
-            name: correlations(one.images, classes[name].covariance) for name, one in images.items()
-        }
+        agreement = {name: agreement_with(one, classes[name]) for name, one in images.items()}
         if images and "choice" in classes:
-            logit = images["logit"].images
-            agreement["choice"] = correlations(logit, classes["choice"].covariance)
+            agreement["choice"] = agreement_with(images["logit"], classes["choice"])
         needed = {name: estimate.images_needed() for name, estimate in classes.items()}
         right = {}
         if subject.test:
@@ -137,6 +135,12 @@ def find_classes(subject, measurements, exact):
                     right[name] = float(np.mean(answers == subject.test[1]))
         findings.append(ClassFindings(agreement, needed, right))
     return findings
+
+
+def agreement_with(exact, estimate):
+    """Correlate class images with exact ones, (K,); NaN where those are not reliable at .99."""
+    r = correlations(exact.images, estimate.covariance)
+    return np.where(exact.reliability >= LEAST_RELIABILITY, r, np.nan)
 
 
 def template_answers(images, stimuli):
@@ -149,6 +153,7 @@ def exact_images(subject, shown, path, *, count, seed):
     if not shown.noise.has_gradient_identity or len(subject.class_names) > SHOWN_CLASSES:
         return {}
     identity = [subject.network.sha256, shown.noise.describe(), count, seed]
+    print(f"{subject.title}: exact images of {shown.title}, from {count:,} gradients at most")
     return kept(
         path,
         identity,
@@ -160,7 +165,7 @@ def draw_bias(subject, measurements, findings, path):
     """Draw the class images of each ensemble and kind of response; return the path."""
     names = subject.class_names
     shown = commonest(measurements[0])
-    rows = {}
+    rows, several = {}, len(subject.shown) > 1
     for each, measurement, finding in zip(subject.shown, measurements, findings, strict=True):
         for response in (name for name in RESPONSES if name in measurement.classes):
             estimate = measurement.classes[response]
@@ -170,12 +175,14 @@ def draw_bias(subject, measurements, findings, path):
                 _notes(measurement, response, finding),
                 _reasons(measurement, response),
             )
-            label = f"{each.title}\n{response}" if len(subject.shown) > 1 else response
+            label = f"{each.title}\n{response}" if several else response
             rows[label] = [[part[k] for k in shown] for part in parts]
-    counts = "; ".join(
-        f"{m.count:,} images of {each.noise.title} noise about {each.title}"
-        if len(subject.shown) > 1
-        else f"{m.count:,} {each.noise.title} noise images"
+        weights = measurement.classes["logit"].weights
+        if weights is not None and not each.noise.is_white:
+            parts = weights, np.zeros_like(weights, bool), [""] * len(names), [""] * len(names)
+            rows["logit,\nas weights"] = [[part[k] for k in shown] for part in parts]
+    counts = " and ".join(
+        f"{m.count:,} {each.noise.title} noise images" + several * f" ({each.title})"
         for each, m in zip(subject.shown, measurements, strict=True)
     )
     some = f" ({len(shown)} commonest of {len(names)} answers)" if len(shown) < len(names) else ""
@@ -183,8 +190,8 @@ def draw_bias(subject, measurements, findings, path):
         rows,
         [names[k] for k in shown],
         f"What {subject.place} looks for{some}: covariance of its answers with {counts}\n"
-        "n: times answered; r: split-half reliability; exact: correlation with the image that the "
-        "network's gradients give (of choices: of the logit);\n"
+        "n: times answered; r: split-half reliability; exact: correlation with the image from the "
+        "network's gradients (choice: of the logit);\n"
         "needs: noise images for r = .9 with the truth; outlined: pixels significant at "
         "family-wise 5 %",
     )
@@ -219,7 +226,7 @@ def _notes(measurement, response, finding):
         if np.isfinite(needed[k]):
             if np.isfinite(estimate.reliability[k]):
                 lines.append(f"r = {estimate.reliability[k]:.3f}")
-            if agreement is not None:
+            if agreement is not None and np.isfinite(agreement[k]):
                 lines.append(f"exact {agreement[k]:.3f}")
             lines.append(f"needs {needed[k]:,.0f}")
         notes.append("\n".join(filter(None, lines)))
@@ -317,7 +324,7 @@ def draw_confusions(rows, names, title):
     return figure
 
 
-def draw_about_base(subject, measurement, path, push=2.5):
+def draw_about_base(subject, measurement, path, push=1.0):
     """Draw the base plus and minus each class's images, as studies of people show them.
 
     Each image is scaled to `push` standard deviations of the noise where it is largest; pixels
@@ -338,7 +345,7 @@ def draw_about_base(subject, measurement, path, push=2.5):
         [subject.class_names[k] for k in shown],
         f"The base plus and minus each class image of {subject.place} ({noise.title} noise, "
         f"{measurement.count:,} images);\nat its largest, an image changes a pixel by {push:g} "
-        "standard deviations of the noise",
+        "standard deviation of the noise",
     )
     return figures.save(figure, path)
 

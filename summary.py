@@ -89,6 +89,6 @@ def _contrast(noise):
 
 
 def _least_and_median(agreement):
-    if agreement is None or not len(agreement):
+    if agreement is None or not np.isfinite(agreement).any():
         return None
-    return f"{agreement.min():.3f}, {np.median(agreement):.3f}"
+    return f"{np.nanmin(agreement):.3f}, {np.nanmedian(agreement):.3f}"

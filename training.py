@@ -5,6 +5,7 @@ import json
 import sys
 import time
 import zipfile
+from pathlib import Path
 
 import keras
 import tensorflow as tf
@@ -15,6 +16,7 @@ from reverse_correlation import UserError, backend, load_any_network
 from reverse_correlation.files import replacing
 
 VALIDATION_IMAGES = 5_000  # the last of the 60,000 training images; no choice is made on test ones
+SHIPPED = Path(__file__).resolve().parent / "models"  # trained networks, committed
 BUILDERS = {"lenet": LeNet, "alexnet": AlexNet}
 TITLES = {
     "mnist": "MNIST",
@@ -57,10 +59,13 @@ def split(images, labels):
     return (images[:end], labels[:end]), (images[end:], labels[end:])
 
 
-def load_or_train(name, dataset, train_set, *, folder, epochs=None, seed=0, retrain=False):
-    """Load a network of the demonstration from a folder, or train it and save it there.
+def load_or_train(
+    name, dataset, train_set, *, folder, epochs=None, seed=0, retrain=False, shipped=SHIPPED
+):
+    """Load a network of the demonstration, or train it and save it in a folder.
 
-    A saved network that was trained for fewer epochs than are asked for now is trained anew.
+    A saved network that was trained for fewer epochs than are asked for now, or with another seed,
+    is trained anew.
 
     Args:
         name, dataset: "lenet" or "alexnet", "mnist" or "fashion_mnist".
@@ -69,21 +74,27 @@ def load_or_train(name, dataset, train_set, *, folder, epochs=None, seed=0, retr
         epochs: other than the recipe's.
         seed: of the training.
         retrain: whether to train although the file is there.
+        shipped: folder of the networks that come with this repository, for where `folder` has none.
 
     Raises:
         UserError: if the file is damaged, or its network is for other images or classes.
     """
     path = folder / f"{dataset}_{name}.keras"
+    kept = path if path.exists() else shipped / path.name
     recipe = RECIPES[name, dataset]
     epochs = epochs or recipe.epochs
     images, labels = train_set
     shape, classes = images.shape[1:], len(set(labels.tolist()))
-    if path.exists() and not retrain:
-        network, training = load_network(path, shape, classes)
-        if training.get("epochs", epochs) >= epochs:
-            print(f"{TITLES[name]}: loaded {path}, {describe_training(training)}")
+    if kept.exists() and not retrain:
+        network, training = load_network(kept, shape, classes)
+        enough = training.get("epochs", epochs) >= epochs
+        if enough and training.get("seed", seed) == seed:
+            print(f"{TITLES[name]}: loaded {kept}, {describe_training(training)}")
             return network
-        print(f"{TITLES[name]}: {path} had {training['epochs']} of {epochs} epochs: training anew")
+        print(
+            f"{TITLES[name]}: {kept} had {training['epochs']} epochs, seed {training['seed']}; "
+            f"wanted are {epochs}, seed {seed}: training anew"
+        )
     print(f"{TITLES[name]} on {TITLES[dataset]}: training, epochs: {epochs}")
     started = time.monotonic()
     (images, labels), validation = split(images, labels)

@@ -265,7 +265,9 @@ def table():
         for total in (10**9, 10**12):
             shards = total // work.shard_images
             seconds = work.shard_images / speed
-            together = 8 ** cluster.level_of_task(0, shards, WORKERS_ON_PAPER, seconds)
+            together = 8 ** cluster.level_of_task(
+                0, shards, WORKERS_ON_PAPER, seconds, size / cluster.BYTES_A_SECOND
+            )
             print(
                 f"{name:10}{speed:11,.1f}{work.shard_images:11,}{size / 1e6:6.1f} MB{total:10.0e}"
                 f"{total / speed / 3600:13,.0f} {shards:14,} {together:6} "

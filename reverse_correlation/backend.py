@@ -57,7 +57,7 @@ def _has_vnni():
 
 def import_tensorflow_quietly():
     """Import TensorFlow and let it find its devices, with standard error closed meanwhile."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     stderr = os.dup(2)
     with open(os.devnull, "wb") as null:
         os.dup2(null.fileno(), 2)

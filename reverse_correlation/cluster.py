@@ -38,7 +38,8 @@ QUEUED = 2  # tasks for each worker that are unfinished at most, so that none wa
 AHEAD = 8  # tasks for each worker that are sent at most while an earlier one is unfinished
 TASKS_EACH = 2  # for each worker are left, or tasks become smaller, so that all end together
 TASK_SECONDS = 60  # of a task of several shards, at most: what is lost with a worker or a client
-SET_SECONDS = 0.02  # about what a set of sums costs scheduler and client
+SET_SECONDS = 0.005  # about what a set of sums costs scheduler and client, whatever its size,
+BYTES_A_SECOND = 1e8  # and how fast its numbers travel through both
 MOST_LEVEL = 3  # a task is 8**3 shards at most
 
 # --------------------------------------------------------------------------- the cluster
@@ -213,7 +214,8 @@ class Tasks:
     def __init__(self, client, name, bar):
         self.client, self.task, self.bar = client, task_of(name), bar
         self.sent, self.unfinished = collections.deque(), {}
-        self.finished, self.shard_seconds = queue.SimpleQueue(), math.inf
+        self.finished = queue.SimpleQueue()
+        self.shard_seconds, self.set_seconds = math.inf, SET_SECONDS
 
     def send(self, first, level, images, rest=None):
         """Send a task of 8**level shards and so many images; or of `rest` images of one shard."""
@@ -244,7 +246,8 @@ class Tasks:
             refuse_failure(future)
             raise
         if level is not None:
-            self.shard_seconds = seconds
+            size = sum(value.nbytes for named in sums.values() for value in named.values())
+            self.shard_seconds, self.set_seconds = seconds, SET_SECONDS + size / BYTES_A_SECOND
         return sums, level
 
     def listen(self, seconds):
@@ -308,7 +311,8 @@ def sums_on(client, work, first, whole, rest, bar, stops=False):
             now = f"noise through {work.name}, workers: {workers.count}"
             bar.set_description_str(now, refresh=False)
             while first < whole and tasks.has_room(workers.count):
-                level = level_of_task(first, whole, workers.count, tasks.shard_seconds)
+                seconds = tasks.shard_seconds, tasks.set_seconds
+                level = level_of_task(first, whole, workers.count, *seconds)
                 if stops:
                     level = min(level, decision_level(first))
                 tasks.send(first, level, GROUP**level * work.shard_images)
@@ -331,23 +335,24 @@ def sums_on(client, work, first, whole, rest, bar, stops=False):
                 client.unregister_worker_plugin(plugin.name)
 
 
-def level_of_task(first, whole, workers, shard_seconds):
+def level_of_task(first, whole, workers, shard_seconds, set_seconds):
     """Return the level of the next task, which computes 8**level shards in a row.
 
-    A task is aligned with the groups of SumTree and takes a minute at most. It leaves other tasks
-    to every worker, unless smaller ones would be finished faster than their sums can be taken.
+    A task is aligned with the groups of SumTree, takes a minute at most, and leaves other tasks to
+    every worker; unless smaller ones would be finished faster than the client can take their sums.
 
     Args:
         first, whole: shards `first` to `whole - 1` are left.
         workers: how many there are.
         shard_seconds: that a shard took last; infinity where none is known yet.
+        set_seconds: that the client needs for a set of sums.
     """
     left = whole - first
     for level in range(MOST_LEVEL, 0, -1):
         size = GROUP**level
-        possible = first % size == 0 and size <= left and size * shard_seconds <= TASK_SECONDS
-        enough = TASKS_EACH * workers * size <= left
-        rushed = size / GROUP * shard_seconds < SET_SECONDS * workers
-        if possible and (enough or rushed):
+        fitting = first % size == 0 and size <= left
+        enough = TASKS_EACH * workers * size <= left and size * shard_seconds <= TASK_SECONDS
+        rushed = size / GROUP * shard_seconds < set_seconds * workers
+        if fitting and (enough or rushed):
             return level
     return 0

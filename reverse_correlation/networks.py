@@ -19,7 +19,7 @@ from reverse_correlation.errors import UserError
 from reverse_correlation.receptive_fields import CONVOLUTIONS, receptive_fields
 
 BLOCK_IMAGES = 1000  # stimuli shown at once, where the activities of so many fit in BLOCK_BYTES
-BLOCK_BYTES = 1e9
+BLOCK_BYTES = 2.5e8
 LEAST_PROBABILITY = 1e-30  # a probability that underflowed counts as this when it is logged
 LOOK_IMAGES = 100  # answered to tell probabilities from logits, where the layers do not
 

@@ -291,8 +291,10 @@ def measure(
     if not 0 <= until < 1:
         raise UserError(f"a correlation to stop at lies from 0 up and below 1, not {until}")
     work = NoisePass(model, noise, seed, layers, precision, accumulators, block_images)
-    for remark in first_remarks(work):
-        if progress:
+    remarks = first_remarks(work)
+    if progress:
+        remarks += [] if client else speed_remarks(work, count)
+        for remark in remarks:
             print(f"{work.name}: {remark}")
     whole, rest = divmod(count, work.shard_images)
     tree, checkpoint = _resume(checkpoint, work, whole)
@@ -409,6 +411,16 @@ def first_remarks(work):
             f"{answers.argmax()}: decision images of other classes will rest on few or no images; "
             "logit images and filters remain meaningful"
         )
+    return remarks
+
+
+def speed_remarks(work, count):
+    """Time a block of the compiled pass; return what should be said of how long it will take."""
+    work.shard_sums(0, work.block_images)  # compiles
+    started = time.perf_counter()
+    work.shard_sums(0, 2 * work.block_images)
+    seconds = (time.perf_counter() - started) / (2 * work.block_images) * count
+    remarks = [f"{count:,} images at most, {seconds:,.0f} s here if all are shown"]
     if work.precision != "float32":
         slower = seconds_a_block(work.responses, work.block_images) / seconds_a_block(
             work.network.responses(work.layers), work.block_images

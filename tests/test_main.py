@@ -41,7 +41,7 @@ def expected_figures(ds):
 def test_the_whole_experiment_runs_twice_and_the_second_loads_what_the_first_saved(
     made_up, tmp_path, capsys
 ):
-    written = main.main(settings(tmp_path))
+    written = main.main(settings(tmp_path, "--retrain"))
     first = capsys.readouterr().out
     assert "training, epochs: 2" in first and f"Figures in {tmp_path}: 19" in first
     assert {str(p.relative_to(tmp_path)) for p in written} == expected_figures("mnist")
@@ -62,9 +62,9 @@ def test_fashion_and_one_network_give_their_own_file_names(made_up, tmp_path):
 
 def test_a_network_with_too_few_epochs_is_trained_anew(made_up, tmp_path, capsys):
     for epochs in (2, 3, 1):
-        load_or_train("lenet", "mnist", made_up, folder=tmp_path, epochs=epochs)
+        load_or_train("lenet", "mnist", made_up, folder=tmp_path, shipped=tmp_path, epochs=epochs)
     said = capsys.readouterr().out
-    assert "had 2 of 3 epochs: training anew" in said
+    assert "had 2 epochs, seed 0; wanted are 3, seed 0: training anew" in said
     assert "loaded" in said.splitlines()[-1] and "epochs: 3, seconds: " in said.splitlines()[-1]
 
 

@@ -7,9 +7,11 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from PIL import Image
 from zoo import build, residual, subclassed
 
 import main
+from command_line import read_main_settings
 from reverse_correlation import Measurement
 
 
@@ -42,11 +44,80 @@ def test_a_data_set_of_the_right_shape_gives_templates_too(tmp_path, capsys, mon
     keras.Sequential([*stack, layers.Dense(10, "softmax")]).save(tmp_path / "flat.keras")
     flags = ["--model", tmp_path / "flat.keras", "--dataset", "mnist", "--input-range", 0, 255]
     code, out, _ = run(tmp_path, capsys, *flags)
-    assert code == 0 and "from 0 to 255" in out and "test accuracy of its logit images" in out
+    assert code == 0 and "from 0 to 255" in out and "by its logit images alone" in out
     assert "rescales its input itself" in out and "no Part 4" in out
     assert (tmp_path / "out/part3_imgs/template_flat_mnist.png").exists()
-    found = Measurement.load(tmp_path / "out/results/model_flat_mnist.npz")
-    assert found.provenance["noise"]["range"] == [0, 255]
+    measurement = Measurement.load(tmp_path / "out/results/model_flat_mnist.npz")
+    assert (measurement.noise.low, measurement.noise.high) == (0, 255)
+
+
+def saved_dense(path, shape=(16, 16, 1)):
+    keras.utils.set_random_seed(0)
+    stack = [keras.Input(shape), layers.Flatten(), layers.Dense(3, "softmax")]
+    keras.Sequential(stack).save(path)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["coarse", "pink", "sinusoid", "sparse", "binary"])
+def test_every_kind_of_noise_is_reached_by_its_name(kind, tmp_path, capsys):
+    path = saved_dense(tmp_path / "dense.keras")
+    code, _, error = run(tmp_path, capsys, "--model", path, "--noise-kind", kind)
+    assert code == 0, error
+    measurement = Measurement.load(tmp_path / "out/results/model_dense.npz")
+    assert (
+        measurement.provenance["noise"]["ensemble"]
+        .lower()
+        .startswith({"binary": "white"}.get(kind, kind))
+    )
+    assert (tmp_path / "out/part3_imgs/base_dense.png").exists()
+
+
+def test_an_image_is_fitted_to_the_network_and_classes_have_names(tmp_path, capsys):
+    path = saved_dense(tmp_path / "dense.keras")
+    Image.fromarray(np.full((9, 5), 51, np.uint8)).save(tmp_path / "face.png")
+    flags = ["--base", tmp_path / "face.png", "--contrast", 0.1, "--input-range", -1, 1]
+    names = ["--class-names", "yes", "no", "maybe"]
+    code, out, error = run(tmp_path, capsys, "--model", path, *flags, *names)
+    assert code == 0, error
+    assert "brought from 5 x 9 to 16 x 16" in out and "noise answered maybe" in out
+    noise = Measurement.load(tmp_path / "out/results/model_dense.npz").noise
+    assert np.allclose(noise.mean, -0.6, atol=1e-6) and noise.contrast == 0.1
+
+
+def test_the_mean_training_image_is_a_base(tmp_path, capsys, made_up):
+    path = saved_dense(tmp_path / "dense.keras", (28, 28, 1))
+    keras.Sequential(
+        [keras.Input((28, 28, 1)), layers.Flatten(), layers.Dense(10, "softmax")]
+    ).save(path)
+    flags = ["--dataset", "mnist", "--base", "mean"]
+    code, _, error = run(tmp_path, capsys, "--model", path, *flags)
+    assert code == 0, error
+    noise = Measurement.load(tmp_path / "out/results/model_dense_mnist.npz").noise
+    assert np.allclose(noise.mean, made_up[0][:36].mean(axis=0), atol=1e-6)  # without validation
+
+
+def coloured(path):
+    Image.fromarray(np.eye(12, dtype=np.uint8).reshape(4, 12, 3) * 255).save(path)
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--base", "nothing.png"], "cannot be read as an image"),
+        (["--base", "colour.png"], "in colour, but the network takes 1 channel"),
+        (["--base", "mean"], "name a --dataset"),
+        (["--noise-kind", "gabor"], "name a --dataset"),
+        (["--noise-kind", "sparse", "--base", "0.5"], "leave them out"),
+        (["--noise-kind", "coarse"], "cells of 4 pixels do not tile images of 10 x 10"),
+        (["--class-names", "one"], "1 class names for the 3 classes"),
+    ],
+)
+def test_noise_that_does_not_fit_is_refused_in_one_sentence(flags, sentence, tmp_path, capsys):
+    path = saved_dense(tmp_path / "dense.keras", (10, 10, 1))
+    coloured(tmp_path / "colour.png")
+    flags = [str(tmp_path / flag) if flag.endswith(".png") else flag for flag in flags]
+    code, _, error = run(tmp_path, capsys, "--model", path, *flags)
+    assert code == 2 and error.startswith("main.py: ") and sentence in error, error
 
 
 def two_inputs(path):
@@ -133,11 +204,16 @@ def test_an_h5_file_is_never_opened(tmp_path, capsys, monkeypatch):
         ["--model", "x.keras", "--retrain"],
         ["--input-range", "0", "255"],
         ["--model", "x.keras", "--input-range", "0", "white"],
+        ["--model", "x.keras", "--input-range", "1", "0"],
+        ["--class-names", "a", "b"],
+        ["--noise-kind", "purple"],
+        ["--contrast", "0"],
+        ["--until", "1"],
     ],
 )
 def test_flags_that_contradict_each_other_are_refused(flags, capsys):
     with pytest.raises(SystemExit) as stop:
-        main.parse_arguments(flags)
+        read_main_settings(flags, main.DEFAULTS, "")
     assert stop.value.code == 2
     assert "error: argument --" in capsys.readouterr().err.splitlines()[-1]
 
