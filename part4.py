@@ -1,6 +1,7 @@
 """Part 4: inside the network. Mean activity, and spike-triggered averages of filters."""
 
 import dataclasses
+import time
 
 import numpy as np
 
@@ -119,11 +120,14 @@ def _agreement_with_gradients(subject, layer, estimate, path, patches, seed):
         return {"filters": exact_receptive_fields(subject.network, noise, layer, patches, seed)}
 
     identity = [subject.network.sha256, noise.describe(), layer, patches, seed]
+    started = time.monotonic()
     try:
         exact = kept(path, identity, compute)["filters"]
     except UserError as error:
         print(f"{subject.title}: {layer} is not compared with gradients: {error}")
         return None
+    seconds = time.monotonic() - started
+    print(f"{subject.title}: exact fields of {layer}, {exact.count:,} patches, {seconds:.0f} s")
     return correlations(exact.images, estimate.covariance)
 
 
