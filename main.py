@@ -33,7 +33,7 @@ EPOCHS = None  # of training; by default each recipe's own (training.py)
 
 SIGNAL, NOISE = 0.7, 0.3  # Part 3: weights of a test image and of uniform noise
 NOISY_IMAGES = 1_000  # Part 3: how many such mixtures
-CONTRASTS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3)  # tried on the validation split, about the mean image
+CONTRASTS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.8)  # tried on the validation split
 CONTRAST_IMAGES = 10_000  # shown at each of them
 EXACT_IMAGES = (
     10_000  # at most, whose gradients give the exact images that the black box is held against

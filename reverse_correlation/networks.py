@@ -351,6 +351,8 @@ def _in_precision(model, name, precision):
         raise UserError(f"unknown precision {precision!r}: choose float32 or bfloat16")
 
     def convert(layer):
+        if not isinstance(layer, keras.layers.Layer):  # an operation, which computes in any
+            return layer
         return layer.__class__.from_config({**layer.get_config(), "dtype": "mixed_bfloat16"})
 
     try:

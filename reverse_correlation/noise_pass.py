@@ -131,7 +131,8 @@ class NoisePass:
         self.accumulators = [
             one for kind in accumulators for one in kind.for_pass(network, noise, self.layers)
         ]
-        self.block_images = block_images or min(BLOCK_IMAGES, network.images_that_fit(layers))
+        fit = min(BLOCK_IMAGES, network.images_that_fit(layers))
+        self.block_images = block_images or max(fit - fit % 2, 1)  # whole pairs, where they fit
         self.shard_images = self.block_images * SHARD_BLOCKS
         self._compiled = self._compile()
         identity = {

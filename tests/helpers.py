@@ -20,13 +20,17 @@ def measurements(network, times, images, shards=1, layers=()):
     told = {**work.identity, "shards": shards, "count": shards * work.shard_images}
     for first in range(0, times * shards, shards):
         sums = [work.shard_sums(shard) for shard in range(first, first + shards)]
-        yield Measurement(added_up(sums), told)
+        yield Measurement(added_up(sums), told, noise)
 
 
 def drawn(noise, count, block_images, seed=0):
-    """Return the stimuli of a pass: (count, h, w, c) float32."""
-    blocks = range(-(-count // block_images))
-    return np.concatenate([noise.draw(seed, block, block_images) for block in blocks])[:count]
+    """Return the stimuli of a pass, with their mirror images: (count, h, w, c) float32."""
+    shown = []
+    for block in range(-(-count // block_images)):
+        images = min(block_images, count - block * block_images)
+        first = noise.draw(seed, block, -(-images // 2)).numpy()
+        shown += [first, 2 * noise.mean - first[: images // 2]]
+    return np.concatenate(shown).astype(np.float32)
 
 
 def covariance_of_rows(responses, signals):

@@ -45,11 +45,11 @@ def convolution(kernel, size=12, strides=1, padding="valid", bias=0.0):
     return network
 
 
-def standard_error(estimate, std=STD):
-    """Of each pixel's covariance under the null, (R, 1, 1, 1): sigma_x sd(r) / sqrt(N)."""
-    return (std * estimate.response_std / np.sqrt(estimate.count))[:, None, None, None]
+def centred(rows):
+    """Return rows less their mean, as logits are: (K, ...)."""
+    return rows - np.mean(rows, axis=0)
 
 
-def close(estimate, expected, errors=5, std=STD):
+def close(estimate, expected, errors=5):
     """Whether every pixel lies within so many standard errors of the known answer."""
-    return np.all(np.abs(estimate.covariance - expected) <= errors * standard_error(estimate, std))
+    return np.all(np.abs(estimate.covariance - expected) <= errors * estimate.standard_error)

@@ -9,12 +9,13 @@ import pytest
 import tensorflow as tf
 from helpers import covariance_of_rows, drawn, same_bits, show
 from keras import layers
-from observers import STD, close, convolution, observer, standard_error, yes_no
+from observers import STD, centred, close, convolution, observer, yes_no
 from scipy import integrate, stats
 
 from reverse_correlation import (
     ACCUMULATORS,
     Accumulator,
+    Ensemble,
     Measurement,
     UserError,
     WhiteNoise,
@@ -22,7 +23,7 @@ from reverse_correlation import (
     receptive_field,
 )
 from reverse_correlation.accumulators import ClassSums, pair_sums, pair_zeros
-from reverse_correlation.estimates import cosines, estimate_from_sums
+from reverse_correlation.estimates import cosines, estimate_from_sums, with_covariance
 
 SHAPE = (4, 5, 1)
 TEMPLATE = np.random.default_rng(0).normal(size=SHAPE)
@@ -34,9 +35,10 @@ UNIT = TEMPLATE / np.linalg.norm(TEMPLATE)
 
 def test_a_linear_logit_gives_variance_times_weights():
     logits = show(observer(np.stack([TEMPLATE, -2 * TEMPLATE], -1), 0.3)).classes["logit"]
-    assert close(logits, STD**2 * np.stack([TEMPLATE, -2 * TEMPLATE]))
+    assert close(logits, centred(STD**2 * np.stack([TEMPLATE, -2 * TEMPLATE])))
     assert logits.mean_response == pytest.approx(
-        [TEMPLATE.sum() / 2 + 0.3, 0.3 - TEMPLATE.sum()], abs=5 * logits.response_std.max() / 316
+        centred([TEMPLATE.sum() / 2 + 0.3, 0.3 - TEMPLATE.sum()]),
+        abs=5 * logits.response_std.max() / 316,
     )
 
 
@@ -46,7 +48,7 @@ def test_uniform_noise_weighs_gradients_by_x_times_one_minus_x():
     logits = show(observer(weights, -0.5, "relu"), kind="uniform").classes["logit"]
     expected = np.zeros((2, 2, 2, 1))
     expected[1, 0, 0, 0] = 1 / 24  # cov(max(x - 1/2, 0), x) by integration
-    assert close(logits, expected)
+    assert close(logits, centred(expected))
 
 
 def test_binary_noise_gives_a_quarter_of_the_mean_difference(rng):
@@ -61,7 +63,7 @@ def test_binary_noise_gives_a_quarter_of_the_mean_difference(rng):
             for r in responses.T
         ]
     ).reshape(3, 2, 2, 1)
-    assert close(show(network, kind="binary").classes["logit"], expected, std=0.5)
+    assert close(show(network, kind="binary").classes["logit"], centred(expected))
 
 
 def test_a_threshold_unit_gives_its_template():
@@ -70,7 +72,7 @@ def test_a_threshold_unit_gives_its_template():
     yes, density = stats.norm.cdf(0.4), stats.norm.pdf(0.4)
     expected = STD * density * UNIT  # sigma^2 times the gradient of P(yes) in the mean
     assert close(decisions, np.stack([-expected, expected]))
-    error = 5 * standard_error(decisions)[1] / yes
+    error = 5 * decisions.standard_error[1] / yes
     assert np.all(np.abs(decisions.average[1] - STD * density / yes * UNIT) < error)
     difference = decisions.average[1] - decisions.average[0]
     assert np.all(
@@ -85,8 +87,8 @@ def test_a_relu_unit_gives_its_weights():
     drive = np.array([TEMPLATE.sum() / 2 + 0.2, -TEMPLATE.sum() / 2 - 0.1])
     a = drive / norm
     expected = STD**2 * np.moveaxis(weights, -1, 0) * stats.norm.cdf(a)[:, None, None, None]
-    assert close(logits, expected)
-    mean = drive * stats.norm.cdf(a) + norm * stats.norm.pdf(a)
+    assert close(logits, centred(expected))
+    mean = centred(drive * stats.norm.cdf(a) + norm * stats.norm.pdf(a))
     assert np.all(np.abs(logits.mean_response - mean) < 5 * logits.response_std / np.sqrt(100_000))
 
 
@@ -108,7 +110,7 @@ def test_softmax_regression_stays_in_the_row_space(rng):
     rows = weights.reshape(20, 3)
     images = probability.covariance.reshape(3, 20)
     residual = images - images @ rows @ np.linalg.pinv(rows)
-    assert np.all(np.abs(residual) < 5 * standard_error(probability).reshape(3, 1))
+    assert np.all(np.abs(residual) < 5 * probability.standard_error.reshape(3, 20))
     assert np.abs(images.sum(axis=0)).max() < 1e-6 < np.abs(images).max() / 100
 
 
@@ -120,9 +122,9 @@ def test_decision_images_sum_to_zero_and_counts_to_all(rng):
 
 def test_class_means_are_the_means_of_the_stimuli(rng):
     network, noise = observer(rng.normal(size=(*SHAPE, 3))), WhiteNoise(shape=SHAPE)
-    stimuli = drawn(noise, 2345, 1000, seed=5).astype(np.float64)
+    stimuli = drawn(noise, 2346, 1000, seed=5).astype(np.float64)
     answers = np.asarray(network(stimuli)).argmax(axis=1)
-    measurement = measure(network, noise, 2345, seed=5, progress=False)
+    measurement = measure(network, noise, 2346, seed=5, progress=False, block_images=1000)
     for k in range(3):
         mean = stimuli[answers == k].mean(axis=0) - stimuli.mean(axis=0)
         assert np.allclose(measurement.classes["decision"].average[k], mean, atol=1e-6)
@@ -138,8 +140,8 @@ def test_uniform_noise_bends_the_image_of_a_sparse_rectified_unit_and_gaussian_d
     on = np.tensordot(weights[0, :, 0, 1], cube, 1) > 4
     expected = weights[0, :, 0, 1] * (cube * (1 - cube) / 2 * on).mean(axis=(1, 2, 3))
     uniform = show(network, kind="uniform").classes["logit"]
-    error = standard_error(uniform)[1].item()
-    assert np.all(np.abs(uniform.covariance[1].ravel() - expected) < 5 * error)
+    error = uniform.standard_error[1].ravel()  # centred, of two logits: half
+    assert np.all(np.abs(uniform.covariance[1].ravel() - expected / 2) < 5 * error)
     truth = [weights[0, :, 0, 1]]
     assert cosines(uniform.covariance[1:], truth) < 0.98
     assert cosines(show(network).classes["logit"].covariance[1:], truth) > 0.999
@@ -148,25 +150,35 @@ def test_uniform_noise_bends_the_image_of_a_sparse_rectified_unit_and_gaussian_d
 def test_coloured_noise_gives_its_covariance_times_the_weights(rng):
     mixing = np.eye(20) + 0.3 * rng.normal(size=(20, 20))
 
-    class Coloured(WhiteNoise):
-        def draw(self, seed, block, count):
-            white = tf.reshape(super().draw(seed, block, count) - self.mean, (-1, 20))
-            mixed = tf.matmul(white, tf.constant(mixing.T, tf.float32))
-            return self.mean + tf.reshape(mixed, (-1, *self.shape))
+    @dataclasses.dataclass(frozen=True, eq=False)
+    class Coloured(Ensemble):
+        """A user's own ensemble."""
+
+        shape: tuple
+        low: float = 0.0
+        high: float = 1.0
+        base: object = None
+        contrast: float | None = None
+        coordinates = (20,)
+
+        def fluctuation(self, xi):
+            mixed = STD * tf.matmul(xi, tf.constant(mixing.T, xi.dtype))
+            return tf.reshape(mixed, (-1, *self.shape))
 
     covariance = STD**2 * mixing @ mixing.T
     network = observer(np.stack([TEMPLATE, -TEMPLATE], -1))
     estimate = measure(network, Coloured(shape=SHAPE), 100_000, progress=False).classes["logit"]
     expected = (covariance @ TEMPLATE.ravel()).reshape(SHAPE)
     pixel_std = np.sqrt(np.diag(covariance)).reshape(SHAPE)
-    assert close(estimate, np.stack([expected, -expected]), errors=7, std=pixel_std)
+    assert np.allclose(Coloured(shape=SHAPE).pixel_std, pixel_std)
+    assert close(estimate, np.stack([expected, -expected]), errors=7)
     recovered = np.linalg.solve(covariance, estimate.covariance[0].ravel())
-    error = np.sqrt(np.diag(np.linalg.inv(covariance)) / 100_000) * estimate.response_std[0]
+    error = np.sqrt(np.diag(np.linalg.inv(covariance)) / 50_000) * estimate.response_std[0]
     assert np.all(np.abs(recovered - TEMPLATE.ravel()) < 5 * error)
 
 
 def test_more_classes_and_pixels_than_memory_holds_are_refused():
-    with pytest.raises(UserError, match=r"sums of 1,000 classes over 150,528 pixels.*9.0 GB"):
+    with pytest.raises(UserError, match=r"sums of 1,000 classes over 150,528 numbers.*12.0 GB"):
         ClassSums((224, 224, 3), 1000)
 
 
@@ -184,7 +196,7 @@ def test_a_filter_is_recovered_over_all_positions(strides, padding, rng):
     a = drive / STD / np.linalg.norm(kernel.reshape(-1, 3), axis=0)
     expected = np.moveaxis(STD**2 * kernel * stats.norm.cdf(a), -1, 0)
     assert estimate.covariance.shape == (3, 4, 3, 2)
-    error = STD * estimate.response_std / np.sqrt(images)  # at most: as if positions were one
+    error = STD * estimate.response_std / np.sqrt(images / 2)  # at most: as if positions were one
     assert np.all(np.abs(estimate.covariance - expected) < 4 * error[:, None, None, None])
     assert cosines(estimate.covariance, expected).min() > 0.999
     average = expected / estimate.mean_response[:, None, None, None]
@@ -220,6 +232,7 @@ def test_deep_filters_and_maps_match_a_brute_force_covariance():
     assert np.allclose(filters.mean_response, responses.mean(axis=0), rtol=1e-5)
     assert filters.count == 4000
 
+    logits -= logits.mean(axis=1, keepdims=True)
     expected = covariance_of_rows(logits, activity.mean(axis=3, keepdims=True))
     maps = measurement.maps["deep"]
     assert maps.count == 1000 and maps.covariance.shape == (2, 4, 4, 1)
@@ -244,7 +257,7 @@ class SquaredLogits(Accumulator):
 
     shape: tuple
     classes: int
-    name = "squares"
+    name, every = "squares", 1
 
     @classmethod
     def for_pass(cls, network, noise, layers):
@@ -256,13 +269,18 @@ class SquaredLogits(Accumulator):
     def block(self, block):
         return pair_sums(tf.square(block["logits"]), block["stimuli"], self.shape)
 
-    def estimates(self, sums):
+    def finish(self, shard):
+        return with_covariance(shard)
+
+    def estimates(self, sums, noise):
         return {"squares": {"logit": estimate_from_sums(sums, nonnegative=True)}}
 
 
 def test_something_new_is_measured_with_one_class_and_no_other_change(tmp_path, rng):
     weights, bias = rng.normal(size=(*SHAPE, 3)), np.array([0.5, -0.5, 0])
     network = observer(weights, bias)
+    weights -= weights.mean(axis=-1, keepdims=True)  # of centred logits
+    bias -= bias.mean()
     accumulators = (*ACCUMULATORS, SquaredLogits)
     measurement = show(network, accumulators=accumulators)
     squares = measurement.estimates["squares"]["logit"]

@@ -2,15 +2,28 @@
 
 import json
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from observers import close, observer
+from observers import centred, close, observer
 from scipy import stats
 
-from reverse_correlation import GaborNoise, SparseNoise, UserError, WhiteNoise, measure
-from reverse_correlation.ensembles import gabor_kernels
-from reverse_correlation.estimates import cosines
+from reverse_correlation import (
+    CoarseNoise,
+    GaborNoise,
+    Measurement,
+    PinkNoise,
+    SinusoidNoise,
+    SparseNoise,
+    UserError,
+    WhiteNoise,
+    exact_class_images,
+    measure,
+    sidak_threshold,
+)
+from reverse_correlation.estimates import correlations, cosines
+from reverse_correlation.gabor import gabor_kernels
 
 
 @pytest.mark.parametrize("kind", ["gaussian", "uniform", "binary"])
@@ -134,7 +147,7 @@ def test_whitening_undoes_the_covariance_of_structured_noise():
     estimate = measure(observer(weights), noise, 40_000, progress=False).classes["logit"]
     flat = noise.components.reshape(8, -1)
     inside = np.linalg.pinv(flat) @ flat  # projects on what the noise can show
-    expected = np.moveaxis(weights, -1, 0).reshape(2, -1) @ inside
+    expected = centred(np.moveaxis(weights, -1, 0)).reshape(2, -1) @ inside
     whitened = noise.whiten(estimate.covariance, 0).reshape(2, -1)
     assert cosines(whitened, expected).min() > 0.995
     assert np.allclose(
@@ -166,4 +179,261 @@ def test_sparse_noise_measures_what_a_bright_pixel_changes():
     first = 0.9 * 0.8 + 0.1 * 0.3  # E[r(x00 = 1) - r(x00 = 0)], over x01
     second = 0.1 * (0.3 - 0.8)
     expected = 0.09 * np.array([first, second, 0, 0])
-    assert close(estimate, np.stack([0 * expected, expected]).reshape(2, 2, 2, 1), std=noise.std)
+    assert close(estimate, centred(np.stack([0 * expected, expected])).reshape(2, 2, 2, 1))
+
+
+# --------------------------------------------------------------------------- every ensemble
+
+SHAPE = (12, 12, 1)
+FACE = np.random.default_rng(5).random(SHAPE)
+EVERY = {
+    "gaussian": WhiteNoise(shape=SHAPE),
+    "gaussian about an image": WhiteNoise(shape=SHAPE, base=FACE, contrast=0.1),
+    "uniform": WhiteNoise("uniform", SHAPE),
+    "binary": WhiteNoise("binary", SHAPE),
+    "coarse": CoarseNoise(SHAPE, cells=3),
+    "pink": PinkNoise(SHAPE, base=0.3),
+    "sinusoid": SinusoidNoise(SHAPE, base=FACE),
+    "gabor": structured_noise(SHAPE, 20),
+    "sparse": SparseNoise(0.2, SHAPE),
+}
+
+
+def matrix(noise):
+    """A of an ensemble, (numbers, pixels), from its action on each number alone."""
+    numbers = int(np.prod(noise.coordinates))
+    units = np.eye(numbers).reshape(numbers, *noise.coordinates)
+    return np.concatenate([noise.images(unit[None]) for unit in units]).reshape(numbers, -1)
+
+
+@pytest.fixture(scope="module")
+def shown():
+    """A linear observer of three classes, shown every ensemble."""
+    weights = np.random.default_rng(4).normal(size=(*SHAPE, 3))
+    network = observer(weights)
+    passes = {
+        name: measure(network, noise, 24_000, progress=False, block_images=1000)
+        for name, noise in EVERY.items()
+    }
+    return centred(weights.reshape(-1, 3).T), passes, network
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_the_numbers_behind_noise_are_independent_and_pixels_vary_as_stated(name):
+    noise = EVERY[name]
+    xi = noise.xi(1, 2, 20_000).numpy().reshape(20_000, -1)
+    assert np.abs(xi.mean(axis=0)).max() < 5 / np.sqrt(20_000)
+    assert np.allclose((xi**2).mean(axis=0), 1, atol=5 * np.sqrt((xi**4).mean() / 20_000))
+    z = (xi.T @ xi / 20_000)[np.triu_indices(xi.shape[1], 1)] * np.sqrt(20_000)
+    assert abs(z.std() - 1) < 5 / np.sqrt(2 * len(z)) and np.abs(z).max() < 5.5
+    rows = matrix(noise)
+    assert np.allclose(np.sqrt((rows**2).sum(axis=0)), noise.pixel_std.ravel(), rtol=1e-5)
+    x = noise.draw(1, 2, 20_000).numpy()
+    assert np.allclose(x.std(axis=0), noise.pixel_std, rtol=0.05)
+    assert np.allclose(x.mean(axis=0), noise.mean, atol=5 * noise.pixel_std.max() / np.sqrt(20_000))
+    fluctuation = (xi[:3] @ rows).reshape(3, *SHAPE)
+    assert np.allclose(x[:3], noise.mean + fluctuation, atol=1e-5)
+    again = noise.draw(1, 2, 20_000).numpy()
+    assert np.array_equal(x, again) and not np.array_equal(x[:9], noise.draw(1, 3, 9))
+    json.dumps(noise.describe())
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_ensemble_recovers_a_linear_observer(name, shown):
+    weights, passes, _ = shown
+    noise, rows = EVERY[name], matrix(EVERY[name])
+    truth = weights @ rows.T @ rows
+    classes = passes[name].classes
+    logit = classes["logit"]
+    images = logit.covariance.reshape(3, -1)
+    found = cosines(images, truth)
+    assert np.all(np.abs(found - logit.expected_correlation) < 0.03)
+    assert close(logit, truth.reshape(3, *SHAPE), errors=7)  # pixels matter: more than null errors
+    scale = (images * truth).sum(axis=1) / (truth**2).sum(axis=1)
+    assert np.allclose(scale, 1, atol=0.1)
+    if logit.weights is not None:
+        inverse = np.linalg.solve(rows, logit.coefficients.reshape(3, -1).T).T
+        assert np.allclose(logit.weights.reshape(3, -1), inverse, atol=1e-4 * np.abs(inverse).max())
+    if noise.symmetric:
+        assert np.all(cosines(classes["choice"].covariance, truth) > found - 0.1)
+        assert logit.variance.linear.min() > 0.9 and np.abs(logit.variance.even).max() < 1e-3
+    assert logit.info_value.min() > 5
+
+
+@pytest.mark.parametrize("name", [name for name in EVERY if EVERY[name].has_gradient_identity])
+def test_every_ensemble_agrees_with_the_gradients(name, shown):
+    weights, _, network = shown
+    rows = matrix(EVERY[name])
+    exact = exact_class_images(network, EVERY[name], 2000)["logit"]
+    truth = weights @ rows.T @ rows
+    assert correlations(exact.images, truth).min() > 0.99
+    if EVERY[name].distribution == "gaussian":  # the gradient of a linear observer is constant
+        assert np.allclose(exact.images.reshape(3, -1), truth, atol=1e-4 * np.abs(truth).max())
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_ensemble_survives_saving(name, shown, tmp_path):
+    measurement = shown[1][name]
+    measurement.save(tmp_path / "m.npz")
+    loaded = Measurement.load(tmp_path / "m.npz")
+    for response, estimate in measurement.classes.items():
+        assert np.array_equal(estimate.z, loaded.classes[response].z, equal_nan=True)
+    assert loaded.noise.describe() == EVERY[name].describe()
+
+
+@pytest.mark.parametrize("name", ["coarse", "pink", "sinusoid", "sparse"])
+def test_null_images_pass_the_threshold_in_five_percent_whatever_the_noise(name):
+    noise = EVERY[name]
+    rng = np.random.default_rng(0)
+    rows = matrix(noise).reshape(-1, np.prod(SHAPE))
+    errors, largest, numbers = [], [], int(np.prod(noise.coordinates))
+    for _ in range(600):  # coefficients of many stimuli are normal: images of pure error
+        coefficients = rng.normal(size=numbers)
+        z = (coefficients @ rows) / noise.pixel_std.ravel()
+        errors.append(np.abs(z).max() > noise.threshold)
+        largest.append(np.abs(coefficients).max() > sidak_threshold(numbers))
+    allowed = 4.5 * np.sqrt(0.05 * 0.95 / 600)
+    assert abs(np.mean(errors) - 0.05) < allowed and abs(np.mean(largest) - 0.05) < allowed
+
+
+def test_coordinates_that_do_not_matter_have_standard_normal_z():
+    noise = CoarseNoise((16, 16, 1), cells=2)
+    weights = np.zeros((16, 16, 1, 2), np.float32)
+    weights[:2, :2, 0] = 1, -1  # one cell
+    network = observer(weights, 0, "tanh")
+    z = []
+    for seed in range(12):
+        pixels = measure(network, noise, 4000, seed=seed, progress=False).classes
+        for response in ("logit", "choice", "decision"):
+            estimate = pixels[response]
+            z.append((estimate.coefficients[0] / estimate.coefficient_error[0]).ravel()[1:])
+            assert np.allclose(estimate.z[0, ::2, ::2, 0].ravel()[1:], z[-1])
+    z = np.concatenate(z)
+    assert abs(z.std() - 1) < 0.06 and abs(z.mean()) < 0.06
+
+
+def test_the_informational_value_of_null_images_is_as_of_simulated_norms(rng):
+    noise = PinkNoise((8, 8, 1))
+    estimate = measure(
+        observer(rng.normal(size=(8, 8, 1, 2)), 0), noise, 4000, progress=False
+    ).classes["logit"]
+    norms = np.linalg.norm(rng.normal(size=(20_000, 64)), axis=1)
+    middle = np.median(norms)
+    spread = np.median(np.abs(norms - middle)) / stats.norm.ppf(0.75)
+    norm = np.linalg.norm(estimate.coefficients.reshape(2, -1), axis=1)
+    expected = (norm / estimate.coefficient_error - middle) / spread
+    assert estimate.info_value == pytest.approx(expected, rel=0.05)
+
+
+# --------------------------------------------------------------------------- pairs and choice
+
+
+def quadratic(even=3.0, cubic=2.0):
+    """Two logits whose half difference is w.f + even (v.f)^2 + cubic (v.f)^3, D = 20."""
+    rng = np.random.default_rng(1)
+    w, v = rng.normal(size=(2, 20))
+    w, v = w / np.linalg.norm(w), v / np.linalg.norm(v)
+    images = keras.Input((4, 5, 1))
+    f = keras.layers.Flatten()(images) - 0.5
+    a = keras.layers.Dense(1, use_bias=False, name="w")(f)
+    b = keras.layers.Dense(1, use_bias=False, name="v")(f)
+    r = a + even * b * b + cubic * b * b * b
+    network = keras.Model(images, keras.ops.concatenate([-r, r], axis=1))
+    network.get_layer("w").set_weights([w[:, None]])
+    network.get_layer("v").set_weights([v[:, None]])
+    return network, w, v
+
+
+def test_the_variance_of_a_response_is_split_as_it_must_be():
+    network, w, v = quadratic()
+    noise = WhiteNoise(shape=(4, 5, 1), contrast=0.3)
+    estimate = measure(network, noise, 200_000, progress=False).classes["logit"]
+    gradient = w + 2.0 * 3 * 0.3**2 * v  # E grad of w.f + 2 (v.f)^3
+    wv, s2 = w @ v, 0.09
+    odd = s2 + 2 * 2 * wv * 3 * s2**2 + 4 * 15 * s2**3
+    even = 9 * 2 * s2**2
+    assert s2 * gradient @ gradient / odd == pytest.approx(0.868, abs=0.15)  # depends on w.v
+    split = estimate.variance
+    assert split.linear[1] / (1 - split.even[1]) == pytest.approx(
+        s2 * gradient @ gradient / odd, abs=0.02
+    )
+    assert split.even[1] == pytest.approx(even / (odd + even), abs=0.02)
+    assert split.linear + split.odd + split.even == pytest.approx(np.ones(2))
+
+
+def test_an_even_response_has_no_image():
+    images = keras.Input((4, 5, 1))
+    r = keras.ops.sum(keras.ops.square(keras.layers.Flatten()(images) - 0.5), axis=1, keepdims=True)
+    network = keras.Model(images, keras.ops.concatenate([-r, r], axis=1))
+    estimate = measure(network, WhiteNoise(shape=(4, 5, 1)), 8000, progress=False).classes["logit"]
+    assert estimate.variance.even == pytest.approx(np.ones(2), abs=1e-6)
+    assert np.abs(estimate.covariance).max() < 1e-6
+
+
+def test_choice_gives_the_template_of_a_linear_observer_whatever_is_even():
+    network, w, _ = quadratic(even=3.0, cubic=0.0)
+    noise = WhiteNoise(shape=(4, 5, 1), contrast=0.3)
+    choice = measure(network, noise, 200_000, progress=False).classes["choice"]
+    expected = 0.3 * np.sqrt(2 / np.pi) * w.reshape(4, 5, 1)
+    assert close(choice, np.stack([-expected, expected]))
+    assert choice.response_std == pytest.approx(np.ones(2)) and choice.mean_response.max() == 0
+
+
+def test_no_class_is_without_a_choice_image(rng):
+    weights = rng.normal(size=(6, 6, 1, 3))
+    classes = measure(
+        observer(weights, [0, 0, -1000]), WhiteNoise(shape=(6, 6, 1)), 8000, progress=False
+    ).classes
+    assert np.isnan(classes["decision"].image[2]).all()
+    assert cosines(classes["choice"].covariance, centred(np.moveaxis(weights, -1, 0))).min() > 0.9
+
+
+# --------------------------------------------------------------------------- bases, refusals, peers
+
+
+def test_a_base_is_a_number_one_a_channel_or_an_image():
+    shape = (4, 5, 3)
+    assert WhiteNoise(shape=shape, base=0.2).mean == 0.2
+    assert np.allclose(PinkNoise(shape, base=(0.1, 0.2, 0.3)).mean[1, 1], [0.1, 0.2, 0.3])
+    grey = np.random.default_rng(0).random((4, 5))
+    assert np.allclose(CoarseNoise(shape, base=grey, cells=1).mean[..., 2], grey)
+    assert WhiteNoise(shape=shape, low=-1, high=1, contrast=0.1).std == pytest.approx(0.2)
+    coloured = SinusoidNoise((8, 8, 3)).draw(0, 0, 2).numpy()
+    assert np.array_equal(coloured[..., 0], coloured[..., 2])  # channels share the numbers
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: WhiteNoise(shape=(4, 4, 1), base=np.zeros((5, 4))), "but stimuli are"),
+        (lambda: WhiteNoise(shape=(4, 4, 3), base=(1, 2)), "one number a channel"),
+        (lambda: PinkNoise((4, 4, 1), base=np.full((4, 4), np.nan)), "NaN"),
+        (lambda: PinkNoise((4, 4, 1), contrast=0), "positive share"),
+        (lambda: PinkNoise((4, 4, 1), exponent=-1), "exponent"),
+        (lambda: CoarseNoise((10, 8, 1), cells=4), "do not tile images of 10 x 8.*divisor of 2"),
+        (lambda: SinusoidNoise((10, 8, 1), scales=(1, 4)), "patches a side do not tile"),
+        (lambda: WhiteNoise(shape=(4, 4, 1), low=1, high=0), "from low to high"),
+    ],
+)
+def test_what_cannot_be_shown_is_refused_in_a_sentence(make, sentence):
+    with pytest.raises(UserError, match=sentence):
+        make()
+
+
+def test_pink_noise_falls_with_frequency():
+    noise = PinkNoise((32, 32, 1))
+    power = np.abs(np.fft.fft2(noise.draw(0, 0, 2000).numpy()[..., 0] - noise.mean)) ** 2
+    along = np.sqrt(power.mean(axis=0)[0, 1:9])
+    assert np.allclose(along * np.arange(1, 9) / along[0], 1, rtol=0.1)
+
+
+def test_sinusoid_images_are_those_of_rcpyci():
+    core = pytest.importorskip("rcpyci.core")
+    noise = SinusoidNoise((64, 64, 1), scales=(1, 2, 4, 8, 16))
+    rng = np.random.default_rng(0)
+    parameters = rng.uniform(-1, 1, size=(50, *noise.coordinates))
+    choices = rng.choice([-1, 1], size=(50, 1))
+    theirs = core.compute_ci(np.zeros((64, 64)), choices, parameters)
+    ours = noise.images((parameters * choices).mean(axis=0)[None])[0, ..., 0]
+    scale = np.sum(ours * theirs) / np.sum(ours**2)
+    assert np.allclose(scale * ours, theirs, atol=1e-6 * np.abs(theirs).max())

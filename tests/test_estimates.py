@@ -12,6 +12,7 @@ from reverse_correlation.estimates import (
     cosines,
     estimate_from_sums,
     spearman_brown,
+    with_covariance,
 )
 
 SHAPE = (4, 5, 1)
@@ -22,18 +23,20 @@ def estimate(z, count=1000, **more):
     """An Estimate of one response by four pixels with the given z."""
     z = np.array(z, float).reshape(1, 2, 2, 1)
     one = np.ones(1)
-    given = {"covariance": z / 10, "mean_response": one, "response_std": one, "reliability": one}
-    return Estimate(**{**given, "z": z, "count": count, "nonnegative": True, **more})
+    given = {"covariance": z / 10, "standard_error": np.full_like(z, 0.1), "mean_response": one}
+    given |= {"response_std": one, "reliability": one, "threshold": sidak_threshold(4)}
+    return Estimate(**{**given, "count": count, "nonnegative": True, **more})
 
 
 # --------------------------------------------------------------------------- by hand
 
 
 def test_an_estimate_knows_how_many_images_it_rests_on():
-    known = estimate([3, 1, 0, 0])  # 10 - 4 is 6 of squared signal-to-noise ratio
-    assert known.images_needed(np.sqrt(0.5)) == pytest.approx(1000 * 3 / 6)
-    assert known.images_needed() == pytest.approx(1000 * 3 / 6 * 0.81 / 0.19)  # for r = .9
-    assert estimate([3, 1, 0, 0], 5000).images_needed(np.sqrt(0.5)) == pytest.approx(2500)
+    known = estimate([3, 1, 0, 0])  # of a power of 10, 4 are noise and 6 signal
+    assert known.expected_correlation == pytest.approx(np.sqrt(0.6))
+    assert known.images_needed(np.sqrt(0.6)) == pytest.approx(1000)
+    assert known.images_needed() == pytest.approx(1000 * 4 / 6 * 0.81 / 0.19)  # for r = .9
+    assert estimate([3, 1, 0, 0], 5000).images_needed(np.sqrt(0.6)) == pytest.approx(5000)
     assert np.isinf(estimate([1, 1, 1, 1]).images_needed())  # no signal has been seen
 
 
@@ -62,29 +65,24 @@ def test_sums_say_what_numpy_says(rng):
     r, x = rng.normal(size=(600, 2)), rng.normal(size=(600, 3, 2, 1))
     halves = [slice(0, 400), slice(400, 600)]  # of even shards, and of odd ones
 
-    def both(function):
-        return np.stack([function(r[half], x[half]) for half in halves])
+    def shard(r, x):
+        sums = {"n": np.float64(len(r)), "r": r.sum(axis=0), "rr": (r**2).sum(axis=0)}
+        sums |= {"x": x.sum(axis=0), "rx": np.tensordot(r, x, (0, 0))}
+        return with_covariance(sums)
 
-    found = estimate_from_sums(
-        {
-            "n": both(lambda r, x: len(r)),
-            "r": both(lambda r, x: r.sum(axis=0)),
-            "rr": both(lambda r, x: (r**2).sum(axis=0)),
-            "x": both(lambda r, x: x.sum(axis=0)),
-            "xx": both(lambda r, x: (x**2).sum(axis=0)),
-            "rx": both(lambda r, x: np.tensordot(r, x, (0, 0))),
-        },
-        nonnegative=False,
-    )
+    shards = [shard(r[half], x[half]) for half in halves]
+    sums = {name: np.stack([one[name] for one in shards]) for name in shards[0]}
+    found = estimate_from_sums(sums, nonnegative=False)
     flat = x.reshape(600, 6)
     covariance = np.cov(r.T, flat.T, bias=True)[:2, 2:]
     assert found.count == 600
     assert np.allclose(found.mean_response, r.mean(axis=0))
     assert np.allclose(found.response_std, r.std(axis=0))
     assert np.allclose(found.covariance.reshape(2, 6), covariance)
-    z = np.corrcoef(r.T, flat.T)[:2, 2:] * np.sqrt(600)
-    assert np.allclose(found.z.reshape(2, 6), z)
     by_half = [np.cov(r[h].T, flat[h].T, bias=True)[:2, 2:] for h in halves]
+    mean = (400 * by_half[0] + 200 * by_half[1]) / 600
+    spread = 400 * (by_half[0] - mean) ** 2 + 200 * (by_half[1] - mean) ** 2
+    assert np.allclose(found.standard_error.reshape(2, 6), np.sqrt(spread / 600))
     correlation = [np.corrcoef(by_half[0][k], by_half[1][k])[0, 1] for k in (0, 1)]
     assert np.allclose(found.reliability, spearman_brown(np.array(correlation)))
 
@@ -107,12 +105,13 @@ def test_correlations_and_cosines_are_of_rows():
 
 
 def test_null_z_is_standard_normal_and_the_family_wise_error_is_five_percent():
-    weights = np.zeros((16, 16, 1, 256), np.float32)  # class k is pixel k: all others are null
-    weights.reshape(256, 256)[np.diag_indices(256)] = 1
+    weights = np.zeros((256, 128, 2), np.float32)  # classes 2k and 2k + 1 are pixel k and minus it
+    weights[np.arange(128), np.arange(128)] = 1, -1
+    network = observer(weights.reshape(16, 16, 1, 256))
     errors, spread = 0, []
-    for measurement in measurements(observer(weights), times=4, images=20_000):
-        z = measurement.classes["logit"].z.reshape(256, 256)
-        z = np.where(weights.reshape(256, 256) > 0, 0, z)
+    for measurement in measurements(network, times=8, images=20_000):
+        z = measurement.classes["logit"].z.reshape(128, 2, 256)[:, 0]
+        z = np.where(weights[..., 0].T > 0, 0, z)
         spread.append(z[z != 0])
         errors += np.sum(np.abs(z).max(axis=1) > sidak_threshold(255))
     z = np.concatenate(spread)
@@ -144,7 +143,7 @@ def test_reliability_is_high_for_signal_and_nil_for_noise():
     linear = show(observer(np.stack([TEMPLATE, -TEMPLATE], -1)), 20_000).classes["logit"]
     assert linear.reliability.min() > 0.95
     weights = np.zeros((16, 16, 1, 2))
-    weights[0, 0] = 1e-6
+    weights[0, 0] = 1e-6, -1e-6
     null = show(observer(weights, [0.0, 0.0]), 20_000).classes["logit"]
     assert np.abs(null.z[:, 1:]).max() < 5  # all but the top row is noise
     assert np.isnan(show(observer(weights), 100).classes["logit"].reliability).all()  # one shard
@@ -153,27 +152,26 @@ def test_reliability_is_high_for_signal_and_nil_for_noise():
 # --------------------------------------------------------------------------- as predicted
 
 
-def test_subtracting_the_grand_mean_pays_for_a_class_that_is_nearly_always_answered(rng):
+def test_a_class_that_is_nearly_always_answered_has_the_image_that_pairs_give(rng):
     template = rng.normal(size=(28, 28, 1))
     unit = template / np.linalg.norm(template)
     bias = -template.sum() / 2 + stats.norm.ppf(0.95) * STD * np.linalg.norm(template)
-    measurement = show(yes_no(template, bias), 5000)
-    stimuli = measurement.sums["classes"]["x"].sum(axis=0) / 5000  # minus the ensemble's mean
-    image = measurement.classes["decision"].average[1]
-
-    def snr(image):
-        signal = (image * unit).sum()
-        return signal / (image - signal * unit).std()
-
-    assert snr(image) == pytest.approx(33.5, abs=5)
-    assert snr(image + stimuli) == pytest.approx(7.5, abs=4)  # the raw mean of the yes trials
+    decision = show(yes_no(template, bias), 5000).classes["decision"]
+    image = decision.covariance[1]
+    signal = (image * unit).sum()
+    # of 2,500 pairs a tenth are answered differently, so that var(odd) = .1 / 4
+    known = np.sqrt(2500 * stats.norm.pdf(stats.norm.ppf(0.95)) ** 2 / 0.025)  # 32.6
+    assert signal / (image - signal * unit).std() == pytest.approx(known, abs=4)
+    assert decision.variance.linear[1] * decision.response_std[1] ** 2 == pytest.approx(
+        stats.norm.pdf(stats.norm.ppf(0.95)) ** 2, rel=0.2
+    )
 
 
 def test_the_images_needed_are_those_that_reach_the_correlation(rng):
     template = rng.normal(size=(16, 16, 1))
     network = yes_no(template, -template.sum() / 2)
     needed = show(network, 20_000).classes["decision"].images_needed(0.9)[1]
-    known = 0.81 / 0.19 * 255 / (stats.norm.pdf(0) ** 2 / 0.25)  # 1 / h, no internal noise
+    known = 2 * 0.81 / 0.19 * 256 / (stats.norm.pdf(0) ** 2 / 0.25)  # 1 / h pairs
     assert needed == pytest.approx(known, rel=0.15)
     reached = [
         correlations([template], measurement.classes["decision"].covariance[1:])
@@ -189,7 +187,7 @@ def test_the_cosine_with_the_template_is_as_predicted(rng):
         cosines([template], measurement.classes["decision"].covariance[1:])
         for measurement in measurements(network, times=20, images=1000)
     ]
-    snr2 = 1000 * stats.norm.pdf(0) ** 2 / 0.25  # N h, no internal noise
+    snr2 = 500 * stats.norm.pdf(0) ** 2 / 0.25  # h for each pair, no internal noise
     assert np.mean(reached) == pytest.approx(np.sqrt(snr2 / (snr2 + 63)), abs=0.01)
 
 

@@ -105,7 +105,7 @@ def test_a_network_whose_sums_would_not_fit_is_refused_before_it_is_run():
 class Broken(WhiteNoise):
     """An ensemble with a bug."""
 
-    def draw(self, seed, block, count):
+    def fluctuation(self, xi):
         return tf.constant(np.zeros(6).reshape(4, 5))
 
 

@@ -182,8 +182,10 @@ def test_groups_added_elsewhere_give_the_same_bits(level):
 
 def test_sums_are_read_as_they_were_written(tmp_path, rng):
     levels = [random_sums(rng), {}, random_sums(rng)]
-    write_sums(tmp_path / "sums.npz", levels, {"seed": 3})
-    read, provenance = read_sums(tmp_path / "sums.npz")
+    base = rng.normal(size=(2, 3, 1))
+    write_sums(tmp_path / "sums.npz", levels, {"seed": 3}, {"base": base})
+    read, provenance, fields = read_sums(tmp_path / "sums.npz")
+    assert np.array_equal(fields["base"], base)
     assert provenance == {"seed": 3} and len(read) == 3 and read[1] == {}
     for level in (0, 2):
         assert np.array_equal(read[level]["classes"]["r"], levels[level]["classes"]["r"])

@@ -134,7 +134,14 @@ def answers_of(network, stimuli):
 
 def before_softmax(network, stimuli):
     """Return what a final Softmax layer is given."""
-    return answers_of(keras.Model(network.inputs[0], network.layers[-1].input), stimuli)
+    before = keras.Model(network.inputs[0], network.layers[-1].input)
+    return centred_answers(before, stimuli)
+
+
+def centred_answers(network, stimuli):
+    """Return the answers less their mean."""
+    answers = answers_of(network, stimuli)
+    return answers - answers.mean(axis=1, keepdims=True)
 
 
 def centred_logarithms(network, stimuli):
@@ -162,7 +169,7 @@ EXPECTED_LOGITS = {  # each from the network's own answers
     black_box: centred_logarithms,
     binary: log_odds,
     one_logit: halves,
-    recurrent: answers_of,
-    residual: answers_of,
+    recurrent: centred_answers,
+    residual: centred_answers,
     separable: before_softmax,
 }
