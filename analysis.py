@@ -2,11 +2,13 @@
 
 import keras
 import numpy as np
+import tensorflow as tf
 from sklearn.metrics import confusion_matrix
 
 from reverse_correlation import Network, UserError
 from reverse_correlation.graphs import named_tensors
 from reverse_correlation.networks import images_that_fit
+from reverse_correlation.noise_pass import refuse_nan
 
 PREDICT_BATCH = 1000
 
@@ -76,6 +78,45 @@ def match_templates(templates, images):
         raise UserError("every template is NaN or constant: there is nothing to match")
     scores = images.reshape(len(images), -1) @ (flat[usable] / norm[usable]).T
     return np.flatnonzero(usable)[scores.argmax(axis=1)]
+
+
+def contrast_for_templates(network, noise, contrasts, validation, *, images, seed):
+    """Choose the contrast of noise whose logit images classify the validation split best.
+
+    All contrasts are tried on the same numbers xi, in pairs about the base, with one compiled
+    graph.
+
+    Args:
+        network: a Network.
+        noise: an ensemble with a contrast, about the base.
+        contrasts: those that are tried.
+        validation: (images, labels).
+        images: stimuli shown at each contrast.
+        seed: of the noise.
+
+    Returns:
+        (contrast, {contrast: share right}).
+    """
+    responses = network.responses()
+    size = min(PREDICT_BATCH, network.images_that_fit()) // 2  # pairs at once
+
+    @tf.function(autograph=False)
+    def block_sum(block, scale):
+        """Sum the odd part of every logit times xi over a block: (K, *coordinates)."""
+        xi = noise.xi(seed, block, size)
+        push = scale * noise.fluctuation(xi)
+        stimuli = tf.concat([noise.mean + push, noise.mean - push], axis=0)
+        logits = responses(stimuli, training=False)["logits"]
+        return tf.tensordot(logits[:size] - logits[size:], xi, ((0,), (0,)))
+
+    shares = {}
+    for contrast in contrasts:
+        scale = tf.constant(contrast / noise.contrast, tf.float32)
+        sums = sum(block_sum(tf.constant(b), scale) for b in range(max(1, images // (2 * size))))
+        refuse_nan(network.name, sums)
+        answers = match_templates(noise.images(sums), validation[0])
+        shares[contrast] = float(np.mean(answers == validation[1]))
+    return max(shares, key=shares.get), shares
 
 
 def confusion(labels, answers, classes):

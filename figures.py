@@ -30,7 +30,7 @@ SIGNED = "RdBu_r"
 RATE = "viridis"
 PICTURE = "gray"
 SHARE = "Blues"
-SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#999999")
 
 
 def styled(draw):

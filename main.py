@@ -79,7 +79,7 @@ import time
 import data
 import part3
 import part4
-from analysis import accuracy
+from analysis import accuracy, contrast_for_templates
 from reverse_correlation import Network, measure
 from reverse_correlation.estimates import correlations
 from subjects import Shown, ensemble, own_subject, read_base, trained_subject
@@ -191,9 +191,9 @@ def contrast_about_mean(settings, name, model, mean, noise, validation):
         f"{TITLES[name]}: choosing the contrast of noise about the mean training image on the "
         f"validation split, {len(settings.contrasts)} x {settings.contrast_images:,} images"
     )
-    best, shares = part3.contrast_for_templates(
+    best, shares = contrast_for_templates(
         Network(model),
-        lambda contrast: noise(mean, contrast),
+        noise(mean, None),
         settings.contrasts,
         validation,
         images=settings.contrast_images,

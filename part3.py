@@ -9,7 +9,6 @@ import figures
 from analysis import confusion, generate_classification_images, match_templates, predict
 from data import CLASS_NAMES
 from noise import generate_white_noise_images
-from reverse_correlation import measure
 from reverse_correlation.estimates import correlations
 from reverse_correlation.exact import exact_class_images, kept
 from subjects import PART3_NAMES
@@ -85,29 +84,6 @@ def noisy_images(networks, test, dataset, folder, *, count, signal, noise, seed)
 
 
 # ----------------------------------------------------------------------- by the network's answer
-
-
-def contrast_for_templates(network, ensemble_at, contrasts, validation, *, images, seed):
-    """Choose the contrast of noise whose class images classify the validation split best.
-
-    Args:
-        network: a Network.
-        ensemble_at: called with a contrast, returns the ensemble.
-        contrasts: those that are tried.
-        validation: (images, labels).
-        images: stimuli shown at each contrast.
-        seed: of the noise.
-
-    Returns:
-        (contrast, {contrast: share right}).
-    """
-    shares = {}
-    for contrast in contrasts:
-        noise = ensemble_at(contrast)
-        measurement = measure(network, noise, images, seed=seed, progress=False)
-        answers = match_templates(measurement.classes["logit"].image, validation[0])
-        shares[contrast] = float(np.mean(answers == validation[1]))
-    return max(shares, key=shares.get), shares
 
 
 def find_classes(subject, measurements, exact):

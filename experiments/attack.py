@@ -1,12 +1,14 @@
 """Does a direction found from noise alone change an answer into a chosen other one?
 
 Design: every ordered pair of classes, test images that the network names right. The direction is
-the class image of the target minus that of the source (logit images of Gaussian noise, and of
-sparse noise, as dark as the images), scaled to a share of the image's L2 norm and added; the sum is
-clipped to [0, 1]. Against it: mean training images, which need data, and random directions; and
-white boxes: the exact class images of Gaussian noise, each image's own gradient of target minus
-source logit, and its sign (FGSM, Goodfellow et al. 2015), all in one step and of the same length.
-Success: the answer is the target. Intervals: bootstrap over pairs.
+the class image of the target minus that of the source, scaled to a share of the image's L2 norm and
+added; the sum is clipped to [0, 1]. Class images are logit images of Gaussian noise about grey and
+about the mean training image, at the contrast that makes the best templates on the validation
+split, and of sparse noise, as dark as the images. Against them: mean training images, which need
+data, and random directions; and white boxes: the exact class images of Gaussian noise about grey,
+each image's own gradient of target minus source logit, and its sign (FGSM, Goodfellow et al. 2015),
+all in one step and of the same length. Success: the answer is the target. Intervals: bootstrap over
+pairs.
 """
 
 import collections.abc
@@ -16,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 from matplotlib.figure import Figure
 
-from analysis import predict
+from analysis import contrast_for_templates, predict
 from experiments.experiment import Experiment, Row, class_means, place
 from experiments.intervals import bootstrap_interval
 from figures import SERIES, curve, curve_axes, styled
@@ -37,12 +39,15 @@ class Settings:
 
     Attributes:
         noise_images: behind each set of class images.
+        contrasts, contrast_images: of noise about the mean image, tried on the validation split.
         exact_images: whose gradients give the exact class images.
         attacked_images: of each class, attacked towards every other class.
         norms: of the perturbation, as shares of the image's own norm.
     """
 
-    noise_images: int = 200_000
+    noise_images: int = 100_000
+    contrasts: tuple = (0.05, 0.1, 0.2, 0.3)
+    contrast_images: int = 10_000
     exact_images: int = 10_000
     attacked_images: int = 50
     norms: tuple = (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
@@ -80,7 +85,7 @@ class Outcome:
     high: np.ndarray
 
 
-def run(*, network, train, test, settings, seed, dataset, client, **_):
+def run(*, network, train, test, validation, settings, seed, dataset, client, **_):
     """Attack, count, draw: (Rows, figure)."""
     images, labels = test
     right = predict(network, images).argmax(axis=1) == labels
@@ -88,7 +93,8 @@ def run(*, network, train, test, settings, seed, dataset, client, **_):
         images[right & (labels == k)][: settings.attacked_images] for k in range(train[1].max() + 1)
     ]
     outcomes = []
-    for attack in attacks(network, class_means(*train), settings, seed, client):
+    mean = train[0].mean(axis=0)
+    for attack in attacks(network, class_means(*train), mean, validation, settings, seed, client):
         rates = attack_rates(network, chosen, attack.direction, settings.norms)
         outcomes.append(Outcome(attack, rates, *bootstrap_interval(rates, seed=seed)))
     count, pairs = sum(map(len, chosen)), len(outcomes[0].rates)
@@ -115,23 +121,39 @@ def run(*, network, train, test, settings, seed, dataset, client, **_):
     return rows, figure
 
 
-def attacks(network, means, settings, seed, client):
+def attacks(network, means, mean, validation, settings, seed, client):
     """Measure what the attacks need, and return them: a list of Attacks.
 
     Args:
-        means: (K, h, w, c), mean training images.
+        means: (K, h, w, c), mean training images of the classes.
+        mean: (h, w, c), of all.
+        validation: (images, labels).
     """
     shape = means.shape[1:]
-    gaussian, sparse = (
-        measure(network, noise, settings.noise_images, seed=seed, client=client)
-        for noise in (WhiteNoise(shape=shape), SparseNoise(shape=shape))
+    about_mean = WhiteNoise(shape=shape, base=mean)
+    contrast, _ = contrast_for_templates(
+        Network(network),
+        about_mean,
+        settings.contrasts,
+        validation,
+        images=settings.contrast_images,
+        seed=seed,
+    )
+    about_mean = dataclasses.replace(about_mean, contrast=contrast)
+    grey, based, sparse = (
+        measure(network, noise, settings.noise_images, seed=seed, client=client, progress=False)
+        for noise in (WhiteNoise(shape=shape), about_mean, SparseNoise(shape=shape))
     )
     exact = exact_classification_images(
         network, WhiteNoise(shape=shape), settings.exact_images, seed=seed + 1
     )
     gradient = own_gradient(network)
     return [
-        Attack("class images", between(gaussian.classes["logit"].covariance)),
+        Attack("class images about grey", between(grey.classes["logit"].covariance)),
+        Attack(
+            f"class images about the mean image, contrast {contrast:g}",
+            between(based.classes["logit"].covariance),
+        ),
         Attack("class images, sparse noise", between(sparse.classes["logit"].covariance)),
         Attack("mean images", between(means)),
         Attack("exact class images", between(exact), white_box=True),

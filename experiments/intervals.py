@@ -3,6 +3,8 @@
 import numpy as np
 from scipy import stats
 
+from reverse_correlation import UserError
+
 LEVEL = 0.95
 DRAWS = 2000  # of the bootstrap
 
@@ -31,6 +33,11 @@ def bootstrap_interval(*samples, statistic=np.mean, seed=0):
         statistic: a function of the samples and `axis`; by default the mean of the only one.
         seed: of the resampling.
     """
+    if any(len(sample) == 0 for sample in samples):
+        raise UserError(
+            "there is nothing to take an interval over: the network names no image right; train it "
+            "again with --retrain"
+        )
     if all(len(sample) == 1 for sample in samples):
         value = statistic(*samples, axis=0)
         return value, value

@@ -1,10 +1,12 @@
-"""Do class images from structured noise classify better than those from white noise?
+"""Which noise gives class images that classify best by themselves?
 
-Design: Gabor-PCA noise fitted to training images, and uniform white noise; as many stimuli of each;
-decision and logit images, from Gabor-PCA noise both as they come and multiplied by the regularised
-inverse of its covariance; and the published root-mean-square images. Each set classifies the test
-images alone. The ridge of the inverse is chosen on the validation split, for each set, with the
-first seed; repeated with other noise.
+Design: white noise about grey, uniform as published and Gaussian; white, pink and sinusoid-patch
+noise about the mean training image; coarse, pink and sinusoid-patch noise about grey; and Gabor-PCA
+noise fitted to training images, as it comes and multiplied by the regularised inverse of its
+covariance. As many stimuli of each, in pairs; decision, choice and logit images, of pink noise also
+the weights; and the published root-mean-square images. Each set classifies the test images alone.
+Contrasts about the mean image and the ridge of the inverse are chosen on the validation split, with
+the first seed; repeated with other noise.
 """
 
 import dataclasses
@@ -12,17 +14,23 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from analysis import match_templates
+from analysis import contrast_for_templates, match_templates
 from data import CLASS_NAMES
 from experiments.experiment import Experiment, place, row_of_mean
 from figures import empty, grid, picture, scale, show_signed, styled
-from reverse_correlation import GaborNoise, WhiteNoise, measure
-from reverse_correlation.exact import mean_over_blocks
-from reverse_correlation.networks import BLOCK_IMAGES
+from reverse_correlation import (
+    CoarseNoise,
+    GaborNoise,
+    Network,
+    PinkNoise,
+    SinusoidNoise,
+    WhiteNoise,
+    measure,
+)
 
-# Borji and Lin, ICLR 2020: share right with class images of white noise
-PUBLISHED = {"mnist": 0.3555, "fashion_mnist": 0.4121}  # of the test set; of the training set
-RIDGE_OF_NOTHING = 1  # where one answer to everything leaves no images to choose by
+PUBLISHED = {"mnist": 0.3555, "fashion_mnist": 0.4121}  # test set; training set
+BLOCK_IMAGES = 1000  # stimuli shown at once for root-mean-square images
+RESPONSES = ("decision", "choice", "logit")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,13 +40,17 @@ class Settings:
     Attributes:
         repeats: seeds over which an interval is taken.
         noise_images: behind each set of class images.
+        contrasts: of noise about the mean training image; the validation split chooses.
+        contrast_images: stimuli shown at each of them.
         fit_images: training images that the Gabor-PCA noise is fitted to, as published.
-        components, alpha: of that noise, as published.
-        ridges: of the whitening, of which validation chooses.
+        components, alpha: of the Gabor-PCA noise, as published.
+        ridges: of the whitening, as shares of the mean eigenvalue; the validation split chooses.
     """
 
-    repeats: int = 5
-    noise_images: int = 200_000
+    repeats: int = 3
+    noise_images: int = 20_000
+    contrasts: tuple = (0.05, 0.1, 0.2, 0.3)
+    contrast_images: int = 10_000
     fit_images: int = 5_000
     components: int = 250
     alpha: float = 0.1
@@ -50,8 +62,8 @@ class TemplateSet:
     """Class images of one sort, and how well they classify test images.
 
     Attributes:
-        noise: "white", "Gabor-PCA" or "Gabor-PCA whitened".
-        response: "decision", "logit" or "root mean square".
+        noise: in words, such as "pink about grey".
+        response: "decision", "choice", "logit", "logit, as weights" or "root mean square".
         images: (K, h, w, c), of the first seed; NaN for a class that was never answered.
         shares: right, one for each seed.
         ridge: of the whitening, or None.
@@ -66,38 +78,75 @@ class TemplateSet:
 
 def run(*, network, train, test, validation, settings, seed, dataset, client, **_):
     """Measure, classify, draw: (Rows, figure)."""
-    gabor = GaborNoise.fit(train[0][: settings.fit_images], settings.components, settings.alpha)
-    sets = template_sets(network, gabor, test, validation, settings, seed, client)
+    network = Network(network)
+    shown = ensembles(network, train[0], validation, settings, seed)
+    sets = template_sets(network, shown, test, validation, settings, seed, client)
     figure = draw(
-        sets,
+        [each for each in sets if each.response.startswith(("logit", "root"))],
         CLASS_NAMES[dataset],
-        f"{place(dataset)}: class images from {settings.noise_images:,} white or Gabor-PCA noise "
-        f"images,\nand the share of {len(test[1]):,} test images that they classify right by "
-        f"themselves (mean of {settings.repeats} seeds)",
+        f"{place(dataset)}: class images from {settings.noise_images:,} noise images each,\n"
+        f"and the share of {len(test[1]):,} test images that they classify right by themselves "
+        f"(mean of {settings.repeats} seeds)",
     )
     rows = []
     for each in sets:
-        what = f"class images ({each.noise}, {each.response}) as classifier"
+        what = f"class images ({each.noise}, {each.response})"
         if each.ridge is not None:
             what += f", ridge {each.ridge}"
-        published = PUBLISHED[dataset] if each.noise == "white" else None
+        published = PUBLISHED[dataset] if each.noise == "white, uniform" else None
         rows.append(row_of_mean(what, published, each.shares))
     return rows, figure
 
 
-def template_sets(network, gabor, test, validation, settings, seed, client):
+def ensembles(network, images, validation, settings, seed):
+    """Return what the network is shown: {name: ensemble}."""
+    shape, mean = images.shape[1:], images.mean(axis=0)
+    shown = {
+        "white, uniform": WhiteNoise("uniform", shape),
+        "white": WhiteNoise(shape=shape),
+        "coarse": CoarseNoise(shape, cells=2),
+        "pink": PinkNoise(shape),
+        "sinusoid": SinusoidNoise(shape),
+    }
+    about_mean = {
+        "white": WhiteNoise(shape=shape, base=mean),
+        "coarse": CoarseNoise(shape, base=mean, cells=2),
+        "pink": PinkNoise(shape, base=mean),
+        "sinusoid": SinusoidNoise(shape, base=mean),
+    }
+    for name, noise in about_mean.items():
+        contrast, _ = contrast_for_templates(
+            network,
+            noise,
+            settings.contrasts,
+            validation,
+            images=settings.contrast_images,
+            seed=seed,
+        )
+        title = f"{name} about the mean image, contrast {contrast:g}"
+        shown[title] = dataclasses.replace(noise, contrast=contrast)
+    gabor = GaborNoise.fit(images[: settings.fit_images], settings.components, settings.alpha)
+    return {**shown, "Gabor-PCA": gabor}
+
+
+def template_sets(network, shown, test, validation, settings, seed, client):
     """Measure every sort of class images with one seed after the other: a list of TemplateSets."""
     ridges, repeats = {}, []
     for repeat in range(settings.repeats):
-        images = class_images(network, gabor, settings.noise_images, seed + repeat, client)
-        for response in ("decision", "logit"):
+        images = {}
+        for name, noise in shown.items():
+            measured = class_images(network, noise, settings.noise_images, seed + repeat, client)
+            images |= {(name, response): maps for response, maps in measured.items()}
+        gabor = shown["Gabor-PCA"]
+        for response in RESPONSES:
             coloured = images["Gabor-PCA", response]
-            if response not in ridges and np.isfinite(coloured).any():
+            if not np.isfinite(coloured).any():
+                continue
+            if response not in ridges:
                 ridges[response] = best_ridge(gabor, coloured, *validation, settings.ridges)
-            ridge = ridges.get(response, RIDGE_OF_NOTHING)
-            images["Gabor-PCA whitened", response] = gabor.whiten(coloured, ridge)
-        images["white", "root mean square"] = root_mean_square_images(
-            network, WhiteNoise("uniform", gabor.shape), settings.noise_images, seed + repeat
+            images["Gabor-PCA whitened", response] = gabor.whiten(coloured, ridges[response])
+        images["white, uniform", "root mean square"] = root_mean_square_images(
+            network.graph, shown["white, uniform"], settings.noise_images, seed + repeat
         )
         repeats.append(images)
     return [
@@ -109,16 +158,16 @@ def template_sets(network, gabor, test, validation, settings, seed, client):
             ridges.get(response) if noise == "Gabor-PCA whitened" else None,
         )
         for (noise, response), first in repeats[0].items()
+        if all((noise, response) in images for images in repeats)
     ]
 
 
-def class_images(network, gabor, count, seed, client):
-    """Measure class images of white and of Gabor-PCA noise: {(noise, response): (K, h, w, c)}."""
-    images = {}
-    for name, noise in (("white", WhiteNoise("uniform", gabor.shape)), ("Gabor-PCA", gabor)):
-        measurement = measure(network, noise, count, seed=seed, client=client)
-        for response in ("decision", "logit"):
-            images[name, response] = measurement.classes[response].image
+def class_images(network, noise, count, seed, client):
+    """Measure class images of an ensemble: {response: (K, h, w, c)}."""
+    classes = measure(network, noise, count, seed=seed, client=client, progress=False).classes
+    images = {response: classes[response].image for response in RESPONSES}
+    if classes["logit"].weights is not None and not noise.is_white:
+        images["logit, as weights"] = classes["logit"].weights
     return images
 
 
@@ -152,9 +201,12 @@ def root_mean_square_images(model, noise, count, seed=0):
         squares = tf.matmul(answered, tf.square(tf.reshape(stimuli, (-1, pixels))), True)
         return tf.concat([tf.reduce_sum(answered, axis=0)[:, None], squares], axis=1)
 
-    mean = mean_over_blocks(block_sums, count, BLOCK_IMAGES)
+    sums = 0.0
+    for block in range(-(-count // BLOCK_IMAGES)):
+        images = min(BLOCK_IMAGES, count - block * BLOCK_IMAGES)
+        sums += block_sums(tf.constant(block), tf.constant(images)).numpy().astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.sqrt(mean[:, 1:] / mean[:, :1]).reshape(classes, *noise.shape)
+        return np.sqrt(sums[:, 1:] / sums[:, :1]).reshape(classes, *noise.shape)
 
 
 @styled
@@ -170,7 +222,8 @@ def draw(sets, names, title):
     shown = None
     for line, each in zip(axes, sets, strict=True):
         note = f"{np.mean(each.shares):.1%} right"
-        line[0].set_ylabel(f"{each.noise}\n{each.response}\n{note}", fontsize=7)
+        label = each.noise.replace(" about", "\nabout").replace(", contrast", "\ncontrast")
+        line[0].set_ylabel(f"{label}\n{each.response}\n{note}", fontsize=6)
         for axis, values in zip(line, picture(each.images), strict=True):
             if np.isnan(values).all():
                 empty(axis, values.shape, "never\nanswered")

@@ -243,12 +243,3 @@ def _mirrored(noise, seed, block, images):
     """
     half = noise.xi(seed, block, (images + 1) // 2)
     return tf.concat([half, -half], axis=0)[:images]
-
-
-def mean_over_blocks(block_sum, count, block_images):
-    """Average over `count` images what `block_sum(block, images)` adds up, in float64."""
-    total = 0.0
-    for block in range(-(-count // block_images)):
-        images = min(block_images, count - block * block_images)
-        total += block_sum(tf.constant(block), tf.constant(images)).numpy().astype(np.float64)
-    return total / count

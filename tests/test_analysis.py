@@ -9,12 +9,13 @@ from analysis import (
     accuracy,
     activation_maps,
     confusion,
+    contrast_for_templates,
     generate_classification_images,
     match_templates,
     predict,
 )
 from lenet import LeNet
-from reverse_correlation import UserError
+from reverse_correlation import Network, UserError, WhiteNoise
 
 SHAPE = (4, 5, 1)
 
@@ -79,3 +80,20 @@ def test_predictions_are_a_row_an_image(rng):
     drive = np.tensordot(images, weights, 3)
     expected = np.exp(drive) / np.exp(drive).sum(axis=1, keepdims=True)
     assert np.allclose(predict(observer(weights), images), expected, atol=1e-5)
+
+
+def test_the_contrast_that_serves_the_validation_split_best_is_chosen(rng):
+    weights = rng.normal(size=(*SHAPE, 3))
+    # a steep step: only faint noise about the base meets it
+    network = Network(observer(weights, -weights.sum(axis=(0, 1, 2)) / 2, "tanh"))
+    images = np.moveaxis(weights, -1, 0)[[0, 1, 2, 2, 1]]
+    noise = WhiteNoise(shape=SHAPE)
+    validation = images, np.array([0, 1, 2, 2, 1])
+    best, shares = contrast_for_templates(
+        network, noise, (0.01, 0.3), validation, images=4000, seed=0
+    )
+    assert shares[best] == 1 and set(shares) == {0.01, 0.3}
+    other, _ = contrast_for_templates(
+        network, noise, (0.3,), (images, np.array([1, 2, 0, 0, 2])), images=4000, seed=0
+    )
+    assert other == 0.3

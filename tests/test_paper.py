@@ -37,7 +37,9 @@ SMALL = {
     ),
     "microstimulation": microstimulation.Settings(doses=(-1.0, 0.0, 1.0), images=2),
     "signal": signal_in_noise.Settings(gammas=(0.3,), trials=2000),
-    "structured": structured.Settings(repeats=2, noise_images=1000, fit_images=30, components=20),
+    "structured": structured.Settings(
+        repeats=2, noise_images=1000, contrast_images=1000, fit_images=30, components=20
+    ),
 }
 
 
@@ -59,7 +61,7 @@ def small(**changed):
 def test_the_whole_of_it_runs_and_a_second_run_computes_nothing(
     made_up, tmp_path, capsys, monkeypatch
 ):
-    rows = paper.main(settings(tmp_path), small())
+    rows = paper.main(settings(tmp_path, "--retrain"), small())
     first = capsys.readouterr().out
     figures = {path.name for path in (tmp_path / "part5_imgs").iterdir()}
     assert figures == {f"{name}_mnist.png" for name in NAMES}
