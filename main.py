@@ -18,9 +18,7 @@ DATASET = "mnist"  # or "fashion_mnist"
 NETWORKS = ("lenet", "alexnet")
 NOISE_IMAGES = 1_000_000  # the most that a network is shown of each noise
 UNTIL = 0.95  # expected correlation of every logit and choice image at which to stop; 0: show all
-NOISE_KIND = (
-    "gaussian"  # or uniform (Borji and Lin's), binary, coarse, pink, sinusoid, gabor, sparse
-)
+NOISE_KIND = "gaussian"  # or uniform (as published), binary, coarse, pink, sinusoid, gabor, sparse
 BASE = ""  # what noise is about: a number, "mean", an image file; "": grey, and the mean image too
 CONTRAST = None  # of the noise, as a share of the input range; None: that of uniform noise
 SEED = 0  # of training and noise
@@ -35,10 +33,8 @@ SIGNAL, NOISE = 0.7, 0.3  # Part 3: weights of a test image and of uniform noise
 NOISY_IMAGES = 1_000  # Part 3: how many such mixtures
 CONTRASTS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.8)  # tried on the validation split
 CONTRAST_IMAGES = 10_000  # shown at each of them
-EXACT_IMAGES = (
-    10_000  # at most, whose gradients give the exact images that the black box is held against
-)
-EXACT_PATCHES = 40_000  # the same for the receptive fields of the last convolution
+EXACT_IMAGES = 5_000  # at most, whose gradients give the images that the black box is held against
+EXACT_PATCHES = 20_000  # the same for the receptive fields of the last convolution
 LIVE_RATE = 1e-3  # a filter that fires more rarely is not counted among the live ones
 # ---------------------------------------------------------------------------------------------
 

@@ -1,139 +1,102 @@
-"""Speed of the pass of noise, as ratios measured in one run.
+"""Speed of the pass of noise, as ratios within rounds of one run.
 
-    python benchmarks/throughput.py                  # about three minutes
-    python benchmarks/throughput.py --memory         # peak memory of 100,000 and 10,000,000 images
+    python benchmarks/throughput.py                            # about half an hour
+    python benchmarks/throughput.py --seconds 2 --rounds 3     # a rough look
+    python benchmarks/throughput.py --torch-python .venv-torch/bin/python    # with PyTorch beside
+    python benchmarks/throughput.py --onednn                   # oneDNN against none, rounds in turn
+    python benchmarks/throughput.py --memory                   # peak memory of two lengths
 
-Machines drift: every round times all contestants in turn, and a ratio is the median over rounds
-of the ratios within a round.
+Everything is compiled before it is timed, and timed for at least so many seconds, in turn with its
+competitors; a ratio is the median over rounds of the ratios within a round. What cannot share a
+process (another setting of oneDNN, PyTorch) has one of its own in every round.
+`ONEDNN_MAX_CPU_ISA=AVX2 TF_ENABLE_ONEDNN_OPTS=0` before the command stands in for another CPU.
 """
 
 import argparse
+import os
 import resource
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-import numpy as np
-
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from main import CONVOLUTIONS, import_tensorflow_quietly  # noqa: E402
+from reverse_correlation.backend import import_tensorflow_quietly, machine  # noqa: E402
 
 import_tensorflow_quietly()
 
 import keras  # noqa: E402
+import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from alexnet import AlexNet  # noqa: E402
 from lenet import LeNet  # noqa: E402
-from noise import WhiteNoise  # noqa: E402
-from reverse_correlation import BLOCK_IMAGES, measure  # noqa: E402
+from reverse_correlation import WhiteNoise, measure  # noqa: E402
+from reverse_correlation.noise_pass import NoisePass  # noqa: E402
 
-tf.get_logger().setLevel("ERROR")  # it warns of every further pass that is compiled
 NETWORKS = {"lenet": LeNet, "alexnet": AlexNet}
-ALEXNET_FLOP = 11.7e6  # an image: twice the multiply-adds of its convolutions and dense layers
+LAYERS = {"lenet": ("conv1", "conv2"), "alexnet": ("conv1", "conv3")}  # as main.py measures
+ASKED = {"classes": 0.85, "main lenet": 0.70, "main alexnet": 0.80}  # of the bare forward pass
 
 
-def matmul_peak(size=2048, repeats=24):
-    """Return the machine's own float32 matrix product, in FLOP/s."""
-    a = tf.random.stateless_normal((size, size), (0, 0))
-
-    @tf.function
-    def run(n):
-        total = tf.zeros((size, size))
-        for _ in tf.range(n):
-            total += tf.matmul(a, a)
-        return total[0, 0]
-
-    return 2 * size**3 * rate(lambda n: run(tf.constant(n)).numpy(), repeats)
+def rate(step, images, seconds):
+    """Images/s of a step of so many images, after three that are not counted."""
+    for _ in range(3):
+        step()
+    steps, started = 0, time.perf_counter()
+    while time.perf_counter() - started < seconds:
+        step()
+        steps += 1
+    return steps * images / (time.perf_counter() - started)
 
 
-def bare_forward(network, noise, images):
-    """Images/s of drawing noise and answering it, in a graph loop, with nothing measured."""
-
-    @tf.function
-    def run(blocks):
-        total = tf.zeros(network.output_shape[1:])
-        for block in tf.range(blocks):
-            answers = network(noise.draw(0, block, BLOCK_IMAGES), training=False)
-            total += tf.reduce_sum(answers, axis=0)
-        return total
-
-    blocks = images // BLOCK_IMAGES
-    return BLOCK_IMAGES * rate(lambda n: run(tf.constant(n)).numpy(), blocks)
+def passed(network, layers=(), precision="float32"):
+    """A shard of our pass, and its images."""
+    work = NoisePass(network, WhiteNoise(), layers=layers, precision=precision)
+    return lambda: work.shard_sums(0), work.shard_images
 
 
-def forward_of_one_block(network, noise, images):
-    """Images/s of answering one block of noise again and again: no noise is drawn."""
-    stimuli = noise.draw(0, 0, BLOCK_IMAGES)
+def bare(network):
+    """A shard of the same noise, in pairs, answered and not measured."""
+    work = NoisePass(network, WhiteNoise())
 
-    @tf.function
-    def run(blocks):
-        total = tf.zeros(network.output_shape[1:])
-        for block in tf.range(blocks):
-            shifted = stimuli + 1e-6 * tf.cast(block, tf.float32)  # or the loop is hoisted away
-            total += tf.reduce_sum(network(shifted, training=False), axis=0)
-        return total
+    @tf.function(autograph=False)
+    def shard():
+        def add(block, total):
+            answered = work.block(block, work.block_images)["logits"]
+            return block + 1, total + tf.reduce_sum(answered, axis=0)
 
-    blocks = images // BLOCK_IMAGES
-    return BLOCK_IMAGES * rate(lambda n: run(tf.constant(n)).numpy(), blocks)
+        start = tf.constant(0, tf.int64), tf.zeros(10)
+        return tf.while_loop(lambda block, _: block < 8, add, start)[1]
+
+    return lambda: shard().numpy(), work.shard_images
 
 
-def predict_and_numpy(network, noise, images):
-    """Images/s of the usual way: NumPy draws, `predict` answers, NumPy averages by answer."""
+def predict_and_numpy(network):
+    """The usual way: NumPy draws, `predict` answers, NumPy averages by answer."""
+    rng, total, noise = np.random.default_rng(0), np.zeros((10, 28, 28, 1)), WhiteNoise()
+
+    def step():
+        stimuli = rng.normal(noise.mean, noise.std, (10_000, 28, 28, 1)).astype(np.float32)
+        answers = network.predict(stimuli, batch_size=1000, verbose=0).argmax(axis=1)
+        for k in range(10):
+            total[k] += stimuli[answers == k].sum(axis=0)
+
+    return step, 10_000
+
+
+def training(network):
+    """A training step of 128 images."""
     rng = np.random.default_rng(0)
-    total = np.zeros((10, *noise.shape))
-
-    def run(blocks):
-        for _ in range(blocks):
-            stimuli = rng.normal(noise.mean, noise.std, (10_000, *noise.shape)).astype(np.float32)
-            answers = network.predict(stimuli, batch_size=1000, verbose=0).argmax(axis=1)
-            for k in range(10):
-                total[k] += stimuli[answers == k].sum(axis=0)
-
-    return 10_000 * rate(run, max(1, images // 10_000))
-
-
-def one_predict_per_image(network, noise, images=40):
-    """Images/s of the original's procedure: one `predict` call an image."""
-    stimuli = noise.draw(0, 0, images).numpy()
-
-    def run(n):
-        for i in range(n):
-            network.predict(stimuli[i : i + 1], verbose=0)
-
-    return rate(run, images)
-
-
-def torch_notebook(images):
-    """Images/s of a loop as in the paper's notebooks on the paper's own net; None without torch."""
-    try:
-        import torch
-    except ImportError:
-        return None
-    nn = torch.nn
-    net = nn.Sequential(
-        nn.Conv2d(1, 20, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(20, 50, 5), nn.ReLU(),
-        nn.MaxPool2d(2), nn.Flatten(), nn.Linear(800, 500), nn.ReLU(), nn.Linear(500, 10),
-    )  # fmt: skip
-
-    def run(batches):
-        sums, counts = torch.zeros(10, 1, 28, 28), torch.zeros(10)
-        with torch.no_grad():
-            for _ in range(batches):
-                x = torch.rand(1000, 1, 28, 28)
-                answers = net(x).argmax(dim=1)
-                for k in range(10):
-                    sums[k] += x[answers == k].sum(dim=0)
-                    counts[k] += (answers == k).sum()
-
-    return 1000 * rate(run, max(1, images // 1000))
+    images, labels = rng.random((128, 28, 28, 1), np.float32), rng.integers(0, 10, 128)
+    network.compile("adam", "sparse_categorical_crossentropy", jit_compile=False)
+    return lambda: network.train_on_batch(images, labels), 128
 
 
 def papers_net():
-    """The paper's MNIST net in Keras, for the comparison with its notebooks."""
+    """The MNIST net of Borji and Lin, in Keras."""
     stack = [
         keras.layers.Conv2D(20, 5, activation="relu"),
         keras.layers.MaxPooling2D(2),
@@ -141,141 +104,146 @@ def papers_net():
         keras.layers.MaxPooling2D(2),
         keras.layers.Flatten(),
         keras.layers.Dense(500, activation="relu"),
-        keras.layers.Dense(10),
-        keras.layers.Softmax(),
+        keras.layers.Dense(10, activation="softmax"),
     ]
     return keras.Sequential([keras.Input((28, 28, 1)), *stack])
 
 
-def rate(run, repeats):
-    """Calls of the loop's body per second, after a warm-up."""
-    run(1)
-    start = time.perf_counter()
-    run(repeats)
-    return repeats / (time.perf_counter() - start)
+def matmul(size=2048):
+    """The machine's own float32 matrix product; in FLOP rather than images."""
+    a = tf.random.stateless_normal((size, size), (0, 0))
+    product = tf.function(lambda: tf.matmul(a, a)[0, 0], autograph=False)
+    return lambda: product().numpy(), 2 * size**3
 
 
-class Pass:
-    """`measure`, timed without the compilation of its graph: more images minus fewer."""
-
-    def __init__(self, network, noise, **kwargs):
-        self.call = lambda n: measure(network, noise, n, progress=False, **kwargs)
-
-    def rate(self, images):
-        """Images/s."""
-        times = []
-        for count in (4000, 4000 + images):
-            start = time.perf_counter()
-            self.call(count)
-            times.append(time.perf_counter() - start)
-        return images / (times[1] - times[0])
+def flop(network):
+    """Floating-point operations of an image: twice the multiply-adds of its weights' uses."""
+    return sum(
+        2 * np.prod(layer.output.shape[1:-1], dtype=int) * np.prod(layer.kernel.shape)
+        for layer in network.layers
+        if hasattr(layer, "kernel")
+    )
 
 
-def table(rounds, images):
-    """Time everything in turn, several rounds, and print medians and ratios."""
+def contestants():
+    """Everything that is timed in this process: {name: (step, images)}."""
     keras.utils.set_random_seed(0)
-    noise, results = WhiteNoise(), {}
+    steps = {"matrix product": matmul()}
+    for name, build in NETWORKS.items():
+        network = build()
+        steps[f"{name} bare"] = bare(network)
+        steps[f"{name} classes"] = passed(network)
+        steps[f"{name} main"] = passed(network, LAYERS[name])
+        steps[f"{name} bfloat16"] = passed(network, LAYERS[name], "bfloat16")
+        steps[f"{name} predict"] = predict_and_numpy(network)
+    steps["paper classes"] = passed(papers_net())
+    return steps
 
-    def note(name, value):
-        results.setdefault(name, []).append(value)
 
+def in_a_process(*arguments, python=sys.executable, **environment):
+    """Return the numbers that a process of its own prints, or None if it cannot run."""
+    command = [python, *map(str, arguments)]
+    settings = {**os.environ, **environment}
+    done = subprocess.run(command, capture_output=True, text=True, env=settings)
+    if done.returncode:
+        return None
+    return [float(number) for number in done.stdout.split()]
+
+
+def ratios(rates, above, below, scale=1.0):
+    """Say the median, least and most of the ratios within rounds."""
+    each = [scale * a / b for a, b in zip(rates[above], rates[below], strict=True)]
+    return f"{np.median(each):6.2f} ({min(each):.2f} to {max(each):.2f})"
+
+
+def table(rounds, seconds, torch_python):
+    """Time everything in turn, several rounds, and print medians and ratios."""
+    steps, rates = contestants(), {}
     for index in range(rounds):
         print(f"round {index + 1} of {rounds}", file=sys.stderr)
-        note("matmul", matmul_peak())
-        for name, build in NETWORKS.items():
-            network = build()
-            n = images[name]
-            note(f"{name} fixed", forward_of_one_block(network, noise, n))
-            note(f"{name} bare", bare_forward(network, noise, n))
-            note(f"{name} classes", Pass(network, noise).rate(n))
-            every = [layer.name for layer in network.layers if layer.name.startswith("conv")]
-            note(f"{name} all", Pass(network, noise, layers=every).rate(n))
-            main = CONVOLUTIONS[name]
-            note(f"{name} main", Pass(network, noise, layers=main).rate(n))
-            if name == "alexnet":
-                half = Pass(network, noise, layers=main, precision="bfloat16")
-                note(f"{name} bfloat16", half.rate(n))
-            note(f"{name} predict", predict_and_numpy(network, noise, n // 2))
-            note(f"{name} single", one_predict_per_image(network, noise))
-        note("paper ours", Pass(papers_net(), WhiteNoise("uniform")).rate(20_000))
-        note("paper torch", torch_notebook(10_000))
-
-    def ratio(a, b, scale=1.0):
-        if None in results[a] or None in results[b]:
-            return "not measured: no PyTorch here"
-        each = [scale * x / y for x, y in zip(results[a], results[b], strict=True)]
-        return f"{np.median(each):8.2f}   ({min(each):.2f} to {max(each):.2f})"
-
-    print(f"\nTensorFlow {tf.__version__}, {rounds} rounds; median ratio (least to most)\n")
-    print(f"matmul peak: {np.median(results['matmul']) / 1e9:.0f} GFLOP/s")
-    for name in NETWORKS:
-        rates = ", ".join(
-            f"{label} {np.median(results[f'{name} {key}']) / 1e3:.1f}"
-            for key, label in (("bare", "bare"), ("classes", "classes"), ("all", "all layers"))
-        )
-        print(f"{name}: thousand images/s: {rates}")
-    rows = []
-    for name in NETWORKS:
-        rows += [
-            (
-                f"{name}: bare pass / answering one block, no drawing",
-                f"{name} bare",
-                f"{name} fixed",
-                1,
-            ),
-            (f"{name}: measure, classes / bare pass", f"{name} classes", f"{name} bare", 1),
-            (
-                f"{name}: measure, classes and all conv. / bare pass",
-                f"{name} all",
-                f"{name} bare",
-                1,
-            ),
-            (f"{name}: measure as main.py does / bare pass", f"{name} main", f"{name} bare", 1),
-            (
-                f"{name}: measure, classes / predict + numpy",
-                f"{name} classes",
-                f"{name} predict",
-                1,
-            ),
-            (
-                f"{name}: measure, classes / one predict per image",
-                f"{name} classes",
-                f"{name} single",
-                1,
-            ),
+        for name, (step, images) in steps.items():
+            rates.setdefault(name, []).append(rate(step, images, seconds))
+        for loop in ("notebook", "careful"):
+            script = ROOT / "benchmarks/torch_loop.py"
+            numbers = in_a_process(script, loop, seconds, python=torch_python)
+            if numbers:
+                rates.setdefault(f"torch {loop}", []).append(numbers[0])
+    print(f"TensorFlow {tf.__version__}, {machine()}, {rounds} rounds of {seconds:g} s")
+    print(f"matrix product: {np.median(rates['matrix product']) / 1e9:.0f} GFLOP/s")
+    for name, build in NETWORKS.items():
+        spoken = ("bare", "classes", "main", "bfloat16", "predict")
+        told = (f"{key} {np.median(rates[f'{name} {key}']) / 1e3:.1f}" for key in spoken)
+        print(f"{name}, thousand images/s: {', '.join(told)}")
+        rows = [
+            (f"classes / bare (asked {ASKED['classes']})", "classes", "bare", 1),
+            (f"as main.py does / bare (asked {ASKED[f'main {name}']})", "main", "bare", 1),
+            ("classes / predict + NumPy (asked 2)", "classes", "predict", 1),
+            ("bfloat16 / float32, as main.py does", "bfloat16", "main", 1),
         ]
-    rows += [
-        (
-            "alexnet: measure, classes, FLOP / matmul peak",
-            "alexnet classes",
-            "matmul",
-            ALEXNET_FLOP,
-        ),
-        ("alexnet: bfloat16 / float32, as main.py does", "alexnet bfloat16", "alexnet main", 1),
-        ("paper's net: measure / PyTorch as in the notebooks", "paper ours", "paper torch", 1),
-    ]
-    for label, a, b, scale in rows:
-        print(f"{label:58}{ratio(a, b, scale)}")
+        for label, above, below, scale in rows:
+            print(f"  {label:50}{ratios(rates, f'{name} {above}', f'{name} {below}', scale)}")
+        share = ratios(rates, f"{name} bare", "matrix product", flop(build()))
+        print(f"  {'bare, FLOP / matrix product':50}{share}")
+    for loop in ("notebook", "careful"):
+        told = "not measured: no PyTorch there"
+        if f"torch {loop}" in rates:
+            told = ratios(rates, "paper classes", f"torch {loop}")
+        print(f"  {f'paper net: classes / PyTorch, {loop} (asked 2)':50}{told}")
+
+
+def settings_of_one(seconds):
+    """Print images/s of forward passes, passes and training steps under this process's setting."""
+    for build in NETWORKS.values():
+        for make in (bare, passed, training):
+            print(rate(*make(build()), seconds))
+
+
+def onednn(rounds, seconds):
+    """Compare oneDNN with none, each in a process of its own, in turn."""
+    names = [f"{n} {what}" for n in NETWORKS for what in ("bare pass", "classes", "training")]
+    speedups = {name: [] for name in names}
+    for _ in range(rounds):
+        off, on = (
+            in_a_process(
+                __file__, "--one-setting", "--seconds", seconds, TF_ENABLE_ONEDNN_OPTS=setting
+            )
+            for setting in "01"
+        )
+        for name, slow, fast in zip(names, off, on, strict=True):
+            speedups[name].append((fast / slow, slow, fast))
+    for name, rows in speedups.items():
+        times, slow, fast = np.array(rows).T
+        print(
+            f"{name:22} oneDNN {np.median(fast):8,.0f} img/s, without {np.median(slow):8,.0f}: "
+            f"{np.median(times):.2f} times ({times.min():.2f} to {times.max():.2f})"
+        )
 
 
 def memory(counts=(100_000, 10_000_000)):
-    """Peak memory of passes of different lengths, each in a process of its own."""
+    """Print the peak memory of passes of different lengths, each in a process of its own."""
     for count in counts:
-        command = [sys.executable, __file__, "--pass-only", str(count)]
-        peak = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        peak = in_a_process(__file__, "--pass-only", count)[-1]
         print(f"{count:>12,} images through LeNet: peak {peak / 1e6:.0f} MB")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--torch-python", default=sys.executable, help="a Python that has PyTorch")
+    parser.add_argument("--onednn", action="store_true")
     parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--one-setting", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--pass-only", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.pass_only:
         measure(LeNet(), WhiteNoise(), args.pass_only, layers=["conv1", "conv2"], progress=False)
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    elif args.one_setting:
+        settings_of_one(args.seconds)
+    elif args.onednn:
+        onednn(args.rounds, args.seconds)
     elif args.memory:
         memory()
     else:
-        table(args.rounds, {"lenet": 80_000, "alexnet": 24_000})
+        table(args.rounds, args.seconds, args.torch_python)

@@ -23,6 +23,7 @@ from reverse_correlation.networks import Network
 
 ENOUGH = 0.999  # reliability at which no more gradients are taken
 CLASS_BLOCK = 128  # images whose gradients are taken at once
+RARE = 1e-3  # share of patches that drive a filter below which no more are drawn for it
 PATCH_BLOCK, DRIVEN_PATCHES = 1000, 128  # patches drawn at once; of which a filter uses so many
 
 
@@ -115,7 +116,8 @@ def exact_receptive_fields(model, noise, layer, count=20_000, seed=1):
     The covariance of a filter's activity with the patch that it sees, as in
     `exact_classification_images`, for one unit that sees no padding, cut out of the network. Where
     a rectified unit is silent its gradient is zero, so that only patches that drive it are needed,
-    and of these no more than make its split halves agree at .999.
+    and of these no more than make its split halves agree at .999; none for a filter that fires at
+    less than one patch of a thousand.
 
     Args:
         model: a Keras classifier.
@@ -136,7 +138,7 @@ def exact_receptive_fields(model, noise, layer, count=20_000, seed=1):
 
     @tf.function(autograph=False)
     def block_mean(block, filters):
-        """Mean weighted gradient over the patches of a block, for some of the filters."""
+        """Mean weighted gradient over the patches of a block, and the share that is driven."""
         xi = _mirrored(patches, seed, block, PATCH_BLOCK)
         activity = unit(patches.mean + patches.fluctuation(xi), training=False)[:, 0, 0, :]
 
@@ -151,20 +153,25 @@ def exact_receptive_fields(model, noise, layer, count=20_000, seed=1):
             gradient = patches.gradient_weight(chosen) * tape.gradient(response, chosen)
             share = tf.cast(tf.shape(driven)[0] / PATCH_BLOCK, tf.float32)
             number = tf.cast(tf.maximum(tf.shape(used)[0], 1), tf.float32)
-            return share * tf.reduce_sum(gradient[:-1], axis=0) / number
+            return share * tf.reduce_sum(gradient[:-1], axis=0) / number, share
 
-        return tf.map_fn(weighted_gradient, filters, fn_output_signature=tf.float32)
+        return tf.map_fn(weighted_gradient, filters, fn_output_signature=(tf.float32, tf.float32))
 
     filters = unit.outputs[0].shape[-1]
     sums, blocks = np.zeros((2, filters, *patches.shape)), np.zeros((2, filters))
+    driven = np.zeros(filters)  # mean share of patches that drive each, summed over blocks
     wanted = np.arange(filters)
     for block in range(max(2, count // PATCH_BLOCK)):
-        sums[block % 2, wanted] += block_mean(tf.constant(block), tf.constant(wanted)).numpy()
+        means, shares = block_mean(tf.constant(block), tf.constant(wanted))
+        sums[block % 2, wanted] += means.numpy()
+        driven[wanted] += shares.numpy()
         blocks[block % 2, wanted] += 1
         if block % 2:
             with np.errstate(invalid="ignore"):
                 reliability = spearman_brown(correlations(*sums))
-            wanted = np.flatnonzero(~(reliability >= ENOUGH))
+            wanted = np.flatnonzero(
+                ~(reliability >= ENOUGH) & (driven >= RARE * blocks.sum(axis=0))
+            )
             if not len(wanted):
                 break
     mean = sums.sum(axis=0) / blocks.sum(axis=0)[:, None, None, None]
