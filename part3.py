@@ -15,6 +15,7 @@ from subjects import PART3_NAMES
 from training import TITLES
 
 SHOWN_CLASSES = 20  # in one figure
+LEAST_WEIGHTS = 0.5  # expected correlation of weights of coloured noise that are worth a row
 LEAST_RELIABILITY = 0.99  # of an exact image that others are compared with
 RESPONSES = ("choice", "decision", "probability", "logit")  # the rows of a figure
 
@@ -156,9 +157,11 @@ def draw_bias(subject, measurements, findings, path):
             )
             label = f"{each.title}\n{response}" if several else response
             rows[label] = [[part[k] for k in shown] for part in parts]
-        weights = measurement.classes["logit"].weights
-        if weights is not None and not each.noise.is_white:
-            parts = weights, np.zeros_like(weights, bool), [""] * len(names), [""] * len(names)
+        expected = weights_correlation(measurement)
+        if np.max(expected) >= LEAST_WEIGHTS:
+            weights = measurement.classes["logit"].weights
+            notes = [f"expected r {r:.2f}" for r in expected]
+            parts = weights, np.zeros_like(weights, bool), notes, [""] * len(names)
             rows["logit,\nas weights"] = [[part[k] for k in shown] for part in parts]
     counts = " and ".join(
         f"{m.count:,} {each.noise.title} noise images" + several * f" ({each.title})"
@@ -175,6 +178,21 @@ def draw_bias(subject, measurements, findings, path):
         "family-wise 5 %",
     )
     return figures.save(figure, path)
+
+
+def weights_correlation(measurement, draws=8):
+    """Return the expected correlation of a logit's weights with their truth, (K,).
+
+    As for the image: 1 - error power / power, where the error is that of independent coefficients,
+    brought to pixels as weights are. 0 for white noise, whose weights are its image.
+    """
+    logit, noise = measurement.classes["logit"], measurement.noise
+    if logit.weights is None or noise.is_white:
+        return np.zeros(len(logit.covariance))
+    null = np.random.default_rng(0).normal(size=(draws, *noise.coordinates))
+    power = np.sum(noise.weights(null) ** 2) / draws
+    share = power * logit.coefficient_error**2 / np.sum(logit.weights**2, axis=(1, 2, 3))
+    return np.sqrt(np.maximum(1 - share, 0))
 
 
 def commonest(measurement):

@@ -19,7 +19,7 @@ def progress_bar(total, description, initial=0, disable=False):
         mininterval=0.1 if terminal else 20,
         delay=0 if terminal else 1,
         leave=terminal,  # or the last line would be printed twice
-        bar_format=None if terminal else "{desc}: {n_fmt} of {total_fmt}, {rate_fmt}",
+        bar_format=None if terminal else "{desc}: {n_fmt} of {total_fmt}, {rate_fmt}{postfix}",
     )
 
 

@@ -186,6 +186,14 @@ def test_two_workers_give_the_bits_of_one_process(machines, reference):
     assert machines.took_part() == 2
 
 
+def test_a_pass_that_stops_when_it_is_good_stops_at_the_same_place(machines):
+    with cluster.connect(machines.address) as client:
+        there, here = (run(where, count=10**6, until=0.9) for where in (client, None))
+    assert there.count == here.count < 10**6
+    for kind, estimate in there.classes.items():
+        assert np.allclose(estimate.covariance, here.classes[kind].covariance, atol=1e-5)
+
+
 def test_noise_made_of_arrays_travels(machines):
     rng = np.random.default_rng(0)
     mean, components = rng.random(NOISE.shape), rng.normal(size=(5, *NOISE.shape))

@@ -46,7 +46,7 @@ def test_the_same_figure_gives_the_same_bytes(tmp_path):
         for i in (0, 1)
     ]
     assert paths[0].read_bytes() == paths[1].read_bytes()
-    assert Image.open(paths[0]).getpixel((0, 0)) == (255, 255, 255)
+    assert Image.open(paths[0]).convert("RGB").getpixel((0, 0)) == (255, 255, 255)
     assert dict(matplotlib.rcParams) == before  # no global setting was touched
 
 
