@@ -8,8 +8,17 @@ from PIL import Image, UnidentifiedImageError
 import alexnet  # noqa: F401  (registers its class, so that its files can be loaded)
 import lenet  # noqa: F401
 from data import CLASS_NAMES
-from reverse_correlation import Network, UserError, ensembles, load_any_network
-from reverse_correlation.gabor import GaborNoise
+from reverse_correlation import (
+    CoarseNoise,
+    GaborNoise,
+    Network,
+    PinkNoise,
+    SinusoidNoise,
+    SparseNoise,
+    UserError,
+    WhiteNoise,
+    load_any_network,
+)
 from reverse_correlation.graphs import image_shape
 from training import TITLES
 
@@ -175,7 +184,7 @@ def ensemble(kind, shape, input_range=(0.0, 1.0), base=None, contrast=None, imag
     if kind == "sparse":
         if base is not None or contrast is not None:
             raise UserError("sparse noise has a base and a contrast of its own: leave them out")
-        return ensembles.SparseNoise(**given)
+        return SparseNoise(**given)
     if kind == "gabor":
         if images is None:
             raise UserError("gabor noise is fitted to training images: name a --dataset")
@@ -184,11 +193,11 @@ def ensemble(kind, shape, input_range=(0.0, 1.0), base=None, contrast=None, imag
         return GaborNoise.fit(images[:FITTED_IMAGES], base=fitted(base, shape))
     given |= {"base": base, "contrast": contrast}
     if kind in ("gaussian", "uniform", "binary"):
-        return ensembles.WhiteNoise(kind, **given)
+        return WhiteNoise(kind, **given)
     structured = {
-        "coarse": ensembles.CoarseNoise,
-        "pink": ensembles.PinkNoise,
-        "sinusoid": ensembles.SinusoidNoise,
+        "coarse": CoarseNoise,
+        "pink": PinkNoise,
+        "sinusoid": SinusoidNoise,
     }
     return structured[kind](**given)
 

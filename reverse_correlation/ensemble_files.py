@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from reverse_correlation import ensembles
+from reverse_correlation import coloured, ensembles
 from reverse_correlation.errors import UserError
 from reverse_correlation.gabor import GaborNoise
 
@@ -13,8 +13,8 @@ ENSEMBLES = {
     for kind in (
         ensembles.WhiteNoise,
         ensembles.CoarseNoise,
-        ensembles.PinkNoise,
-        ensembles.SinusoidNoise,
+        coloured.PinkNoise,
+        coloured.SinusoidNoise,
         ensembles.SparseNoise,
         GaborNoise,
     )

@@ -229,44 +229,10 @@ def _told(value):
     return list(value) if isinstance(value, tuple) else value
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class WhiteNoise(Ensemble):
-    """Independent pixels of one distribution.
-
-    Args:
-        kind: "gaussian" (never clipped: Stein's identity holds exactly), "uniform" (Borji and
-            Lin's, on [0, 1]), or "binary" (either low or high).
-        shape, low, high, base, contrast: as for Ensemble; binary noise has a contrast of 1/2 by
-            default, so that its pixels are low or high.
-
-    Raises:
-        UserError: for another kind, or as Ensemble.
-    """
-
-    kind: str = "gaussian"
-    shape: tuple = (28, 28, 1)
-    low: float = 0.0
-    high: float = 1.0
-    base: object = None
-    contrast: float | None = None
-
-    def __post_init__(self):
-        """Check the arguments."""
-        if self.kind not in ("gaussian", "uniform", "binary"):
-            raise UserError(f"unknown noise kind {self.kind!r}: choose gaussian, uniform or binary")
-        super().__post_init__()
+class White(Ensemble):
+    """What white ensembles share: A is the standard deviation of a pixel."""
 
     is_white = True
-
-    @property
-    def usual_contrast(self):
-        """The contrast that is taken where none is given."""
-        return 0.5 if self.kind == "binary" else UNIFORM_STD
-
-    @property
-    def distribution(self):
-        """Of xi."""
-        return self.kind
 
     @property
     def coordinates(self):
@@ -295,6 +261,44 @@ class WhiteNoise(Ensemble):
     def weights(self, coefficients):
         """Return coefficients over the standard deviation."""
         return np.asarray(coefficients, np.float64) / self.std
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class WhiteNoise(White):
+    """Independent pixels of one distribution.
+
+    Args:
+        kind: "gaussian" (never clipped: Stein's identity holds exactly), "uniform" (Borji and
+            Lin's, on [0, 1]), or "binary" (either low or high).
+        shape, low, high, base, contrast: as for Ensemble; binary noise has a contrast of 1/2 by
+            default, so that its pixels are low or high.
+
+    Raises:
+        UserError: for another kind, or as Ensemble.
+    """
+
+    kind: str = "gaussian"
+    shape: tuple = (28, 28, 1)
+    low: float = 0.0
+    high: float = 1.0
+    base: object = None
+    contrast: float | None = None
+
+    def __post_init__(self):
+        """Check the arguments."""
+        if self.kind not in ("gaussian", "uniform", "binary"):
+            raise UserError(f"unknown noise kind {self.kind!r}: choose gaussian, uniform or binary")
+        super().__post_init__()
+
+    @property
+    def usual_contrast(self):
+        """The contrast that is taken where none is given."""
+        return 0.5 if self.kind == "binary" else UNIFORM_STD
+
+    @property
+    def distribution(self):
+        """Of xi."""
+        return self.kind
 
     @property
     def title(self):
@@ -357,168 +361,7 @@ class CoarseNoise(Ensemble):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class PinkNoise(Ensemble):
-    """Gaussian noise whose amplitude falls as 1 / frequency**exponent, as natural images' does.
-
-    Each channel by itself, by Fourier transform, so that an image's edges join. The mean of the
-    image has the amplitude of the lowest frequency.
-
-    Args:
-        exponent: 0 is white, 1 pink.
-        shape, low, high, base, contrast: as for Ensemble.
-    """
-
-    shape: tuple = (28, 28, 1)
-    low: float = 0.0
-    high: float = 1.0
-    base: object = None
-    contrast: float | None = None
-    exponent: float = 1.0
-
-    def __post_init__(self):
-        """Check the arguments."""
-        super().__post_init__()
-        if not 0 <= self.exponent <= 4:
-            raise UserError(f"the exponent of 1/f noise lies between 0 and 4, not {self.exponent}")
-
-    @property
-    def coordinates(self):
-        """The shape of xi: one number a pixel."""
-        return self.shape
-
-    @functools.cached_property
-    def gain(self):
-        """What each frequency is multiplied by: (h, w // 2 + 1) float64."""
-        height, width, _ = self.shape
-        rows = np.fft.fftfreq(height)[:, None]
-        columns = np.fft.rfftfreq(width)[None]
-        frequency = np.hypot(rows, columns)
-        lowest = 1 / max(height, width)
-        gain = np.maximum(frequency, lowest) ** -self.exponent
-        whole = np.hypot(rows, np.fft.fftfreq(width)[None])
-        power = np.mean(np.maximum(whole, lowest) ** (-2 * self.exponent))
-        return self.contrast * (self.high - self.low) * gain / np.sqrt(power)
-
-    @property
-    def pixel_std(self):
-        """Standard deviation of each pixel, (h, w, c)."""
-        return np.full(self.shape, self.contrast * (self.high - self.low))
-
-    def fluctuation(self, xi):
-        """Return xi with each of its frequencies multiplied by the gain."""
-        height, width, _ = self.shape
-        planes = tf.transpose(xi, (0, 3, 1, 2))
-        spectrum = tf.signal.rfft2d(planes)
-        spectrum *= tf.cast(tf.constant(self.gain, planes.dtype), spectrum.dtype)
-        return tf.transpose(tf.signal.irfft2d(spectrum, (height, width)), (0, 2, 3, 1))
-
-    def weights(self, coefficients):
-        """Return coefficients with each frequency divided by the gain."""
-        spectrum = np.fft.rfft2(np.asarray(coefficients, np.float64), axes=(1, 2))
-        spectrum /= self.gain[None, :, :, None]
-        return np.fft.irfft2(spectrum, self.shape[:2], axes=(1, 2))
-
-    @property
-    def title(self):
-        """What the ensemble is called in a caption."""
-        return "pink (1/f)" if self.exponent == 1 else f"1/f^{self.exponent:g}"
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class SinusoidNoise(Ensemble):
-    """Patches of sinusoids at several scales, orientations and phases, as people are shown.
-
-    At scale s an image has s x s patches, each with two cycles of a sinusoid in 6 orientations and
-    2 phases; every one of these has a number of its own (Mangini and Biederman 2004; Dotsch and
-    Todorov 2012; the R package rcicr). Channels share the numbers.
-
-    Args:
-        scales: how many patches a side; by default those of 1, 2, 4, 8 and 16 that divide height
-            and width into patches of at least 4 pixels.
-        shape, low, high, base, contrast: as for Ensemble.
-    """
-
-    shape: tuple = (28, 28, 1)
-    low: float = 0.0
-    high: float = 1.0
-    base: object = None
-    contrast: float | None = None
-    scales: tuple = ()
-
-    def __post_init__(self):
-        """Check the arguments."""
-        super().__post_init__()
-        height, width, _ = self.shape
-        if not self.scales:
-            fit = [s for s in (1, 2, 4, 8, 16) if height % s == width % s == 0]
-            fit = [s for s in fit if min(height, width) >= 4 * s]
-            object.__setattr__(self, "scales", tuple(fit))
-        bad = [s for s in self.scales if s < 1 or height % s or width % s]
-        if bad or not self.scales:
-            raise UserError(
-                f"{bad or 'no'} patches a side do not tile images of {height} x {width}: choose "
-                "divisors of both"
-            )
-        object.__setattr__(self, "scales", tuple(self.scales))
-
-    @property
-    def coordinates(self):
-        """The shape of xi: scale by scale, orientation, phase, column, row."""
-        return (12 * sum(s * s for s in self.scales),)
-
-    @functools.cached_property
-    def patterns(self):
-        """The sinusoids of each scale, (12, patch height, patch width), scaled to the contrast."""
-        height, width, _ = self.shape
-        raw = [_sinusoids(height // s, width // s) for s in self.scales]
-        power = sum(np.mean(np.sum(pattern**2, axis=0)) for pattern in raw)
-        scale = self.contrast * (self.high - self.low) / np.sqrt(power)
-        return [scale * pattern for pattern in raw]
-
-    @functools.cached_property
-    def pixel_std(self):
-        """Standard deviation of each pixel, (h, w, c)."""
-        tiled = [
-            np.tile(np.sum(pattern**2, axis=0), (scale, scale))
-            for scale, pattern in zip(self.scales, self.patterns, strict=True)
-        ]
-        return np.repeat(np.sqrt(sum(tiled))[..., None], self.shape[2], axis=2)
-
-    def fluctuation(self, xi):
-        """Return the sum of all patches, each times its number."""
-        height, width, channels = self.shape
-        total, first = 0.0, 0
-        for scale, pattern in zip(self.scales, self.patterns, strict=True):
-            numbers = tf.reshape(xi[:, first : first + 12 * scale**2], (-1, 12, scale, scale))
-            pattern = tf.reshape(tf.constant(pattern, xi.dtype), (12, -1))
-            # (n, column, row, pixels of a patch)
-            patches = tf.matmul(tf.reshape(tf.transpose(numbers, (0, 2, 3, 1)), (-1, 12)), pattern)
-            patches = tf.reshape(patches, (-1, scale, scale, height // scale, width // scale))
-            total += tf.reshape(tf.transpose(patches, (0, 2, 3, 1, 4)), (-1, height, width))
-            first += 12 * scale**2
-        return tf.repeat(total[..., None], channels, axis=3)
-
-    @property
-    def title(self):
-        """What the ensemble is called in a caption."""
-        return "sinusoid-patch"
-
-
-def _sinusoids(height, width, cycles=2):
-    """Sinusoids of 6 orientations and 2 phases in a patch, as rcicr makes them: (12, h, w)."""
-    x = np.linspace(0, cycles, width)[None]
-    y = np.linspace(0, cycles, height)[:, None]
-    return np.array(
-        [
-            np.sin(2 * np.pi * (x * np.cos(angle) + y * np.sin(angle)) + phase)
-            for angle in np.radians([0, 30, 60, 90, 120, 150])
-            for phase in (0, np.pi / 2)
-        ]
-    )
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class SparseNoise(Ensemble):
+class SparseNoise(White):
     """White noise on a dark ground: each pixel is `high` with probability `rate`, else `low`.
 
     As white as binary `WhiteNoise`, of which it is the case that resembles images on black: a
@@ -537,7 +380,6 @@ class SparseNoise(Ensemble):
     high: float = 1.0
 
     symmetric = False
-    is_white = True
     distribution = "sparse"
 
     def __post_init__(self):
@@ -556,35 +398,11 @@ class SparseNoise(Ensemble):
         """Standard deviation of a pixel, as a share of the range."""
         return math.sqrt(self.rate * (1 - self.rate))
 
-    @property
-    def coordinates(self):
-        """The shape of xi: one number a pixel."""
-        return self.shape
-
-    @property
-    def std(self):
-        """Standard deviation of a pixel."""
-        return self.contrast * (self.high - self.low)
-
-    @property
-    def pixel_std(self):
-        """The same, as an image (h, w, c)."""
-        return np.full(self.shape, self.std)
-
-    @property
-    def threshold(self):
-        """Sidak's: the pixels are independent."""
-        return sidak_threshold(math.prod(self.shape))
-
     def xi(self, seed, block, count):
         """Draw (bright - rate) / sqrt(rate (1 - rate)) for each pixel."""
         uniform = _uniform(seed, block, (count, *self.shape))
         bright = tf.cast(uniform < self.rate, tf.float32)
         return (bright - self.rate) / self.contrast
-
-    def fluctuation(self, xi):
-        """Return the standard deviation times xi."""
-        return self.std * xi
 
     def draw(self, seed, block, count):
         """Draw the first `count` stimuli of a block: (count, h, w, c) float32, of low and high."""

@@ -1,0 +1,171 @@
+"""Coloured ensembles: noise with the frequencies of natural images, and patches of sinusoids."""
+
+import dataclasses
+import functools
+
+import numpy as np
+import tensorflow as tf
+
+from reverse_correlation.ensembles import Ensemble
+from reverse_correlation.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PinkNoise(Ensemble):
+    """Gaussian noise whose amplitude falls as 1 / frequency**exponent, as natural images' does.
+
+    Each channel by itself, by Fourier transform, so that an image's edges join. The mean of the
+    image has the amplitude of the lowest frequency.
+
+    Args:
+        exponent: 0 is white, 1 pink.
+        shape, low, high, base, contrast: as for Ensemble.
+    """
+
+    shape: tuple = (28, 28, 1)
+    low: float = 0.0
+    high: float = 1.0
+    base: object = None
+    contrast: float | None = None
+    exponent: float = 1.0
+
+    def __post_init__(self):
+        """Check the arguments."""
+        super().__post_init__()
+        if not 0 <= self.exponent <= 4:
+            raise UserError(f"the exponent of 1/f noise lies between 0 and 4, not {self.exponent}")
+
+    @property
+    def coordinates(self):
+        """The shape of xi: one number a pixel."""
+        return self.shape
+
+    @functools.cached_property
+    def gain(self):
+        """What each frequency is multiplied by: (h, w // 2 + 1) float64."""
+        height, width, _ = self.shape
+        rows = np.fft.fftfreq(height)[:, None]
+        columns = np.fft.rfftfreq(width)[None]
+        frequency = np.hypot(rows, columns)
+        lowest = 1 / max(height, width)
+        gain = np.maximum(frequency, lowest) ** -self.exponent
+        whole = np.hypot(rows, np.fft.fftfreq(width)[None])
+        power = np.mean(np.maximum(whole, lowest) ** (-2 * self.exponent))
+        return self.contrast * (self.high - self.low) * gain / np.sqrt(power)
+
+    @property
+    def pixel_std(self):
+        """Standard deviation of each pixel, (h, w, c)."""
+        return np.full(self.shape, self.contrast * (self.high - self.low))
+
+    def fluctuation(self, xi):
+        """Return xi with each of its frequencies multiplied by the gain."""
+        height, width, _ = self.shape
+        planes = tf.transpose(xi, (0, 3, 1, 2))
+        spectrum = tf.signal.rfft2d(planes)
+        spectrum *= tf.cast(tf.constant(self.gain, planes.dtype), spectrum.dtype)
+        return tf.transpose(tf.signal.irfft2d(spectrum, (height, width)), (0, 2, 3, 1))
+
+    def weights(self, coefficients):
+        """Return coefficients with each frequency divided by the gain."""
+        spectrum = np.fft.rfft2(np.asarray(coefficients, np.float64), axes=(1, 2))
+        spectrum /= self.gain[None, :, :, None]
+        return np.fft.irfft2(spectrum, self.shape[:2], axes=(1, 2))
+
+    @property
+    def title(self):
+        """What the ensemble is called in a caption."""
+        return "pink (1/f)" if self.exponent == 1 else f"1/f^{self.exponent:g}"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SinusoidNoise(Ensemble):
+    """Patches of sinusoids at several scales, orientations and phases, as people are shown.
+
+    At scale s an image has s x s patches, each with two cycles of a sinusoid in 6 orientations and
+    2 phases; every one of these has a number of its own (Mangini and Biederman 2004; Dotsch and
+    Todorov 2012; the R package rcicr). Channels share the numbers.
+
+    Args:
+        scales: how many patches a side; by default those of 1, 2, 4, 8 and 16 that divide height
+            and width into patches of at least 4 pixels.
+        shape, low, high, base, contrast: as for Ensemble.
+    """
+
+    shape: tuple = (28, 28, 1)
+    low: float = 0.0
+    high: float = 1.0
+    base: object = None
+    contrast: float | None = None
+    scales: tuple = ()
+
+    def __post_init__(self):
+        """Check the arguments."""
+        super().__post_init__()
+        height, width, _ = self.shape
+        if not self.scales:
+            fit = [s for s in (1, 2, 4, 8, 16) if height % s == width % s == 0]
+            fit = [s for s in fit if min(height, width) >= 4 * s]
+            object.__setattr__(self, "scales", tuple(fit))
+        bad = [s for s in self.scales if s < 1 or height % s or width % s]
+        if bad or not self.scales:
+            raise UserError(
+                f"{bad or 'no'} patches a side do not tile images of {height} x {width}: choose "
+                "divisors of both"
+            )
+        object.__setattr__(self, "scales", tuple(self.scales))
+
+    @property
+    def coordinates(self):
+        """The shape of xi: scale by scale, orientation, phase, column, row."""
+        return (12 * sum(s * s for s in self.scales),)
+
+    @functools.cached_property
+    def patterns(self):
+        """The sinusoids of each scale, (12, patch height, patch width), scaled to the contrast."""
+        height, width, _ = self.shape
+        raw = [_sinusoids(height // s, width // s) for s in self.scales]
+        power = sum(np.mean(np.sum(pattern**2, axis=0)) for pattern in raw)
+        scale = self.contrast * (self.high - self.low) / np.sqrt(power)
+        return [scale * pattern for pattern in raw]
+
+    @functools.cached_property
+    def pixel_std(self):
+        """Standard deviation of each pixel, (h, w, c)."""
+        tiled = [
+            np.tile(np.sum(pattern**2, axis=0), (scale, scale))
+            for scale, pattern in zip(self.scales, self.patterns, strict=True)
+        ]
+        return np.repeat(np.sqrt(sum(tiled))[..., None], self.shape[2], axis=2)
+
+    def fluctuation(self, xi):
+        """Return the sum of all patches, each times its number."""
+        height, width, channels = self.shape
+        total, first = 0.0, 0
+        for scale, pattern in zip(self.scales, self.patterns, strict=True):
+            numbers = tf.reshape(xi[:, first : first + 12 * scale**2], (-1, 12, scale, scale))
+            pattern = tf.reshape(tf.constant(pattern, xi.dtype), (12, -1))
+            # (n, column, row, pixels of a patch)
+            patches = tf.matmul(tf.reshape(tf.transpose(numbers, (0, 2, 3, 1)), (-1, 12)), pattern)
+            patches = tf.reshape(patches, (-1, scale, scale, height // scale, width // scale))
+            total += tf.reshape(tf.transpose(patches, (0, 2, 3, 1, 4)), (-1, height, width))
+            first += 12 * scale**2
+        return tf.repeat(total[..., None], channels, axis=3)
+
+    @property
+    def title(self):
+        """What the ensemble is called in a caption."""
+        return "sinusoid-patch"
+
+
+def _sinusoids(height, width, cycles=2):
+    """Sinusoids of 6 orientations and 2 phases in a patch, as rcicr makes them: (12, h, w)."""
+    x = np.linspace(0, cycles, width)[None]
+    y = np.linspace(0, cycles, height)[:, None]
+    return np.array(
+        [
+            np.sin(2 * np.pi * (x * np.cos(angle) + y * np.sin(angle)) + phase)
+            for angle in np.radians([0, 30, 60, 90, 120, 150])
+            for phase in (0, np.pi / 2)
+        ]
+    )
