@@ -223,7 +223,7 @@ class RemadePass:
                 raise UserError(f"it has {package} {present}, but this pass {wanted}: install that")
         _set_threads(int(os.environ.get("TF_NUM_INTRAOP_THREADS", threads)))
         # here, as they import TensorFlow
-        from reverse_correlation.networks import load_any_network
+        from reverse_correlation.networks import Network, load_any_network
         from reverse_correlation.noise_pass import NoisePass
 
         for module in plugin.modules:  # which register the network's custom layers
@@ -231,7 +231,9 @@ class RemadePass:
         network = Path(folder) / f"{plugin.name}.keras"
         network.write_bytes(plugin.network)
         noise_class, fields, settings = pickle.loads(plugin.settings)
-        self.work = NoisePass(load_any_network(network), noise_class(**fields), **settings)
+        noise = noise_class(**fields)
+        model = Network(load_any_network(network), noise, name=plugin.identity["network"])
+        self.work = NoisePass(model, noise, **settings)
         # other weights' bytes may come back from a file; machines may differ in instructions
         for key in (plugin.identity | self.work.identity).keys() - {"network_sha256", "machine"}:
             here, there = self.work.identity.get(key), plugin.identity.get(key)

@@ -24,6 +24,7 @@ from reverse_correlation import (
     ACCUMULATORS,
     GaborNoise,
     Measurement,
+    Network,
     UserError,
     WhiteNoise,
     cluster,
@@ -194,14 +195,16 @@ def test_a_pass_that_stops_when_it_is_good_stops_at_the_same_place(machines):
         assert np.allclose(estimate.covariance, here.classes[kind].covariance, atol=1e-5)
 
 
-def test_noise_made_of_arrays_travels(machines):
+def test_noise_made_of_arrays_and_a_network_of_another_name_travel(machines):
     rng = np.random.default_rng(0)
     mean, components = rng.random(NOISE.shape), rng.normal(size=(5, *NOISE.shape))
     noise = GaborNoise(mean, components, np.linspace(1, 2, 5))
     settings = {"progress": False, "accumulators": OWN, "block_images": BLOCK}
     with cluster.connect(machines.address) as client:
         there, here = (
-            measure(network(), noise, 3 * SHARD + 7, client=where, **settings)
+            measure(
+                Network(network(), noise, "mine"), noise, 3 * SHARD + 7, client=where, **settings
+            )
             for where in (client, None)
         )
     assert there.provenance == here.provenance and machines.took_part()
