@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 from sklearn.metrics import confusion_matrix
 
-from reverse_correlation import Network, UserError
+from reverse_correlation import Network, Observer, UserError
 from reverse_correlation.graphs import named_tensors
 from reverse_correlation.networks import images_that_fit
 from reverse_correlation.noise_pass import refuse_nan
@@ -40,12 +40,17 @@ def predict(model, images):
 
 
 def accuracy(model, images, labels):
-    """Return the share of images that the network names right.
+    """Return the share of images that the network, or an Observer of one, names right.
 
     Raises:
         UserError: if the network answers NaN or infinity.
     """
-    logits = predict(Network.of(model).responses(), images)["logits"]
+    if isinstance(model, Observer):
+        size = model.images_that_fit()
+        parts = [model.logits(images[i : i + size]) for i in range(0, len(images), size)]
+        logits = np.concatenate(parts)
+    else:
+        logits = predict(Network.of(model).responses(), images)["logits"]
     if not np.isfinite(logits).all():
         raise UserError(
             f"the network {model.name!r} answers NaN or infinity: its weights are damaged; "

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import dataclasses
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from reverse_correlation.errors import FileError, UserError
 DATASETS = ("mnist", "fashion_mnist")
 NETWORKS = ("lenet", "alexnet")
 NOISE_KINDS = ("gaussian", "uniform", "binary", "coarse", "pink", "sinusoid", "gabor", "sparse")
+OWN = ("input_range", "input_mean", "input_std", "channels", "classes", "class_names")  # --model's
+DEMONSTRATION = ("networks", "layers", "epochs")  # flags that --model does not have
+PASS = ("noise_images", "until", "noise_kind", "base", "contrast", "seed", "precision")
 OUT = Path(__file__).resolve().parent
 
 
@@ -24,6 +28,10 @@ class Settings:
         networks: of the demonstration.
         model: path of a network of one's own, or None.
         input_range: (low, high) of the pixels that it expects.
+        input_mean, input_std: of each channel, or one for all: what is subtracted from a pixel, and
+            what it is divided by, before it is shown; empty for neither.
+        channels: "first" or "last", of an ONNX file whose shape does not tell; None otherwise.
+        classes: indices of the classes that are measured; empty for all.
         layers: names of the convolutions of Part 4; empty for the first and the last.
         epochs: of training; None for the recipe's.
         class_names: of a network of one's own; empty for those of the data set, or numbers.
@@ -43,6 +51,7 @@ class Settings:
         exact_images: whose gradients give the exact class images, at most.
         exact_patches: the same for the receptive fields of a deep convolution.
         live_rate: a filter that fires more rarely is not counted among the live ones.
+        report: whether to write a page of each network.
         retrain: whether to train although models/ has the network.
         out: where models/, results/ and the folders of figures are.
     """
@@ -51,6 +60,10 @@ class Settings:
     networks: tuple
     model: Path | None
     input_range: tuple
+    input_mean: tuple
+    input_std: tuple
+    channels: str | None
+    classes: tuple
     layers: tuple
     class_names: tuple
     epochs: int | None
@@ -70,6 +83,7 @@ class Settings:
     exact_images: int
     exact_patches: int
     live_rate: float
+    report: bool = True
     retrain: bool = False
     out: Path = OUT
 
@@ -108,8 +122,9 @@ def read_main_settings(arguments, defaults, description):
     parser.add_argument(
         "--model",
         type=Path,
-        metavar="FILE.keras",
-        help="measure this classifier of images instead of the demonstration's networks",
+        metavar="FILE",
+        help="measure this classifier of images (.keras, .onnx or .h5) instead of the "
+        "demonstration's networks",
     )
     parser.add_argument(
         "--input-range",
@@ -118,6 +133,27 @@ def read_main_settings(arguments, defaults, description):
         metavar=("LOW", "HIGH"),
         help="of the pixels that --model expects; default "
         f"{defaults.input_range[0]:g} {defaults.input_range[1]:g}",
+    )
+    for name, what in (("mean", "subtracted from"), ("std", "divided into")):
+        parser.add_argument(
+            f"--input-{name}",
+            nargs="+",
+            type=float,
+            metavar="X",
+            help=f"{what} each channel of an image in the input range, before --model sees it: as "
+            "many as channels, or one for all",
+        )
+    parser.add_argument(
+        "--channels",
+        choices=("first", "last"),
+        help="of an .onnx file: where channels are, if its shape does not tell",
+    )
+    parser.add_argument(
+        "--classes",
+        nargs="+",
+        type=class_index,
+        metavar="K",
+        help="measure these classes only, by number from 0, of a --model that has many",
     )
     parser.add_argument(
         "--layers",
@@ -180,6 +216,12 @@ def read_main_settings(arguments, defaults, description):
         default=defaults.precision,
         help=f"of the pass of noise; default {defaults.precision}",
     )
+    parser.add_argument(
+        "--no-report",
+        dest="report",
+        action="store_false",
+        help="leave out results/NAME.html, a page of each network",
+    )
     _add_shared_flags(parser, defaults)
     args = parser.parse_args(arguments)
     if args.model:
@@ -187,19 +229,25 @@ def read_main_settings(arguments, defaults, description):
             if getattr(args, flag):
                 parser.error(f"argument --{flag}: it is for the demonstration, not for --model")
     else:
-        for flag in ("input_range", "class_names"):
+        for flag in OWN:
             if getattr(args, flag):
                 name = flag.replace("_", "-")
                 parser.error(f"argument --{name}: it is for --model; the data set has its own")
+    if args.classes and args.dataset:
+        parser.error("argument --classes: images of some classes cannot classify a --dataset")
+    if args.input_std and min(map(abs, args.input_std)) == 0:
+        parser.error("argument --input-std: a pixel cannot be divided by 0")
+    if bool(args.input_mean) != bool(args.input_std):
+        parser.error("argument --input-mean: name --input-mean and --input-std together")
     if args.input_range and not args.input_range[0] < args.input_range[1]:
         parser.error("argument --input-range: it goes from a lower to a higher number")
     given = {name: value for name, value in vars(args).items() if value is not None}
-    for name in ("networks", "layers", "class_names"):
+    for name in ("networks", "layers", "classes"):
         if name in given:
-            once = dict.fromkeys(given[name]) if name != "class_names" else given[name]
-            given[name] = tuple(once)
-    if "input_range" in given:
-        given["input_range"] = tuple(given["input_range"])
+            given[name] = tuple(dict.fromkeys(given[name]))  # each once
+    for name in ("class_names", "input_range", "input_mean", "input_std"):
+        if name in given:
+            given[name] = tuple(given[name])
     if args.model and not args.dataset:
         given["dataset"] = None
     return dataclasses.replace(defaults, **given)
@@ -276,6 +324,11 @@ def seed_number(text):
     return whole_number(text, 0, 2**32 - 2)  # the exact images take the next one
 
 
+def class_index(text):
+    """Read the number of a class, from 0 up."""
+    return whole_number(text, 0)
+
+
 def correlation(text):
     """Read a correlation, from 0 up and below 1."""
     return number_between(text, 0, 1, "a correlation from 0 up and below 1", lambda r: r < 1)
@@ -306,6 +359,20 @@ def whole_number(text, low, high=10**15):
     if number is None or not low <= number <= high:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high:,}")
     return number
+
+
+def command_of(settings):
+    """Return the command of `main.py` that repeats a run, with every flag that decides it."""
+    fields = ("dataset", *(("model", *OWN, "layers") if settings.model else DEMONSTRATION), *PASS)
+    words = ["python main.py"]
+    for field in fields:
+        value = getattr(settings, field)
+        if value is None or value is False or value == () or value == "":
+            continue
+        listed = value if isinstance(value, tuple) else (value,)
+        told = [f"{v:g}" if isinstance(v, float) else shlex.quote(str(v)) for v in listed]
+        words += [f"--{field.replace('_', '-')}", *(told if value is not True else ())]
+    return " ".join(words)
 
 
 def connected(scheduler):

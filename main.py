@@ -3,7 +3,7 @@
 python main.py                                    # the constants below
 python main.py --dataset fashion_mnist            # the other data set
 python main.py --noise-images 20000 --epochs 1    # a quick look
-python main.py --model mine.keras                 # a network of your own
+python main.py --model mine.onnx                  # a network of your own, or .keras, .h5
 python main.py --model mine.keras --noise-kind pink --base face.png    # clouds about a face
 """
 
@@ -24,7 +24,9 @@ CONTRAST = None  # of the noise, as a share of the input range; None: that of un
 SEED = 0  # of training and noise
 PRECISION = "float32"  # or "bfloat16": faster where the CPU has it, and a slightly other network
 SCHEDULER = ""  # of a Dask cluster that shares the pass of noise: "tcp://host:8786", "local:2"
-INPUT_RANGE = (0.0, 1.0)  # of the pixels that a network of your own expects
+INPUT_RANGE = (0.0, 1.0)  # of the pixels that a network of your own expects,
+INPUT_MEAN, INPUT_STD = (), ()  # and what each channel is brought to mean 0 and deviation 1 by
+CLASSES = ()  # of a network of your own, those that are measured, by number; all by default
 LAYERS = ()  # the convolutions of Part 4, by name; by default the first and the last
 CLASS_NAMES = ()  # of a network of your own
 EPOCHS = None  # of training; by default each recipe's own (training.py)
@@ -43,6 +45,10 @@ DEFAULTS = Settings(
     networks=NETWORKS,
     model=None,
     input_range=INPUT_RANGE,
+    input_mean=INPUT_MEAN,
+    input_std=INPUT_STD,
+    channels=None,
+    classes=CLASSES,
     layers=LAYERS,
     class_names=CLASS_NAMES,
     epochs=EPOCHS,
@@ -218,6 +224,9 @@ def own_network(settings, train_set, test):
         shown,
         dataset=settings.dataset,
         input_range=settings.input_range,
+        normalisation=(settings.input_mean, settings.input_std),
+        channels=settings.channels,
+        classes=settings.classes,
         layers=settings.layers,
         class_names=settings.class_names,
     )
@@ -235,7 +244,7 @@ def measure_subject(subject, settings, folder, client=None):
     measurements = []
     for shown in subject.shown:
         layers = () if shown.stem else tuple(subject.layers.values())
-        identity = [subject.network.sha256, shown.noise.describe(), layers]
+        identity = [subject.network.sha256, shown.noise.describe(), layers, subject.network.only]
         identity = json.dumps([*identity, settings.seed, settings.precision])
         digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
         started = time.monotonic()
@@ -250,6 +259,7 @@ def measure_subject(subject, settings, folder, client=None):
             precision=settings.precision,
             client=client,
             until=settings.until,
+            only=subject.network.only,
         )
         seconds = time.monotonic() - started
         least = measurement.classes["logit"].expected_correlation.min()

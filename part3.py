@@ -9,6 +9,7 @@ import figures
 from analysis import confusion, generate_classification_images, match_templates, predict
 from data import CLASS_NAMES
 from noise import generate_white_noise_images
+from reverse_correlation import Observer
 from reverse_correlation.estimates import correlations
 from reverse_correlation.exact import exact_class_images, kept
 from subjects import PART3_NAMES
@@ -128,7 +129,10 @@ def template_answers(images, stimuli):
 
 def exact_images(subject, shown, path, *, count, seed):
     """Return the exact class images by response, kept in a file; {} where there are none."""
-    if not shown.noise.has_gradient_identity or len(subject.class_names) > SHOWN_CLASSES:
+    network = subject.network
+    if isinstance(network, Observer) or network.classes > SHOWN_CLASSES or network.only:
+        return {}
+    if not shown.noise.has_gradient_identity:
         return {}
     identity = [subject.network.sha256, shown.noise.describe(), count, seed]
     print(f"{subject.title}: exact images of {shown.title}, from {count:,} gradients at most")

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
@@ -12,6 +13,7 @@ from reverse_correlation import (
     CoarseNoise,
     GaborNoise,
     Network,
+    Observer,
     PinkNoise,
     SinusoidNoise,
     SparseNoise,
@@ -19,7 +21,8 @@ from reverse_correlation import (
     WhiteNoise,
     load_any_network,
 )
-from reverse_correlation.graphs import image_shape
+from reverse_correlation.graphs import image_shape, input_shape
+from reverse_correlation.noise_pass import network_of
 from training import TITLES
 
 PART3_NAMES = {"lenet": "lenet", "alexnet": "alex"}  # the figures' file names
@@ -48,12 +51,12 @@ class Subject:
     """A network that is measured.
 
     Attributes:
-        network: a Network.
+        network: a Network, or an Observer.
         title, place: "LeNet" and "LeNet on MNIST"; a file's name for both if it came from one.
         part3, part4, result: stems of file names, such as "lenet_mnist".
         layers: {label: layer} of the convolutions of Part 4, such as {"conv1": "conv1"}; empty
             where there is no Part 4.
-        class_names: as many as there are classes.
+        class_names: of the classes that are measured.
         shown: what it is shown, a Shown each; Part 4 is measured with the first.
         test: (images in the network's input range, labels), or None without a data set.
     """
@@ -94,7 +97,19 @@ def trained_subject(name, model, test, shown, *, dataset, layers=()):
     )
 
 
-def own_subject(path, test, make_shown, *, dataset, input_range, layers=(), class_names=()):
+def own_subject(
+    path,
+    test,
+    make_shown,
+    *,
+    dataset,
+    input_range,
+    normalisation=((), ()),
+    channels=None,
+    classes=(),
+    layers=(),
+    class_names=(),
+):
     """Load a network of one's own, say what it is taken for, and how it is measured: a Subject.
 
     Args:
@@ -103,16 +118,24 @@ def own_subject(path, test, make_shown, *, dataset, input_range, layers=(), clas
         make_shown: called with the shape of its images, returns a Shown.
         dataset: their name, or None.
         input_range: (low, high) of the pixels that it expects.
+        normalisation: (means, deviations) that bring its channels to mean 0 and deviation 1; empty
+            for none.
+        channels: "first" or "last", of an ONNX file whose shape does not tell.
+        classes: numbers of those that are measured; empty for all.
         layers: of Part 4, other than the first and the last.
         class_names: other than those of the data set, or 0, 1, 2.
 
     Raises:
         UserError: if it is no classifier of images, or not of the data set's.
     """
-    model, name = load_any_network(path), path.stem
-    shape, (low, high) = image_shape(model), input_range
+    model, name = load_any_network(path, channels), path.stem
+    shape, (low, high) = shape_of(model, path), input_range
+    if normalisation[0]:
+        model = normalised(model, shape, *normalisation)
     shown = make_shown(shape)
-    network = Network(model, shown.noise, name=name)
+    if not isinstance(model, Observer):
+        model = Network(model, shown.noise, name=name)
+    network = network_of(model, shown.noise, only=classes)
     if test is not None:
         images = test[0]
         if (images.shape[1:], len(CLASS_NAMES[dataset])) != (shape, network.classes):
@@ -124,7 +147,9 @@ def own_subject(path, test, make_shown, *, dataset, input_range, layers=(), clas
         class_names = class_names or CLASS_NAMES[dataset]
         test = low + (high - low) * images, test[1]
     class_names = tuple(class_names or map(str, range(network.classes)))
-    if len(class_names) != network.classes:
+    if len(class_names) == network.classes:
+        class_names = tuple(class_names[k] for k in network.measured)
+    if len(class_names) != len(network.measured):
         raise UserError(
             f"{len(class_names)} class names for the {network.classes} classes of {path}: give one "
             "each, in the order of the network's outputs"
@@ -148,6 +173,47 @@ def own_subject(path, test, make_shown, *, dataset, input_range, layers=(), clas
         shown=(shown,),
         test=test,
     )
+
+
+def shape_of(model, path):
+    """Return the shape (h, w, c) of the images that a Keras model or an Observer takes.
+
+    Raises:
+        UserError: if it takes something else, or images of any size.
+    """
+    if not isinstance(model, Observer):
+        return image_shape(model)
+    if model.shape is None:
+        raise UserError(
+            f"{path} takes images of any size: fix it, as by python -m onnxruntime.tools."
+            "make_dynamic_shape_fixed --input_name INPUT --input_shape 1,3,224,224"
+        )
+    return model.shape
+
+
+def normalised(model, shape, means, deviations):
+    """Return a Keras model, or an Observer, that is shown (image - mean) / deviation.
+
+    Args:
+        model: a Keras model or an Observer.
+        shape: (h, w, c) of its images.
+        means, deviations: one a channel, or one for all.
+
+    Raises:
+        UserError: for another number of them.
+    """
+    for name, values in (("mean", means), ("std", deviations)):
+        if len(values) not in (1, shape[2]):
+            raise UserError(
+                f"--input-{name} has {len(values)} numbers, but the network takes {shape[2]} "
+                f"channel{'s' if shape[2] > 1 else ''}: give as many, or one for all"
+            )
+    means, deviations = (np.broadcast_to(v, shape[2]).astype(float) for v in (means, deviations))
+    if isinstance(model, Observer):
+        return model.normalised(means, deviations)
+    images = keras.Input(input_shape(model))
+    scale = keras.layers.Rescaling((1 / deviations).tolist(), (-means / deviations).tolist())
+    return keras.Model(images, model(scale(images)), name=model.name)
 
 
 def part4_layers(chosen, usual, noise):
@@ -271,10 +337,12 @@ def _print_what_it_is(network, low, high, has_convolutions, has_part4):
     for text in network.rescalings():
         print(f"{name} rescales its input itself ({text}): see that --input-range fits")
     print(
-        f"{name}: images of {network.shape} from {low:g} to {high:g}, classes: {network.classes}, "
+        f"{name}: images of {network.shape} from {low:g} to {high:g}, classes: {network.classes:,}, "
         f"responses: logits, {network.meaning}"
     )
-    if not has_convolutions:
+    if isinstance(network, Observer):
+        print(f"{name} is no Keras model, so that its layers cannot be tapped: no Part 4")
+    elif not has_convolutions:
         print(f"{name} has no convolution whose receptive field can be derived: no Part 4")
     elif not has_part4:
         print(f"{name}: Part 4 is measured with white noise about grey: none with this noise")

@@ -58,7 +58,7 @@ class Accumulator:
         Args:
             block: "xi" (p, *coordinates), the independent numbers; "stimuli" (n, h, w, c), A xi
                 and then the mirror images -A xi of the first n - p of them; "logits" (n, K),
-                centred; and the activity of each layer by its name.
+                centred (of labels, 1 for the answer and 0); and each layer's activity by its name.
         """
         raise NotImplementedError
 
@@ -112,8 +112,11 @@ class ClassSums(Accumulator):
 
     Args:
         coordinates: the shape of xi.
-        classes: how many.
+        classes: how many the network has.
         paired: whether stimuli come with mirror images.
+        only: indices of the classes whose sums are kept; empty for all.
+        labels: whether the network answers labels alone, so that only decisions are known.
+        pixels: of a stimulus.
 
     Raises:
         UserError: if the sums would not fit in memory.
@@ -122,33 +125,52 @@ class ClassSums(Accumulator):
     coordinates: tuple
     classes: int
     paired: bool = True
+    only: tuple = ()
+    labels: bool = False
+    pixels: int = 0
 
     def __post_init__(self):
-        """Check the size of the sums."""
+        """Check the size of the sums, and of the images that become of them."""
         numbers = math.prod(self.coordinates)
-        size = 20 * len(PAIR_RESPONSES) * self.classes * numbers
+        size = len(self.responses) * self.measured * (20 * numbers + 16 * self.pixels)
         if size > CLASS_SUMS_BYTES:
             raise UserError(
-                f"the sums of {self.classes:,} classes over {numbers:,} numbers would take "
-                f"{size / 1e9:.1f} GB: measure fewer, by keras.Model(inputs, logits[:, :20]), or "
-                "choose coarser noise"
+                f"the sums and images of {self.measured:,} classes over {numbers:,} numbers would "
+                f"take {size / 1e9:.1f} GB: measure fewer, by --classes 3 17 207 (only= in Python)"
             )
 
     name, every = "classes", 1
 
     @classmethod
     def for_pass(cls, network, noise, layers):
-        """Return one, of all classes."""
-        return [cls(tuple(noise.coordinates), network.classes, noise.symmetric)]
+        """Return one, of the classes that are measured."""
+        return [
+            cls(
+                tuple(noise.coordinates),
+                network.classes,
+                noise.symmetric,
+                network.only,
+                network.labels,
+                math.prod(noise.shape),
+            )
+        ]
+
+    @property
+    def measured(self):
+        """How many classes are measured."""
+        return len(self.only) or self.classes
 
     @property
     def responses(self):
         """The kinds of response, in the order of their rows."""
+        if self.labels:
+            return RESPONSES[:1]
         return PAIR_RESPONSES if self.paired else RESPONSES
 
     def zeros(self):
         """Return the shapes of the sums."""
-        every, odd = len(RESPONSES) * self.classes, len(self.responses) * self.classes
+        odd = len(self.responses) * self.measured
+        every = odd - ("choice" in self.responses) * self.measured
         return {
             "n": (),
             "pairs": (),
@@ -163,15 +185,14 @@ class ClassSums(Accumulator):
 
     def block(self, block):
         """Return the sums of a block."""
-        logits, xi = block["logits"], block["xi"]
-        decision = tf.one_hot(tf.argmax(logits, axis=1), self.classes)
-        r = tf.concat([decision, tf.nn.softmax(logits), logits], axis=1)
+        r, xi = self._answers(block["logits"]), block["xi"]
         drawn = tf.shape(xi)[0]
         pairs = tf.shape(r)[0] - drawn
         if self.paired:
             first, mirrored, xi = r[:pairs], r[drawn:], xi[:pairs]
             odd, even = (first - mirrored) / 2, (first + mirrored) / 2
-            odd = tf.concat([odd, tf.sign(odd[:, 2 * self.classes :])], axis=1)
+            if "choice" in self.responses:
+                odd = tf.concat([odd, tf.sign(odd[:, 2 * self.measured :])], axis=1)
             total = tf.zeros(self.coordinates)  # each number is shown with both signs
         else:
             odd, even = r, tf.zeros_like(r)
@@ -189,6 +210,15 @@ class ClassSums(Accumulator):
             "x": total,
         }
 
+    def _answers(self, logits):
+        """Return decisions, probabilities and logits of the measured classes: (n, rows)."""
+        answers = [tf.one_hot(tf.argmax(logits, axis=1), self.classes)]
+        if not self.labels:
+            answers += [tf.nn.softmax(logits), logits]
+        if self.only:
+            answers = [tf.gather(each, self.only, axis=1) for each in answers]
+        return tf.concat(answers, axis=1)
+
     def estimates(self, sums, noise):
         """Return an Estimate over (K, h, w, c) for each kind of response."""
         return {
@@ -196,8 +226,8 @@ class ClassSums(Accumulator):
         }
 
     def least_correlation(self, sums, noise):
-        """Return that of the logit and choice images."""
-        waited_for = {"logit", "choice"} & set(self.responses)
+        """Return that of the logit and choice images; of labels, of the decision images."""
+        waited_for = {"logit", "choice"} & set(self.responses) or self.responses
         return min(
             self._estimate(name, sums, noise, halves=False).expected_correlation.min()
             for name in waited_for
@@ -211,7 +241,7 @@ class ClassSums(Accumulator):
             coefficients, odd_std, samples = self._coefficients(total, rows)
             mean, std = self._moments(name, total, rows)
             error = odd_std / np.sqrt(samples)
-            reliability = np.full(self.classes, np.nan)
+            reliability = np.full(self.measured, np.nan)
             if halves:
                 parts = [{key: value[i] for key, value in sums.items()} for i in (0, 1)]
                 images = [noise.images(self._coefficients(part, rows)[0]) for part in parts]
@@ -234,8 +264,8 @@ class ClassSums(Accumulator):
 
     def _rows(self, name):
         """Return the rows of one kind of response."""
-        first = PAIR_RESPONSES.index(name) * self.classes
-        return slice(first, first + self.classes)
+        first = PAIR_RESPONSES.index(name) * self.measured
+        return slice(first, first + self.measured)
 
     def _coefficients(self, total, rows):
         """Return the covariance with xi, (K, *coordinates), the odd part's deviation, and its n."""
@@ -249,7 +279,7 @@ class ClassSums(Accumulator):
     def _moments(self, name, total, rows):
         """Return the mean and standard deviation of a response over all stimuli: (K,), (K,)."""
         if name == "choice":  # one of a pair is chosen: the mean over both is 0
-            return np.zeros(self.classes), np.sqrt(total["oo"][rows] / total["pairs"])
+            return np.zeros(self.measured), np.sqrt(total["oo"][rows] / total["pairs"])
         mean = total["r"][rows] / total["n"]
         return mean, np.sqrt(np.maximum(total["rr"][rows] / total["n"] - mean**2, 0))
 
@@ -257,10 +287,10 @@ class ClassSums(Accumulator):
         """Split the variance of a response into linear, odd beyond linear, and even."""
         rows, pairs = self._rows(name), total["pairs"]
         odd = total["oo"][rows] / pairs
-        even = np.zeros(self.classes)
+        even = np.zeros(self.measured)
         if name != "choice":
             even = total["ee"][rows] / pairs - (total["e"][rows] / pairs) ** 2
-        z = coefficients.reshape(self.classes, -1) / error[:, None]
+        z = coefficients.reshape(self.measured, -1) / error[:, None]
         linear = np.clip((np.sum(z**2, axis=1) - z.shape[1]) / pairs, 0, 1)
         whole = odd + np.maximum(even, 0)
         return VarianceSplit(
@@ -401,14 +431,16 @@ class MapSums(Accumulator):
     Args:
         layer: its name.
         shape: (map_h, map_w, 1).
-        classes: how many.
+        classes: how many are measured.
         every: of blocks; as for the layer's filters.
+        only: indices of those classes; empty for all.
     """
 
     layer: str
     shape: tuple
     classes: int
     every: int
+    only: tuple = ()
 
     @property
     def name(self):
@@ -422,8 +454,9 @@ class MapSums(Accumulator):
             cls(
                 layer=filters.layer,
                 shape=(*network.tapped(filters.layer).shape[1:3], 1),
-                classes=network.classes,
+                classes=len(network.measured),
                 every=filters.every,
+                only=network.only,
             )
             for filters in FilterSums.for_pass(network, noise, layers)
         ]
@@ -437,7 +470,8 @@ class MapSums(Accumulator):
         filters = block[self.layer].shape[-1]
         mean = tf.fill((filters, 1), 1 / filters)
         activity = tf.matmul(tf.reshape(block[self.layer], (-1, filters)), mean)
-        return pair_sums(block["logits"], activity, self.shape)
+        logits = tf.gather(block["logits"], self.only, axis=1) if self.only else block["logits"]
+        return pair_sums(logits, activity, self.shape)
 
     def finish(self, shard):
         """Add the shard's own covariance."""

@@ -8,7 +8,6 @@ import functools
 import hashlib
 import math
 import time
-import zipfile
 
 import keras
 import numpy as np
@@ -38,10 +37,15 @@ class Network:
         graph: a functional Keras model that shares the layers and weights of `model`.
         tensors: {layer: its symbolic output}, the image's end first.
         shape: (h, w, c) of an image.
+        only: indices of the classes that are measured; empty for all.
+        labels: False; only observers that are no Keras models may answer nothing but labels.
+        versions: {}; those of TensorFlow and Keras are in every record.
 
     Raises:
         UserError: if it is not a classifier of such images.
     """
+
+    only, labels, versions = (), False, {}
 
     def __init__(self, model, noise=None, name=None):
         self.graph = graphs.flat_graph(model, noise and noise.shape)
@@ -70,6 +74,11 @@ class Network:
     def classes(self):
         """How many classes it has."""
         return self.logits.shape[-1]
+
+    @property
+    def measured(self):
+        """Indices of the classes that are measured."""
+        return self.only or tuple(range(self.classes))
 
     @functools.cached_property
     def _logits_and_meaning(self):
@@ -266,27 +275,6 @@ def receptive_field(model, layer):
     return Network.of(model).receptive_field(layer)
 
 
-def load_any_network(path):
-    """Read any `.keras` file, running nothing of it but registered layers.
-
-    Raises:
-        UserError: if it is no such archive or a damaged one, or needs classes that are not
-            registered.
-    """
-    if not path.exists():
-        raise UserError(f"there is no file {path}: name a network saved as .keras")
-    if not zipfile.is_zipfile(path):
-        raise UserError(
-            f"{path} is not a whole .keras archive: it is truncated, or of another format (.h5 "
-            "files and pickles are never opened); save the network again by model.save('x.keras')"
-        )
-    try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # a damaged archive can fail in any of its layers
-        reason = _why(" ".join(str(error).split()))
-        raise UserError(f"{path} cannot be read as a Keras network: {reason}") from error
-
-
 def seconds_a_block(responses, images, repeats=5):
     """Return the least time that a Keras model took to answer so many images at once."""
     answer = tf.function(lambda stimuli: responses(stimuli, training=False), jit_compile=False)
@@ -297,19 +285,6 @@ def seconds_a_block(responses, images, repeats=5):
         answer(stimuli)
         times.append(time.perf_counter() - started)
     return min(times[1:])
-
-
-def _why(reason):
-    """Say in a few words why Keras could not load a network."""
-    if "Could not locate class" in reason:
-        name = reason.split("Could not locate class")[1].split("'")[1]
-        return (
-            f"it needs the custom object {name!r}, which is not registered; decorate it with "
-            "@keras.saving.register_keras_serializable() and import it before loading"
-        )
-    if "Lambda" in reason and "safe" in reason:
-        return "it has a Lambda layer, whose code is not run; write it as a registered layer"
-    return reason[:160]
 
 
 def _before_activation(operation, source):

@@ -1,6 +1,7 @@
 """The pass: noise through a network, once for everything that is measured; what it leaves."""
 
 import contextlib
+import copy
 import functools
 import json
 import time
@@ -15,6 +16,7 @@ from reverse_correlation.accumulators import ACCUMULATORS, restored
 from reverse_correlation.ensemble_files import kept_fields, restored_ensemble
 from reverse_correlation.errors import UserError
 from reverse_correlation.networks import BLOCK_IMAGES, Network, seconds_a_block
+from reverse_correlation.observers import Observer, function
 from reverse_correlation.progress import progress_bar
 from reverse_correlation.sums import (
     SumTree,
@@ -26,7 +28,8 @@ from reverse_correlation.sums import (
 
 SHARD_BLOCKS = 8  # blocks of one graph call, in float32; shards are added in float64
 SAVE_SECONDS = 15  # between two checkpoints
-FIRST_IMAGES = 1000  # shown before the long pass
+FIRST_IMAGES = 1000  # shown before the long pass,
+FIRST_BLOCKS = 10  # or so many blocks, of a network that can be shown only few at once
 
 
 class Measurement:
@@ -35,7 +38,9 @@ class Measurement:
     Attributes:
         count: stimuli shown.
         classes: {"choice", "decision", "logit", "probability"}: an Estimate over (K, h, w, c);
-            without choice where stimuli come without mirror images.
+            without choice where stimuli come without mirror images, decision alone where the
+            network answers labels.
+        class_indices: (K,), of the classes that were measured, among all of the network's.
         layers: {name: Estimate over (filters, rf_h, rf_w, c)}; the spike-triggered averages.
         maps: {name: Estimate over (K, map_h, map_w, 1)}; the covariance of each class's logit
             with the layer's activity, averaged over filters, at every position.
@@ -70,8 +75,13 @@ class Measurement:
         return self.estimates.get("maps", {})
 
     @property
+    def class_indices(self):
+        """Which of the network's classes were measured: (K,) int."""
+        return np.array(self.provenance.get("only") or range(len(self.answered)))
+
+    @property
     def answered(self):
-        """How often each class was the answer: (K,) int."""
+        """How often each measured class was the answer: (K,) int."""
         return np.rint(self.classes["decision"].mean_response * self.count).astype(int)
 
     def save(self, path):
@@ -106,10 +116,11 @@ class NoisePass:
     """A pass as it is computed: the sums of any of its shards, from the network and the noise.
 
     Args:
-        model, noise, seed, layers, precision, accumulators, block_images: as for `measure`.
+        model, noise, seed, layers, precision, accumulators, block_images, classes, only: as for
+            `measure`.
 
     Attributes:
-        network: the Network.
+        network: the Network, or the Observer.
         shard_images: stimuli of one shard.
         identity: everything that the sums depend on, as JSON can hold it.
     """
@@ -123,18 +134,24 @@ class NoisePass:
         precision="float32",
         accumulators=ACCUMULATORS,
         block_images=None,
+        classes=None,
+        only=(),
     ):
-        self.network = network = Network.of(model, noise)
+        self.network = network = network_of(model, noise, classes, only)
         self.name, self.noise, self.seed, self.kinds = network.name, noise, seed, accumulators
         self.layers, self.precision = tuple(layers), precision
-        self.responses = network.responses(layers, precision)
+        self.responses = None  # of what is asked in arrays
+        if isinstance(network, Network):
+            self.responses = network.responses(layers, precision)
+        else:
+            network.refuse_what_it_lacks(self.layers, precision)
         self.accumulators = [
             one for kind in accumulators for one in kind.for_pass(network, noise, self.layers)
         ]
         fit = min(BLOCK_IMAGES, network.images_that_fit(layers))
         self.block_images = block_images or max(fit - fit % 2, 1)  # whole pairs, where they fit
         self.shard_images = self.block_images * SHARD_BLOCKS
-        self._compiled = self._compile()
+        self._shard = self._by_blocks() if self.responses is None else self._compiled()
         identity = {
             "network": network.name,
             "network_sha256": network.sha256,
@@ -147,8 +164,13 @@ class NoisePass:
             "layers": list(layers),
             "paired": noise.symmetric,
             "accumulators": [one.describe() for one in self.accumulators],
-            "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
+            "versions": {
+                "tensorflow": tf.__version__,
+                "keras": keras.__version__,
+                **network.versions,
+            },
             "machine": backend.machine(),
+            "only": list(network.only),
         }
         self.identity = json.loads(json.dumps(identity))  # as it is read again
 
@@ -161,7 +183,7 @@ class NoisePass:
             UserError: if the network answers NaN or infinity.
         """
         images = self.shard_images if images is None else images
-        computed = self._compiled(index * SHARD_BLOCKS, images)
+        computed = self._shard(index * SHARD_BLOCKS, images)
         halves = {}
         for one in self.accumulators:
             shard = {name: t.numpy().astype(np.float64) for name, t in computed[one.name].items()}
@@ -173,7 +195,16 @@ class NoisePass:
         return halves
 
     def block(self, index, images):
-        """Draw a block and show it: what accumulators are given, a dictionary of tensors.
+        """Draw a block and show it: what accumulators are given, a dictionary of tensors."""
+        block = self._drawn(index, images)
+        shown = self.noise.mean + block["stimuli"]
+        if self.responses is None:
+            return {**block, "logits": self.network.logits(shown.numpy())}
+        answers = self.responses(shown, training=False)
+        return {**block, **{name: tf.cast(each, tf.float32) for name, each in answers.items()}}
+
+    def _drawn(self, index, images):
+        """Draw a block: its numbers xi, and how its stimuli differ from the base.
 
         Of a symmetric ensemble, the first half is drawn and the second its mirror images.
         """
@@ -182,9 +213,7 @@ class NoisePass:
         fluctuation = self.noise.fluctuation(xi)
         if self.noise.symmetric:
             fluctuation = tf.concat([fluctuation, -fluctuation[: images - drawn]], axis=0)
-        answers = self.responses(self.noise.mean + fluctuation, training=False)
-        block = {name: tf.cast(answer, tf.float32) for name, answer in answers.items()}
-        return {**block, "xi": xi, "stimuli": fluctuation}
+        return {"xi": xi, "stimuli": fluctuation}
 
     def least_correlation(self, sums):
         """Return the least expected correlation of an image with its truth, from sums so far."""
@@ -195,32 +224,37 @@ class NoisePass:
         ]
         return min((value for value in least if value is not None), default=None)
 
-    def _compile(self):
+    def _zeros(self):
+        """Return the sums of nothing."""
+        return {
+            one.name: {name: tf.zeros(shape) for name, shape in one.zeros().items()}
+            for one in self.accumulators
+        }
+
+    def _added(self, sums, index, block):
+        """Return sums with a block's added."""
+
+        def added(one):
+            return tf.nest.map_structure(tf.add, sums[one.name], one.block(block))
+
+        return {
+            one.name: tf.cond(
+                index % one.every == 0,
+                functools.partial(added, one),
+                functools.partial(sums.get, one.name),
+            )
+            if one.every > 1
+            else added(one)
+            for one in self.accumulators
+        }
+
+    def _compiled(self):
         """Compile the sums of one shard: a loop over blocks inside one graph."""
         size = self.block_images
 
-        def empty():
-            return {
-                one.name: {name: tf.zeros(shape) for name, shape in one.zeros().items()}
-                for one in self.accumulators
-            }
-
         def add(index, sums, first, images):
             block = self.block(first + index, tf.minimum(images - index * size, size))
-
-            def added(one):
-                return tf.nest.map_structure(tf.add, sums[one.name], one.block(block))
-
-            return index + 1, {
-                one.name: tf.cond(
-                    (first + index) % one.every == 0,
-                    functools.partial(added, one),
-                    functools.partial(sums.get, one.name),
-                )
-                if one.every > 1
-                else added(one)
-                for one in self.accumulators
-            }
+            return index + 1, self._added(sums, first + index, block)
 
         @tf.function(input_signature=[tf.TensorSpec((), tf.int64), tf.TensorSpec((), tf.int64)])
         def shard(first, images):
@@ -228,11 +262,68 @@ class NoisePass:
             _, sums = tf.while_loop(
                 lambda index, _: index * size < images,
                 lambda index, sums: add(index, sums, first, images),
-                (tf.constant(0, tf.int64), empty()),
+                (tf.constant(0, tf.int64), self._zeros()),
             )
             return sums
 
         return shard
+
+    def _by_blocks(self):
+        """Return the sums of one shard of an observer, which is asked in arrays, block by block."""
+        size = self.block_images
+        numbers = [tf.TensorSpec((), tf.int64), tf.TensorSpec((), tf.int64)]
+
+        @tf.function(input_signature=numbers)
+        def drawn(index, images):
+            block = self._drawn(index, images)
+            return block, self.noise.mean + block["stimuli"]
+
+        added = tf.function(self._added, reduce_retracing=True)
+
+        def shard(first, images):
+            """Sums over `images` stimuli, from block `first` on."""
+            sums = self._zeros()
+            for index in range(-(-images // size)):
+                block, shown = drawn(first + index, min(images - index * size, size))
+                block["logits"] = tf.constant(self.network.logits(shown.numpy()))
+                sums = added(sums, tf.constant(first + index, tf.int64), block)
+            return sums
+
+        return shard
+
+
+def network_of(model, noise, classes=None, only=()):
+    """Return what is measured, as the pass sees it: a Network or an Observer.
+
+    Args:
+        model, noise, classes, only: as for `measure`.
+
+    Raises:
+        UserError: if it is nothing that answers images, or has not those classes.
+    """
+    if isinstance(model, (Network, keras.Model)):
+        network = Network.of(model, noise)
+    elif isinstance(model, Observer) or callable(model):
+        observer = model if isinstance(model, Observer) else function(model)
+        network = observer.looked(noise, classes)
+    else:
+        raise UserError(
+            f"a {type(model).__name__} cannot be shown images: hand over a Keras model, a function "
+            "of arrays, or what observers.onnx, .torch or .sklearn make"
+        )
+    if classes not in (None, network.classes):
+        raise UserError(f"the network has {network.classes:,} classes, not {classes:,}")
+    only = tuple(int(k) for k in only)
+    odd = [k for k in only if not 0 <= k < network.classes]
+    if odd or len(set(only)) < len(only):
+        raise UserError(
+            f"classes {', '.join(map(str, odd or only))} cannot be chosen: the network has "
+            f"{network.classes:,}, from 0 to {network.classes - 1}; name each once"
+        )
+    if only:
+        network = copy.copy(network)
+        network.only = only
+    return network
 
 
 def measure(
@@ -250,14 +341,18 @@ def measure(
     block_images=None,
     save_seconds=SAVE_SECONDS,
     until=0.0,
+    classes=None,
+    only=(),
 ):
     """Show a network `count` noise images and estimate what its classes and filters look for.
 
     Of a symmetric ensemble, every stimulus is shown with its mirror image about the base.
 
     Args:
-        model: a built Keras classifier of images of `noise.shape`: Sequential, functional or a
-            subclass; logits or probabilities out. Or a Network made of one.
+        model: a classifier of images of `noise.shape`. A built Keras model (Sequential, functional
+            or a subclass; logits or probabilities out), or a Network made of one; or an observer:
+            any function of an array (n, h, w, c) float32 to logits or probabilities (n, K), or to
+            labels (n,), or what `observers.onnx`, `.torch` or `.sklearn` make.
         noise: an ensemble such as `WhiteNoise()`.
         count: how many stimuli, both of a pair; a pixel's standard error falls as 1 / sqrt(count).
         seed: of the noise; block b is a function of (seed, b).
@@ -276,7 +371,10 @@ def measure(
             activities, at most 1,000. It is part of the result's identity.
         save_seconds: between two checkpoints.
         until: the pass ends before `count` when the expected correlation with the truth of every
-            class's logit and choice image has reached this; 0 shows all.
+            class's logit and choice image (of labels: decision image) has reached this; 0 shows
+            all.
+        classes: how many there are; needed where a function answers labels.
+        only: indices of the classes to measure, of a network that has many; by default all.
 
     Returns:
         A Measurement.
@@ -291,7 +389,9 @@ def measure(
         raise UserError(f"the number of noise images must be at least 1, not {count}")
     if not 0 <= until < 1:
         raise UserError(f"a correlation to stop at lies from 0 up and below 1, not {until}")
-    work = NoisePass(model, noise, seed, layers, precision, accumulators, block_images)
+    work = NoisePass(
+        model, noise, seed, layers, precision, accumulators, block_images, classes, only
+    )
     remarks = first_remarks(work)
     if progress:
         remarks += [] if client else speed_remarks(work, count)
@@ -396,7 +496,8 @@ def first_remarks(work):
     Raises:
         UserError: if it answers NaN, or the same to all of them.
     """
-    count, blocks = FIRST_IMAGES, range(-(-FIRST_IMAGES // work.block_images))
+    count = min(FIRST_IMAGES, FIRST_BLOCKS * work.block_images)
+    blocks = range(-(-count // work.block_images))
     logits = [work.block(block, work.block_images)["logits"] for block in blocks]
     logits = np.concatenate(logits)[:count].astype(np.float64)
     refuse_nan(work.name, logits)
@@ -421,7 +522,10 @@ def speed_remarks(work, count):
     started = time.perf_counter()
     work.shard_sums(0, 2 * work.block_images)
     seconds = (time.perf_counter() - started) / (2 * work.block_images) * count
-    remarks = [f"{count:,} images at most, {seconds:,.0f} s here if all are shown"]
+    remarks = [
+        f"{count:,} images at most, {seconds:,.0f} s here if all are shown "
+        f"({1000 * seconds / count:.2g} s for 1,000)"
+    ]
     if work.precision != "float32":
         slower = seconds_a_block(work.responses, work.block_images) / seconds_a_block(
             work.network.responses(work.layers), work.block_images

@@ -13,6 +13,7 @@ import dataclasses
 import hashlib
 import importlib
 import importlib.util
+import io
 import json
 import os
 import pickle
@@ -21,6 +22,7 @@ import sysconfig
 import tempfile
 import threading
 import time
+import types
 import zipfile
 from pathlib import Path, PurePosixPath
 
@@ -41,8 +43,9 @@ def upload(work):
     """Return Dask's plugin that brings a worker all that it needs of a NoisePass.
 
     Its zip holds modules. Attributes are added to it, and travel with it: the network, as the bytes
-    of a `.keras` file, and settings, which a worker unpickles when it has the modules. The noise
-    travels as the values of its fields.
+    of a `.keras` file, or an observer, pickled (a function by its module, an ONNX file as bytes);
+    and settings. A worker unpickles when it has the modules. The noise travels as the values of its
+    fields.
 
     Raises:
         UserError: if a class of the pass cannot travel.
@@ -57,9 +60,12 @@ def upload(work):
         "precision": work.precision,
         "accumulators": work.kinds,
         "block_images": work.block_images,
+        "classes": work.network.classes,
+        "only": work.network.only,
     }
-    network, layers = _saved(work.network.graph)
-    modules = _modules([type(work.noise), *work.kinds, *layers])
+    observed = work.responses is None
+    network, custom = _pickled(work.network) if observed else _saved(work.network.graph)
+    modules = _modules([type(work.noise), *work.kinds, *custom])
     sources = read_sources(modules)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"modules-{_hash(sources)}.zip"
@@ -70,6 +76,7 @@ def upload(work):
     plugin.name = f"pass-{_hash([work.identity, sources])}"
     plugin.idempotent = True  # a client that was killed and started again finds the network built
     plugin.identity, plugin.network, plugin.modules = work.identity, network, modules
+    plugin.observed = observed
     plugin.environment = {name: os.environ.get(name) for name in ENVIRONMENT}
     plugin.settings = pickle.dumps((type(work.noise), fields, settings))
     return plugin
@@ -91,6 +98,33 @@ def _saved(graph):
             config = archive.read("config.json").decode()
         registered = keras.saving.get_custom_objects().items()
         return path.read_bytes(), [custom for name, custom in registered if f'"{name}"' in config]
+
+
+def _pickled(observer):
+    """Return an observer pickled, and the classes and functions that are named in it.
+
+    Raises:
+        UserError: if it cannot be pickled.
+    """
+    named, stream = [], io.BytesIO()
+
+    class Pickler(pickle.Pickler):
+        """Notes what is pickled by its name."""
+
+        def reducer_override(self, each):
+            if isinstance(each, (type, types.FunctionType)):
+                named.append(each)
+            return NotImplemented
+
+    try:
+        Pickler(stream).dump(observer)
+    except Exception as error:  # of any library
+        _modules(named)  # says it where the script itself is why
+        raise UserError(
+            f"the network {observer.name!r} cannot travel to workers ({error}): make it of "
+            "functions and classes that stand at the top of a module"
+        ) from error
+    return stream.getvalue(), named
 
 
 def _modules(objects):
@@ -223,16 +257,20 @@ class RemadePass:
                 raise UserError(f"it has {package} {present}, but this pass {wanted}: install that")
         _set_threads(int(os.environ.get("TF_NUM_INTRAOP_THREADS", threads)))
         # here, as they import TensorFlow
-        from reverse_correlation.networks import Network, load_any_network
+        from reverse_correlation.network_files import load_any_network
+        from reverse_correlation.networks import Network
         from reverse_correlation.noise_pass import NoisePass
 
         for module in plugin.modules:  # which register the network's custom layers
             importlib.import_module(module)
-        network = Path(folder) / f"{plugin.name}.keras"
-        network.write_bytes(plugin.network)
         noise_class, fields, settings = pickle.loads(plugin.settings)
         noise = noise_class(**fields)
-        model = Network(load_any_network(network), noise, name=plugin.identity["network"])
+        if plugin.observed:
+            model = pickle.loads(plugin.network)
+        else:
+            path = Path(folder) / f"{plugin.name}.keras"
+            path.write_bytes(plugin.network)
+            model = Network(load_any_network(path), noise, name=plugin.identity["network"])
         self.work = NoisePass(model, noise, **settings)
         # other weights' bytes may come back from a file; machines may differ in instructions
         for key in (plugin.identity | self.work.identity).keys() - {"network_sha256", "machine"}:

@@ -1,0 +1,120 @@
+"""Networks in files: `.keras`, old `.h5` and `.onnx`. Nothing that a file says is run as code."""
+
+import json
+import zipfile
+
+import h5py
+import keras
+
+from reverse_correlation import observers
+from reverse_correlation.errors import UserError
+
+H5 = (".h5", ".hdf5")
+DATA = ("__tuple__", "__keras_tensor__", "__slice__", "__ellipsis__", "__numpy__")  # no code
+# layers of Keras's own that run code, or read files, that their configuration names
+REFUSED = (
+    "Lambda",
+    "TorchModuleWrapper",
+    "TFSMLayer",
+    "JaxLayer",
+    "FlaxLayer",
+    "TextVectorization",
+    "StringLookup",
+    "IntegerLookup",
+)
+
+
+def load_any_network(path, channels=None):
+    """Read a `.keras`, `.h5` or `.onnx` file: a Keras model, or an Observer of an ONNX file.
+
+    Of a `.keras` file nothing but registered layers is run, of an `.h5` file nothing but Keras's
+    own: its configuration is read first, since Keras's safe mode did not cover such files for long.
+
+    Args:
+        path: of the file; it ends on .keras, .h5, .hdf5 or .onnx.
+        channels: "first" or "last", of an ONNX file whose shape does not tell.
+
+    Raises:
+        UserError: if the file is missing, damaged, of another kind, or needs other classes.
+    """
+    if not path.exists():
+        raise UserError(f"there is no file {path}: name a network saved as .keras, .onnx or .h5")
+    if path.suffix == ".onnx":
+        return observers.onnx(path, channels)
+    if path.suffix in H5:
+        _refuse_foreign_classes(path, _h5_configuration(path))
+    elif not zipfile.is_zipfile(path):
+        raise UserError(
+            f"{path} is not a whole .keras archive: it is truncated, or of another format (pickles "
+            "are never opened); save the network again by model.save('x.keras')"
+        )
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # a damaged archive can fail in any of its layers
+        reason = _why(" ".join(str(error).split()))
+        raise UserError(f"{path} cannot be read as a Keras network: {reason}") from error
+
+
+def _h5_configuration(path):
+    """Return the configuration of the network in an HDF5 file, as JSON holds it.
+
+    Raises:
+        UserError: if it has none.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            return json.loads(file.attrs["model_config"])
+    except KeyError as error:
+        raise UserError(
+            f"{path} holds weights without a network: build it, load them, and save it as .keras"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is not a whole HDF5 file of a network: {error}") from error
+
+
+def _refuse_foreign_classes(path, config):
+    """Raise UserError if any object in a configuration is not one of Keras's own.
+
+    Whatever Keras would look up or import by a name has that name as its `class_name`.
+    """
+    if isinstance(config, list):
+        for each in config:
+            _refuse_foreign_classes(path, each)
+    elif isinstance(config, dict):
+        name = config.get("class_name")
+        if name is not None and not _is_own(name, config):
+            raise UserError(
+                f"{path} has {name!r} in it, which is not a layer of Keras's own that can be read "
+                "safely: nothing of it was run; save the network as .keras, with registered classes"
+            )
+        for each in config.values():
+            _refuse_foreign_classes(path, each)
+
+
+def _is_own(name, config):
+    """Say whether a named object of a configuration is Keras's own, and runs no code from it."""
+    module = config.get("module") or "keras"
+    if name in DATA:
+        return True
+    if module not in ("keras", "builtins") and not module.startswith("keras."):
+        return False
+    if name == "function":  # an activation
+        activation = config.get("config")
+        return isinstance(activation, str) and hasattr(keras.activations, activation)
+    if name in ("Sequential", "Functional", "Model", "DTypePolicy", "Policy"):
+        return True
+    homes = (keras.layers, keras.initializers, keras.regularizers, keras.constraints)
+    return name not in REFUSED and any(isinstance(getattr(h, name, None), type) for h in homes)
+
+
+def _why(reason):
+    """Say in a few words why Keras could not load a network."""
+    if "Could not locate class" in reason:
+        name = reason.split("Could not locate class")[1].split("'")[1]
+        return (
+            f"it needs the custom object {name!r}, which is not registered; decorate it with "
+            "@keras.saving.register_keras_serializable() and import it before loading"
+        )
+    if "Lambda" in reason and "safe" in reason:
+        return "it has a Lambda layer, whose code is not run; write it as a registered layer"
+    return reason[:160]
