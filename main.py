@@ -9,7 +9,14 @@ python main.py --model mine.keras --noise-kind pink --base face.png    # clouds 
 
 import sys
 
-from command_line import Settings, check_writable, connected, exit_code, read_main_settings
+from command_line import (
+    Settings,
+    check_writable,
+    command_of,
+    connected,
+    exit_code,
+    read_main_settings,
+)
 from reverse_correlation.backend import import_tensorflow_quietly
 
 # ---------------------------------------------------------------------------------------------
@@ -82,6 +89,7 @@ import data
 import part3
 import part4
 from analysis import accuracy, contrast_for_templates
+from report import write_report
 from reverse_correlation import Network, measure
 from reverse_correlation.estimates import correlations
 from subjects import Shown, ensemble, own_subject, read_base, trained_subject
@@ -90,7 +98,7 @@ from training import TITLES, load_or_train, split
 
 
 def main(settings):
-    """Run Parts 1 to 4 and return the paths of the figures."""
+    """Run Parts 1 to 4 and return the paths of the figures and pages."""
     results, part3_imgs, part4_imgs = (
         settings.out / name for name in ("results", "part3_imgs", "part4_imgs")
     )
@@ -101,7 +109,7 @@ def main(settings):
     train_set, test = data.load_data(settings.dataset) if settings.dataset else (None, None)
 
     # Part 2: the networks, and what they are shown
-    written = []
+    noisy = []
     if settings.model:
         subjects = [own_network(settings, train_set, test)]
     else:
@@ -112,7 +120,7 @@ def main(settings):
         ]
 
         # Part 3: classification images of noisy images, by true class
-        written += part3.noisy_images(
+        noisy = part3.noisy_images(
             networks,
             test,
             settings.dataset,
@@ -123,19 +131,25 @@ def main(settings):
             seed=settings.seed,
         )
 
-    closing = []
+    written, closing = list(noisy), []
     with connected(settings.scheduler) as client:
         for subject in subjects:
             # Part 3: classification images of pure noise, by the network's answer
             measurements = measure_subject(subject, settings, results, client)
-            findings, paths = classification_images(subject, measurements, settings)
-            written += paths
+            findings, images = classification_images(subject, measurements, settings)
 
             # Part 4: spike-triggered analysis of the first and last convolution
-            filters, paths = activations_and_filters(subject, measurements[0], settings)
-            written += paths
+            filters, inside = activations_and_filters(subject, measurements[0], settings)
             right = accuracy(subject.network, *subject.test) if subject.test else None
             closing.append(Result(subject, measurements, right, findings, filters))
+            written += images + inside
+            if settings.report:
+                others = {f"cm_{each.part3}" for each in subjects if each is not subject}
+                own = [path for path in noisy if path.stem not in others]
+                path = results / f"{subject.result}.html"
+                command = command_of(settings)
+                write_report(closing[-1], own + images + inside, settings, command, path)
+                written.append(path)
 
     print_summary(closing, written, settings.out)
     return written

@@ -12,13 +12,26 @@ from noise import generate_white_noise_images
 from reverse_correlation import Observer
 from reverse_correlation.estimates import correlations
 from reverse_correlation.exact import exact_class_images, kept
+from reverse_correlation.plots import (
+    PICTURE,
+    RESPONSES,
+    SHARE,
+    SHOWN_CLASSES,
+    class_row,
+    commonest,
+    draw_class_images,
+    empty,
+    grid,
+    of_how_many,
+    picture,
+    scale,
+    styled,
+)
 from subjects import PART3_NAMES
 from training import TITLES
 
-SHOWN_CLASSES = 20  # in one figure
 LEAST_WEIGHTS = 0.5  # expected correlation of weights of coloured noise that are worth a row
 LEAST_RELIABILITY = 0.99  # of an exact image that others are compared with
-RESPONSES = ("choice", "decision", "probability", "logit")  # the rows of a figure
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +80,7 @@ def noisy_images(networks, test, dataset, folder, *, count, signal, noise, seed)
         f"Mean of {len(labels):,} {TITLES[dataset]} test images at {signal:.0%} signal and "
         f"{noise:.0%} uniform noise, by true class",
         "mean pixel value",
-        cmap=figures.PICTURE,
+        cmap=PICTURE,
     )
     written = [figures.save(figure, folder / f"classification_{dataset}.png")]
     for name, network in networks.items():
@@ -152,15 +165,9 @@ def draw_bias(subject, measurements, findings, path):
     rows, several = {}, len(subject.shown) > 1
     for each, measurement, finding in zip(subject.shown, measurements, findings, strict=True):
         for response in (name for name in RESPONSES if name in measurement.classes):
-            estimate = measurement.classes[response]
-            parts = (
-                estimate.image,
-                estimate.significant,
-                _notes(measurement, response, finding),
-                _reasons(measurement, response),
-            )
             label = f"{each.title}\n{response}" if several else response
-            rows[label] = [[part[k] for k in shown] for part in parts]
+            agreement = finding.exact_agreement.get(response)
+            rows[label] = class_row(measurement, response, shown, agreement)
         expected = weights_correlation(measurement)
         if np.max(expected) >= LEAST_WEIGHTS:
             weights = measurement.classes["logit"].weights
@@ -171,7 +178,7 @@ def draw_bias(subject, measurements, findings, path):
         f"{m.count:,} {each.noise.title} noise images" + several * f" ({each.title})"
         for each, m in zip(subject.shown, measurements, strict=True)
     )
-    some = f" ({len(shown)} commonest of {len(names)} answers)" if len(shown) < len(names) else ""
+    some = of_how_many(measurements[0], shown)
     figure = draw_class_images(
         rows,
         [names[k] for k in shown],
@@ -199,74 +206,6 @@ def weights_correlation(measurement, draws=8):
     return np.sqrt(np.maximum(1 - share, 0))
 
 
-def commonest(measurement):
-    """Return the classes that a figure shows: those answered most often, in their order."""
-    return np.sort(np.argsort(-measurement.answered, kind="stable")[:SHOWN_CLASSES])
-
-
-def _reasons(measurement, response):
-    """Return what an empty panel says, for each class."""
-    if response != "decision":
-        return ["varies\ntoo little"] * len(measurement.answered)
-    return [f"answered\n{n:,} of\n{measurement.count:,}" for n in measurement.answered]
-
-
-def _notes(measurement, response, finding):
-    """Return what stands below each class image: (K,) strings."""
-    estimate = measurement.classes[response]
-    agreement, needed = finding.exact_agreement.get(response), finding.images_needed[response]
-    heads = {
-        "choice": [""] * len(needed),
-        "decision": [f"n = {n:,}" for n in measurement.answered],
-        "probability": [f"mean {p:.2g}" for p in measurement.classes["probability"].mean_response],
-        "logit": [f"mean {m:.1f}" for m in measurement.classes["logit"].mean_response],
-    }[response]
-    notes = []
-    for k, head in enumerate(heads):
-        lines = [head]
-        if np.isfinite(needed[k]):
-            if np.isfinite(estimate.reliability[k]):
-                lines.append(f"r = {estimate.reliability[k]:.3f}")
-            if agreement is not None and np.isfinite(agreement[k]):
-                lines.append(f"exact {agreement[k]:.3f}")
-            lines.append(f"needs {needed[k]:,.0f}")
-        notes.append("\n".join(filter(None, lines)))
-    return notes
-
-
-@figures.styled
-def draw_class_images(rows, names, title):
-    """What a network looks for: one row of class images for each kind of response.
-
-    Args:
-        rows: {label: (maps (K, h, w, c), significant (K, h, w, c) bool, notes (K,), empty (K,))};
-            a map of NaN is an empty panel that says what `empty` holds. Each map is shown in
-            units of its own largest absolute value, so that one scale serves all.
-        names: of the classes.
-    """
-    count = len(names)
-    figure, axes = figures.grid(len(rows), count, 1.02 * count + 0.7, 1.45 * len(rows) + 0.6, title)
-    image = None
-    for line, (label, (maps, significant, notes, empty)) in zip(axes, rows.items(), strict=True):
-        line[0].set_ylabel(label)
-        maps = figures.picture(maps)
-        significant = np.asarray(significant).any(axis=3)
-        for axis, values, mask, note, reason in zip(
-            line, maps, significant, notes, empty, strict=True
-        ):
-            axis.set_xlabel(note, fontsize=5.8, labelpad=2, linespacing=1.15)
-            if np.isnan(values).all():
-                figures.empty(axis, values.shape, reason)
-                continue
-            image = figures.show_signed(axis, values)
-            if mask.any() and not mask.all():
-                axis.contour(mask, levels=[0.5], colors="k", linewidths=0.35)
-    for axis, name in zip(axes[0], names, strict=True):
-        axis.set_title(name, pad=3)
-    figures.signed_scale(figure, image, axes, "covariance / its largest absolute value")
-    return figure
-
-
 def draw_templates(subject, measurements, path):
     """Draw how class images alone classify the test set; return the path.
 
@@ -291,7 +230,7 @@ def draw_templates(subject, measurements, path):
     return figures.save(figure, path)
 
 
-@figures.styled
+@styled
 def draw_confusions(rows, names, title):
     """Small confusion matrices: ground truth down, prediction across, shares of the true class.
 
@@ -301,7 +240,7 @@ def draw_confusions(rows, names, title):
     """
     columns = max(map(len, rows.values()))
     long = max(map(len, names)) > 2
-    figure, axes = figures.grid(
+    figure, axes = grid(
         len(rows), columns, 2.1 * columns + (1.3 if long else 0.9), 2.3 * len(rows) + 0.7, title
     )
     image = None
@@ -310,10 +249,10 @@ def draw_confusions(rows, names, title):
         for axis, (heading, (matrix, right)) in zip(line, cells.items(), strict=False):
             if matrix is None:
                 axis.set_title(f"{heading}: none", pad=3)
-                figures.empty(axis, (len(names), len(names)), "one answer\nto everything")
+                empty(axis, (len(names), len(names)), "one answer\nto everything")
                 continue
             axis.set_title(f"{heading}: {right:.1%} right", pad=3)
-            image = axis.imshow(matrix, cmap=figures.SHARE, vmin=0, vmax=1)
+            image = axis.imshow(matrix, cmap=SHARE, vmin=0, vmax=1)
         line[0].set_yticks(range(len(names)), names, fontsize=5.5)
         for axis in line[len(cells) :]:
             axis.set_axis_off()
@@ -321,7 +260,7 @@ def draw_confusions(rows, names, title):
         axis.set_xticks(range(len(names)), names, fontsize=5.5, rotation=90 if long else 0)
         axis.set_xlabel("prediction")
     if image is not None:
-        figures.scale(figure, image, list(axes.flat), "share of the true class", shrink=0.9)
+        scale(figure, image, list(axes.flat), "share of the true class", shrink=0.9)
     return figure
 
 
@@ -351,18 +290,18 @@ def draw_about_base(subject, measurement, path, push=1.0):
     return figures.save(figure, path)
 
 
-@figures.styled
+@styled
 def draw_pictures(rows, names, title):
     """Rows of pictures in [0, 1], grey or RGB: {label: (K, h, w, c)}."""
     count = len(names)
-    figure, axes = figures.grid(len(rows), count, 1.1 * count + 0.7, 1.15 * len(rows) + 0.7, title)
+    figure, axes = grid(len(rows), count, 1.1 * count + 0.7, 1.15 * len(rows) + 0.7, title)
     for line, (label, maps) in zip(axes, rows.items(), strict=True):
         line[0].set_ylabel(label)
-        for axis, values in zip(line, figures.picture(maps), strict=True):
+        for axis, values in zip(line, picture(maps), strict=True):
             if np.isnan(values).all():
-                figures.empty(axis, values.shape, "no image")
+                empty(axis, values.shape, "no image")
             else:
-                axis.imshow(values, cmap=figures.PICTURE, vmin=0, vmax=1)
+                axis.imshow(values, cmap=PICTURE, vmin=0, vmax=1)
     for axis, name in zip(axes[0], names, strict=True):
         axis.set_title(name, pad=3)
     return figure

@@ -7,12 +7,10 @@ import numpy as np
 
 import figures
 from analysis import activation_maps
-from part3 import commonest
 from reverse_correlation import UserError, exact_receptive_fields
 from reverse_correlation.estimates import correlations, cosines
 from reverse_correlation.exact import kept
-
-SHOWN_FILTERS = 96  # in one figure
+from reverse_correlation.plots import SHOWN_MAPS, commonest, draw_filters
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +111,7 @@ def filters(subject, measurement, folder, results, *, exact_patches, live_rate, 
 def _agreement_with_gradients(subject, layer, estimate, path, patches, seed):
     """Return the correlation of each filter's average with the exact one; None without one."""
     noise = subject.shown[0].noise
-    if not noise.has_gradient_identity or len(estimate.covariance) > SHOWN_FILTERS:
+    if not noise.has_gradient_identity or len(estimate.covariance) > SHOWN_MAPS:
         return None
 
     def compute():
@@ -182,42 +180,7 @@ def _filter_figure(estimate, live, rows, notes, title, columns):
         spikes = np.rint(estimate.events).astype(int)
         rare = [f"spikes: {n:,}" if n else "" for n in spikes]
         notes = [n if alive else r for n, r, alive in zip(notes, rare, live, strict=True)]
-    if len(notes) > SHOWN_FILTERS:
-        title += f"; the first {SHOWN_FILTERS} are shown"
-    rows = {label: maps[:SHOWN_FILTERS] for label, maps in rows.items()}
-    return draw_filters(rows, notes[:SHOWN_FILTERS], title, columns)
-
-
-@figures.styled
-def draw_filters(rows, notes, title, columns=8):
-    """Filters as pictures, in groups of rows: say the kernel above, its estimate below.
-
-    Args:
-        rows: {label: (n, h, w, c)}; each picture in units of its own largest absolute value. One
-            of NaN or zeros is an empty panel.
-        notes: (n,) what stands below each filter's last picture.
-    """
-    maps = {label: figures.picture(values) for label, values in rows.items()}
-    number, columns = len(notes), min(columns, len(notes))
-    groups, side = -(-number // columns), max(0.85, 6.3 / columns)
-    height = 0.6 + groups * len(rows) * (side + 0.05) + 0.3 * groups
-    figure, axes = figures.grid(groups * len(rows), columns, side * columns + 0.9, height, title)
-    image = None
-    for i in range(groups * columns):
-        group, column = divmod(i, columns)
-        for j, (label, values) in enumerate(maps.items()):
-            axis = axes[group * len(rows) + j, column]
-            if i >= number:
-                axis.set_axis_off()
-                continue
-            if column == 0:
-                axis.set_ylabel(label, fontsize=7)
-            if np.abs(values[i]).max() > 0:
-                image = figures.show_signed(axis, values[i])
-            else:
-                figures.empty(axis, values[i].shape, "silent")
-            if j == len(rows) - 1:
-                axis.set_xlabel(notes[i], fontsize=6, labelpad=2)
-    label = "weight / its largest absolute value"
-    figures.signed_scale(figure, image, axes, label, shrink=0.9)
-    return figure
+    if len(notes) > SHOWN_MAPS:
+        title += f"; the first {SHOWN_MAPS} are shown"
+    rows = {label: maps[:SHOWN_MAPS] for label, maps in rows.items()}
+    return draw_filters(rows, notes[:SHOWN_MAPS], title, columns)

@@ -337,8 +337,8 @@ def _print_what_it_is(network, low, high, has_convolutions, has_part4):
     for text in network.rescalings():
         print(f"{name} rescales its input itself ({text}): see that --input-range fits")
     print(
-        f"{name}: images of {network.shape} from {low:g} to {high:g}, classes: {network.classes:,}, "
-        f"responses: logits, {network.meaning}"
+        f"{name}: images of {network.shape} from {low:g} to {high:g}, classes: "
+        f"{network.classes:,}, responses: logits, {network.meaning}"
     )
     if isinstance(network, Observer):
         print(f"{name} is no Keras model, so that its layers cannot be tapped: no Part 4")

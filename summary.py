@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from part3 import RESPONSES, commonest
 from part4 import FilterFindings
+from reverse_correlation.plots import RESPONSES, commonest
 from subjects import Subject
 
 
@@ -29,54 +29,50 @@ class Result:
 
 
 def print_summary(results, written, folder):
-    """Print accuracy, agreement, how often noise got which answer, and the figures.
+    """Print accuracy, agreement, how often noise got which answer, and the files.
 
     Args:
         results: a Result for each network.
-        written: paths of the figures, in `folder`.
+        written: paths of the figures and pages, in `folder`.
     """
     for result in results:
-        subject = result.subject
-        accuracy = (
-            ""
-            if result.test_accuracy is None
-            else f": {result.test_accuracy:.2%} of the test set right"
-        )
-        print(f"\n{subject.place}{accuracy}")
-        _line("", [shown.title for shown in subject.shown])
-        _line("noise images", [f"{m.count:,}" for m in result.measurements])
-        _line("contrast", [_contrast(shown.noise) for shown in subject.shown])
-        for response in RESPONSES:
-            shares = [found.template_accuracy.get(response) for found in result.classes]
-            cells = [_number("{:.1%}", share) for share in shares]
-            _line(f"test set right by its {response} images alone", cells)
-        for response in ("choice", "logit", "probability"):
-            agreements = [found.exact_agreement.get(response) for found in result.classes]
-            label = f"{response} images, r with exact: least, median"
-            _line(label, [_least_and_median(agreement) for agreement in agreements])
-        needed = [np.max(found.images_needed["logit"]) for found in result.classes]
-        _line("noise that all logit images need for r = .9", [f"{n:,.0f}" for n in needed])
-        for k in commonest(result.measurements[0]):
-            answered = [f"{m.answered[k]:,} of {m.count:,}" for m in result.measurements]
-            _line(f"noise answered {subject.class_names[k]}", answered)
-        _line(
-            "last convolution, r with exact: least, median",
-            [_least_and_median(result.filters.exact_agreement)],
-        )
-        cosines = result.filters.kernel_cosines
-        _line(
-            "conv1, cosine with kernels: least",
-            [None if cosines is None else f"{cosines.min(initial=1):.5f}"],
-        )
-    print(f"\nFigures in {folder}: {len(written)}")
+        right = result.test_accuracy
+        told = "" if right is None else f": {right:.2%} of the test set right"
+        print(f"\n{result.subject.place}{told}")
+        for label, cells in summary_lines(result):
+            print(f"{label:48}" + "".join(f"{'-' if c is None else c:>24}" for c in cells))
+    print(f"\nIn {folder}: {len(written)}")
     for path in written:
         print(f"  {path.relative_to(folder)}")
 
 
-def _line(label, cells):
-    """Print a line of the table, unless it has nothing to say."""
-    if any(cell is not None for cell in cells):
-        print(f"{label:48}" + "".join(f"{'-' if c is None else c:>24}" for c in cells))
+def summary_lines(result):
+    """Return the table of a network, a column an ensemble: [(label, texts or None)]."""
+    subject, measurements = result.subject, result.measurements
+    lines = [
+        ("", [shown.title for shown in subject.shown]),
+        ("noise images", [f"{m.count:,}" for m in measurements]),
+        ("contrast", [_contrast(shown.noise) for shown in subject.shown]),
+    ]
+    for response in RESPONSES:
+        shares = [found.template_accuracy.get(response) for found in result.classes]
+        cells = [_number("{:.1%}", share) for share in shares]
+        lines.append((f"test set right by its {response} images alone", cells))
+    for response in ("choice", "logit", "probability"):
+        agreements = [found.exact_agreement.get(response) for found in result.classes]
+        label = f"{response} images, r with exact: least, median"
+        lines.append((label, [_least_and_median(agreement) for agreement in agreements]))
+    needed = [np.max(found.images_needed["logit"]) for found in result.classes]
+    lines.append(("noise that all logit images need for r = .9", [f"{n:,.0f}" for n in needed]))
+    for k in commonest(measurements[0]):
+        answered = [f"{m.answered[k]:,} of {m.count:,}" for m in measurements]
+        lines.append((f"noise answered {subject.class_names[k]}", answered))
+    fields = _least_and_median(result.filters.exact_agreement)
+    lines.append(("last convolution, r with exact: least, median", [fields]))
+    cosines = result.filters.kernel_cosines
+    least = None if cosines is None else f"{cosines.min(initial=1):.5f}"
+    lines.append(("conv1, cosine with kernels: least", [least]))
+    return [(label, cells) for label, cells in lines if any(cell is not None for cell in cells)]
 
 
 def _number(template, value):

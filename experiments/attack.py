@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from analysis import contrast_for_templates, predict
 from experiments.experiment import Experiment, Row, class_means, place
 from experiments.intervals import bootstrap_interval
-from figures import SERIES, curve, curve_axes, styled
+from figures import curve, curve_axes
 from reverse_correlation import (
     Network,
     SparseNoise,
@@ -29,6 +29,7 @@ from reverse_correlation import (
     exact_classification_images,
     measure,
 )
+from reverse_correlation.plots import SERIES, styled
 
 PRINTED_NORMS = (0.3, 0.5, 0.8)  # on the terminal; the results file has them all
 

@@ -17,7 +17,6 @@ import tensorflow as tf
 from analysis import contrast_for_templates, match_templates
 from data import CLASS_NAMES
 from experiments.experiment import Experiment, place, row_of_mean
-from figures import empty, grid, picture, scale, show_signed, styled
 from reverse_correlation import (
     CoarseNoise,
     GaborNoise,
@@ -27,6 +26,7 @@ from reverse_correlation import (
     WhiteNoise,
     measure,
 )
+from reverse_correlation.plots import empty, grid, picture, scale, show_signed, styled
 
 PUBLISHED = {"mnist": 0.3555, "fashion_mnist": 0.4121}  # test set; training set
 BLOCK_IMAGES = 1000  # stimuli shown at once for root-mean-square images

@@ -6,6 +6,8 @@ import functools
 import numpy as np
 from scipy import optimize, stats
 
+from reverse_correlation import plots
+
 
 @dataclasses.dataclass(frozen=True)
 class VarianceSplit:
@@ -60,6 +62,18 @@ class Estimate:
     coefficient_error: np.ndarray | None = None
     weights: np.ndarray | None = None
     variance: VarianceSplit | None = None
+
+    def plot(self, names=None, title=""):
+        """Draw the images: a matplotlib Figure.
+
+        Args:
+            names: (R,) of the responses; by default their numbers.
+            title: of the figure.
+        """
+        return plots.plot_estimate(self, names, title)
+
+    def _repr_html_(self):
+        return plots.estimate_html(self)
 
     @functools.cached_property
     def z(self):

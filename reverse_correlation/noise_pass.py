@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from reverse_correlation import backend
+from reverse_correlation import backend, plots
 from reverse_correlation.accumulators import ACCUMULATORS, restored
 from reverse_correlation.ensemble_files import kept_fields, restored_ensemble
 from reverse_correlation.errors import UserError
@@ -83,6 +83,21 @@ class Measurement:
     def answered(self):
         """How often each measured class was the answer: (K,) int."""
         return np.rint(self.classes["decision"].mean_response * self.count).astype(int)
+
+    def plot(self, kind=None, names=None):
+        """Draw the class images: a matplotlib Figure.
+
+        Args:
+            kind: "choice", "decision", "probability" or "logit"; by default a row for each.
+            names: of the measured classes; by default their numbers.
+
+        Raises:
+            UserError: for a kind that was not measured.
+        """
+        return plots.plot_measurement(self, kind, names)
+
+    def _repr_html_(self):
+        return plots.measurement_html(self)
 
     def save(self, path):
         """Write sums and provenance to a .npz file (no pickles), whole or not at all.

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from part3 import draw_class_images
-from part4 import draw_filters
+from reverse_correlation.plots import draw_class_images, draw_filters
 
 NAMES = [f"class {k}" for k in range(10)]
 MAPS = np.random.default_rng(0).normal(size=(10, 6, 7))
