@@ -178,13 +178,17 @@ def draw_bias(subject, measurements, findings, path):
         f"{m.count:,} {each.noise.title} noise images" + several * f" ({each.title})"
         for each, m in zip(subject.shown, measurements, strict=True)
     )
-    some = of_how_many(measurements[0], shown)
+    some, exact = of_how_many(measurements[0], shown), ""
+    if any(finding.exact_agreement for finding in findings):
+        exact = (
+            "exact: correlation with the image from the network's gradients (choice: of the "
+            "logit);\n"
+        )
     figure = draw_class_images(
         rows,
         [names[k] for k in shown],
         f"What {subject.place} looks for{some}: covariance of its answers with {counts}\n"
-        "n: times answered; r: split-half reliability; exact: correlation with the image from the "
-        "network's gradients (choice: of the logit);\n"
+        f"n: times answered; r: split-half reliability; {exact}"
         "needs: noise images for r = .9 with the truth; outlined: pixels significant at "
         "family-wise 5 %",
     )

@@ -95,7 +95,7 @@ def image_sets(result):
             if response not in measurement.classes:
                 continue
             estimate = measurement.classes[response]
-            drawn = [k for k in shown if estimate.response_std[k] > 0]
+            drawn = [k for k in shown if np.abs(estimate.covariance[k]).max() > 0]
             fit = drawn[: left // estimate.covariance[0].size]
             left -= len(fit) * estimate.covariance[0].size
             if fit:

@@ -90,9 +90,12 @@ class Estimate:
 
     @property
     def image(self):
-        """The covariance where there is one, (R, h, w, c): NaN if the response never varied."""
-        varied = self.response_std[:, None, None, None] > 0
-        return np.where(varied, self.covariance, np.nan)
+        """The covariance where there is one, (R, h, w, c).
+
+        NaN if the response never varied, or never within a pair of stimuli.
+        """
+        none = np.all(self.covariance == 0, axis=(1, 2, 3)) | ~(self.response_std > 0)
+        return np.where(none[:, None, None, None], np.nan, self.covariance)
 
     @property
     def average(self):

@@ -116,7 +116,8 @@ class Network:
     def _look(self):
         """Return the network's answers to a little noise: (images, outputs)."""
         images = min(LOOK_IMAGES, self.images_that_fit())
-        return np.asarray(self.graph(self.noise.draw(0, 0, images), training=False), np.float32)
+        stimuli = self.noise.draw(0, 0, images)
+        return np.asarray(self.graph.predict_on_batch(stimuli), np.float32)
 
     def responses(self, layers=(), precision="float32"):
         """Return a Keras model of images to {"logits": (n, K), layer: activity (n, h, w, f)}.

@@ -278,6 +278,7 @@ class NoisePass:
                 lambda index, _: index * size < images,
                 lambda index, sums: add(index, sums, first, images),
                 (tf.constant(0, tf.int64), self._zeros()),
+                parallel_iterations=1,  # more only hold more blocks in memory
             )
             return sums
 
@@ -513,7 +514,10 @@ def first_remarks(work):
     """
     count = min(FIRST_IMAGES, FIRST_BLOCKS * work.block_images)
     blocks = range(-(-count // work.block_images))
-    logits = [work.block(block, work.block_images)["logits"] for block in blocks]
+    look = work.block
+    if work.responses and work.block_images < BLOCK_IMAGES:  # a large network, which eagerly would
+        look = tf.function(work.block)  # keep all its activities at once
+    logits = [look(block, work.block_images)["logits"] for block in blocks]
     logits = np.concatenate(logits)[:count].astype(np.float64)
     refuse_nan(work.name, logits)
     if np.all(np.ptp(logits, axis=0) <= 1e-6 * np.abs(logits).max(axis=0)):

@@ -171,6 +171,8 @@ def commonest(measurement):
 def of_how_many(measurement, shown):
     """Say in a caption of which classes those that are shown are; nothing where they are all."""
     count = len(measurement.answered)
+    if measurement.provenance.get("only"):
+        return f" ({len(shown)} chosen classes)"
     return f" ({len(shown)} commonest of {count:,} answers)" if len(shown) < count else ""
 
 
@@ -231,7 +233,9 @@ def draw_class_images(rows, names, title):
         names: of the classes.
     """
     count = len(names)
-    figure, axes = grid(len(rows), count, 1.02 * count + 0.7, 1.45 * len(rows) + 0.6, title)
+    side = min(1.8, max(1.02, 6 / count))
+    width, height = side * count + 0.7, (side + 0.43) * len(rows) + 0.6
+    figure, axes = grid(len(rows), count, width, height, title)
     image = None
     for line, (label, (maps, significant, notes, reasons)) in zip(axes, rows.items(), strict=True):
         line[0].set_ylabel(label)
