@@ -9,13 +9,11 @@ from pathlib import Path
 import numpy as np
 import seaborn
 from matplotlib.figure import Figure
-from PIL import Image
 
 from reverse_correlation.files import replacing
-from reverse_correlation.plots import RATE, SHARE, SIGNED, empty, grid, picture, scale, styled
+from reverse_correlation.plots import RATE, SHARE, SIGNED, empty, grid, picture, png, scale, styled
 
 
-@styled
 def save(figure, path):
     """Write a PNG of 256 colours; the same figure gives the same bytes. Returns the path.
 
@@ -25,11 +23,7 @@ def save(figure, path):
     path = Path(path)
     with replacing(path) as part:
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(part, metadata={"Software": None})
-        with Image.open(part) as picture:
-            opaque = picture.convert("RGB")
-        covering = Image.Quantize.MAXCOVERAGE  # colours off by a few of 255, and a third the size
-        opaque.quantize(256, method=covering, dither=Image.Dither.NONE).save(part, optimize=True)
+        part.write_bytes(png(figure))
     return path
 
 

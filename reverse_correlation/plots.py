@@ -12,6 +12,7 @@ import textwrap
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from PIL import Image
 
 from reverse_correlation.errors import UserError
 
@@ -57,10 +58,16 @@ def styled(draw):
 
 @styled
 def png(figure):
-    """Return a figure as the bytes of a PNG file."""
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", metadata={"Software": None})
-    return stream.getvalue()
+    """Return a figure as the bytes of a PNG file of 256 colours; the same figure, the same bytes.
+
+    Colours are off by a few of 255, and the file is a third the size.
+    """
+    drawn, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png", metadata={"Software": None})
+    opaque = Image.open(drawn).convert("RGB")
+    quantized = opaque.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    quantized.save(small, format="png", optimize=True)
+    return small.getvalue()
 
 
 def image_tag(picture, alt):

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from reverse_correlation import Accumulator
@@ -16,6 +17,12 @@ from reverse_correlation import Accumulator
 class Halve(keras.layers.Layer):
     def call(self, inputs):
         return inputs / 2
+
+
+def contrasts(images):
+    """A classifier that is a function: the rows' brightness, each less the next one's."""
+    rows = images.mean(axis=(2, 3))
+    return rows - np.roll(rows, 1, axis=1)
 
 
 @dataclasses.dataclass(frozen=True)

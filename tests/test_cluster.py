@@ -13,12 +13,13 @@ from types import SimpleNamespace
 import dask
 import keras
 import numpy as np
+import onnx_files
 import psutil
 import pytest
 from conftest import Processes
 from distributed import LocalCluster, Security, WorkerPlugin
 from helpers import same_bits
-from own_layer import Dawdler, Halve
+from own_layer import Dawdler, Halve, contrasts
 
 from reverse_correlation import (
     ACCUMULATORS,
@@ -30,6 +31,7 @@ from reverse_correlation import (
     cluster,
     measure,
     noise_pass,
+    observers,
     worker,
 )
 from reverse_correlation.errors import FileError
@@ -210,6 +212,33 @@ def test_noise_made_of_arrays_and_a_network_of_another_name_travel(machines):
     assert there.provenance == here.provenance and machines.took_part()
     for response, estimate in there.classes.items():
         assert np.allclose(estimate.covariance, here.classes[response].covariance, atol=1e-6)
+
+
+def as_onnx(folder):
+    weights = np.random.default_rng(0).normal(size=(90, 3))
+    return observers.onnx(onnx_files.dense(folder / "net.onnx", weights, ["n", 1, 10, 9]))
+
+
+@pytest.mark.parametrize("made", [as_onnx, lambda folder: contrasts])
+def test_an_onnx_file_travels_as_bytes_and_a_function_by_its_module(made, machines, tmp_path):
+    answer, settings = made(tmp_path), {"accumulators": ACCUMULATORS, "layers": ()}
+    with cluster.connect(machines.address) as client:
+        (tmp_path / "net.onnx").unlink(missing_ok=True)
+        there = run(client, count=9 * SHARD + 30, model=answer, **settings)
+    here = run(count=9 * SHARD + 30, model=answer, **settings)
+    for response, estimate in here.classes.items():
+        largest = np.abs(estimate.covariance).max()
+        difference = np.abs(there.classes[response].covariance - estimate.covariance)
+        assert difference.max() < 1e-5 * largest, response
+
+
+def test_a_function_that_is_not_at_the_top_of_a_module_cannot_travel(monkeypatch):
+    work = NoisePass(lambda images: contrasts(images), NOISE)
+    with pytest.raises(UserError, match="stand at the top of a module"):
+        worker.upload(work)
+    monkeypatch.setattr(contrasts, "__module__", "__main__")
+    with pytest.raises(UserError, match="contrasts is defined in the script itself"):
+        worker.upload(NoisePass(contrasts, NOISE))
 
 
 def test_a_worker_lets_go_of_the_modules_of_an_earlier_pass(machines, tmp_path, monkeypatch):

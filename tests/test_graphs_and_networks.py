@@ -179,7 +179,7 @@ def test_load_any_network_reads_what_keras_saved(tmp_path):
 def test_a_file_that_is_no_network_is_never_opened(tmp_path, monkeypatch):
     monkeypatch.setattr(keras.saving, "load_model", None)  # calling it would fail
     (tmp_path / "old.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
-    with pytest.raises(UserError, match="h5 files and pickles are never opened"):
+    with pytest.raises(UserError, match="not a whole HDF5 file"):
         load_any_network(tmp_path / "old.h5")
     with pytest.raises(UserError, match="there is no file"):
         load_any_network(tmp_path / "none.keras")

@@ -44,9 +44,10 @@ def test_the_whole_experiment_runs_twice_and_the_second_loads_what_the_first_sav
 ):
     written = main.main(settings(tmp_path, "--networks", "lenet", "--retrain"))
     first = capsys.readouterr().out
-    assert "training, epochs: 2" in first and f"Figures in {tmp_path}: 10" in first
+    assert "training, epochs: 2" in first and f"In {tmp_path}: 11" in first
     names = {str(p.relative_to(tmp_path)) for p in written}
-    assert names == {n for n in expected_figures("mnist") if "alex" not in n}
+    figures = {n for n in expected_figures("mnist") if "alex" not in n}
+    assert names == figures | {"results/mnist_lenet.html"}
     before = {path: path.read_bytes() for path in written}
 
     main.main(settings(tmp_path, "--networks", "lenet"))
@@ -57,7 +58,8 @@ def test_the_whole_experiment_runs_twice_and_the_second_loads_what_the_first_sav
 
 
 def test_fashion_and_one_network_give_their_own_file_names(made_up, tmp_path):
-    written = main.main(settings(tmp_path, "--dataset", "fashion_mnist", "--networks", "alexnet"))
+    flags = ["--dataset", "fashion_mnist", "--networks", "alexnet", "--no-report"]
+    written = main.main(settings(tmp_path, *flags))
     names = {str(p.relative_to(tmp_path)) for p in written}
     assert names == {n for n in expected_figures("fashion_mnist") if "_le" not in n}
 

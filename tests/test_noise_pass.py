@@ -98,7 +98,7 @@ def test_a_network_whose_sums_would_not_fit_is_refused_before_it_is_run():
     images = keras.Input((224, 224, 3))
     x = keras.layers.GlobalAveragePooling2D()(images)
     wide = keras.Model(images, keras.layers.Dense(1000)(x))
-    with pytest.raises(UserError, match="sums of 1,000 classes.*GB"):
+    with pytest.raises(UserError, match="sums and images of 1,000 classes.*GB"):
         measure(wide, WhiteNoise(shape=(224, 224, 3)), 10, progress=False)
 
 

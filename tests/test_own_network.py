@@ -1,18 +1,21 @@
 """Networks of one's own on the command line."""
 
+import json
 import re
 import subprocess
 
+import h5py
 import keras
 import numpy as np
+import onnx_files
 import pytest
 from keras import layers
 from PIL import Image
-from zoo import build, residual, subclassed
+from zoo import binary, build, recurrent, rescaled, residual, separable, subclassed
 
 import main
 from command_line import read_main_settings
-from reverse_correlation import Measurement
+from reverse_correlation import Measurement, load_any_network
 
 
 def run(tmp_path, capsys, *flags):
@@ -188,12 +191,94 @@ def test_what_cannot_be_measured_is_refused_in_one_sentence(save, sentence, tmp_
     assert re.search(sentence, error), error
 
 
-def test_an_h5_file_is_never_opened(tmp_path, capsys, monkeypatch):
-    path = tmp_path / "old.h5"
-    path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
-    monkeypatch.setattr(keras.saving, "load_model", None)  # calling it would fail
-    code, _, error = run(tmp_path, capsys, "--model", path)
-    assert code == 2 and "h5 files and pickles are never opened" in error
+def with_a_lambda(path):
+    stack = [keras.Input((4, 4, 1)), layers.Flatten(), layers.Lambda(lambda x: 2 * x)]
+    keras.Sequential([*stack, layers.Dense(2)]).save(path)
+
+
+def naming(**fields):
+    """An .h5 file whose configuration names an object, as a crafted one might."""
+
+    def save(path):
+        keras.Sequential([keras.Input((4, 4, 1)), layers.Flatten(), layers.Dense(2)]).save(path)
+        with h5py.File(path, "r+") as file:
+            config = json.loads(file.attrs["model_config"])
+            config["config"]["layers"][-1].update(fields)
+            file.attrs["model_config"] = json.dumps(config)
+
+    return save
+
+
+def weights_alone(path):
+    network = keras.Sequential([keras.Input((4, 4, 1)), layers.Flatten(), layers.Dense(2)])
+    network.save_weights(path.with_suffix(".weights.h5"))
+    path.with_suffix(".weights.h5").rename(path)
+
+
+@pytest.mark.parametrize(
+    ("save", "sentence"),
+    [
+        (with_a_lambda, "has '(Lambda|__lambda__)' in it"),
+        (unregistered, "has 'Odd' in it"),
+        (naming(class_name="TorchModuleWrapper"), "has 'TorchModuleWrapper' in it"),
+        (naming(class_name="Dense", module="os"), "has 'Dense' in it"),
+        (naming(class_name="function", module="keras.utils", config="get_file"), "'function' in"),
+        (weights_alone, "holds weights without a network"),
+        (lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100)), "not a whole HDF5 file"),
+    ],
+)
+def test_an_h5_file_of_more_than_kerass_own_layers_is_refused_unread(
+    save, sentence, tmp_path, capsys, monkeypatch
+):
+    save(tmp_path / "old.h5")
+    monkeypatch.setattr(keras.saving, "load_model", None)  # calling it would fail otherwise
+    code, _, error = run(tmp_path, capsys, "--model", tmp_path / "old.h5")
+    assert code == 2 and error.startswith("main.py: ") and re.search(sentence, error), error
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".hdf5"])
+@pytest.mark.parametrize("kind", [separable, rescaled, binary, recurrent])
+def test_an_h5_file_of_kerass_own_layers_is_the_network_that_was_saved(kind, suffix, tmp_path):
+    network = build(kind)
+    network.save(tmp_path / f"net{suffix}")
+    again = load_any_network(tmp_path / f"net{suffix}")
+    stimuli = np.random.default_rng(0).random((3, *network.inputs[0].shape[1:]), np.float32)
+    assert np.array_equal(again(stimuli), network(stimuli))
+
+
+def test_an_onnx_file_of_chosen_classes_and_normalised_channels(tmp_path, capsys, rng):
+    weights = rng.normal(size=(75, 7)).astype(np.float32)
+    onnx_files.dense(tmp_path / "net.onnx", weights, ["n", 3, 5, 5])
+    flags = ["--model", tmp_path / "net.onnx", "--classes", 5, 2, "--noise-kind", "pink"]
+    norms = ["--input-mean", 0.4, 0.5, 0.6, "--input-std", 0.2, "--class-names", *"abcdefg"]
+    code, out, error = run(tmp_path, capsys, *flags, *norms)
+    assert code == 0, error
+    assert "s for 1,000" in out and "noise answered f" in out and "noise answered a" not in out
+    measurement = Measurement.load(tmp_path / "out/results/model_net.npz")
+    logit = measurement.classes["logit"]
+    known = (weights - weights.mean(axis=1, keepdims=True)).T.reshape(7, 3, 5, 5) / 0.2
+    known = np.moveaxis(known, 1, 3)[[5, 2]]
+    for image, truth in zip(logit.weights, known, strict=True):
+        assert np.corrcoef(image.ravel(), truth.ravel())[0, 1] > 0.9
+    assert (tmp_path / "out/results/model_net.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("shape", "flags", "sentence"),
+    [
+        (["n", 3, 3, 3], [], "say so by --channels first"),
+        (["n", 3, "h", "w"], [], "takes images of any size"),
+        (["n", 3, 5, 5], ["--input-mean", 1, 2, "--input-std", 1], "--input-mean has 2 numbers"),
+        (["n", 3, 5, 5], ["--classes", 9], "classes 9 cannot be chosen: the network has 7"),
+        (["n", 3, 5, 5], ["--layers", "conv"], "cannot be tapped"),
+        (["n", 3, 5, 5], ["--precision", "bfloat16"], "has no bfloat16"),
+    ],
+)
+def test_what_an_onnx_file_lacks_is_said_in_one_sentence(shape, flags, sentence, tmp_path, capsys):
+    numbers = 75 if 5 in shape else 27
+    onnx_files.dense(tmp_path / "net.onnx", np.ones((numbers, 7)), shape)
+    code, _, error = run(tmp_path, capsys, "--model", tmp_path / "net.onnx", *flags)
+    assert code == 2 and error.startswith("main.py: ") and sentence in error, error
 
 
 @pytest.mark.parametrize(
@@ -203,6 +288,12 @@ def test_an_h5_file_is_never_opened(tmp_path, capsys, monkeypatch):
         ["--model", "x.keras", "--networks", "lenet"],
         ["--model", "x.keras", "--retrain"],
         ["--input-range", "0", "255"],
+        ["--classes", "3"],
+        ["--channels", "first"],
+        ["--model", "x.keras", "--classes", "3", "--dataset", "mnist"],
+        ["--model", "x.keras", "--classes", "-3"],
+        ["--model", "x.keras", "--input-mean", "0.5"],
+        ["--model", "x.keras", "--input-mean", "0.5", "--input-std", "0"],
         ["--model", "x.keras", "--input-range", "0", "white"],
         ["--model", "x.keras", "--input-range", "1", "0"],
         ["--class-names", "a", "b"],
