@@ -19,6 +19,8 @@ from reverse_correlation import backend
 _HOMES = {
     "ACCUMULATORS": "accumulators",
     "Accumulator": "accumulators",
+    "compare": "agreement",
+    "difference": "agreement",
     "Estimate": "estimates",
     "CoarseNoise": "ensembles",
     "Ensemble": "ensembles",

@@ -52,6 +52,7 @@ class Measurement:
 
     def __init__(self, sums, provenance, noise, accumulators=ACCUMULATORS):
         self.sums, self.provenance, self.noise = sums, provenance, noise
+        self.kinds = accumulators
         self.count = provenance["count"]
         self.estimates = {}
         for described in provenance["accumulators"]:
@@ -83,6 +84,19 @@ class Measurement:
     def answered(self):
         """How often each measured class was the answer: (K,) int."""
         return np.rint(self.classes["decision"].mean_response * self.count).astype(int)
+
+    def halves(self):
+        """Return the Measurements of even shards alone, and of odd ones."""
+        parts = []
+        for i in (0, 1):
+            sums = {
+                name: {key: np.where(np.arange(2) == i, v.T, 0).T for key, v in named.items()}
+                for name, named in self.sums.items()
+            }
+            shown = int(sums["classes"]["n"].sum()) if "classes" in sums else 0
+            told = {**self.provenance, "count": shown}
+            parts.append(Measurement(sums, told, self.noise, self.kinds))
+        return parts
 
     def plot(self, kind=None, names=None):
         """Draw the class images: a matplotlib Figure.

@@ -1,0 +1,235 @@
+"""Do observers look for the same? Agreement between the class images of several measurements.
+
+    a, b = (measure(network, noise, 100_000, seed=i) for i, network in enumerate(networks))
+    found = compare([a, b], "choice")
+    print(found.correlation[0, 1], "+-", found.error)   # (K,), class by class
+    print(difference(a, b, "choice").significant.sum(axis=(1, 2, 3)))
+
+Two observers that are shown the same noise have errors in common, which correlate their images
+where they share nothing but a nonlinearity. So one's even shards are always held against another's
+odd ones, unless every observer had noise of its own seed.
+"""
+
+import dataclasses
+import itertools
+
+import numpy as np
+from scipy import stats
+
+from reverse_correlation.errors import UserError
+from reverse_correlation.estimates import correlations
+
+NULL_DRAWS = 200  # of unrelated images, behind the error of a correlation
+CONFIDENCE = 0.95
+
+
+@dataclasses.dataclass(frozen=True)
+class Agreement:
+    """How far M observers agree on each of K classes.
+
+    Attributes:
+        names: of the observers.
+        correlation: (M, M, K), of one observer's even with another's odd shards, both ways
+            averaged; on the diagonal an observer with itself: the correlation of its halves.
+        disattenuated: (M, M, K), divided by the square root of both observers' own: what it would
+            be without noise. NaN where an observer's halves do not correlate; it may pass 1.
+        error: the standard deviation of a correlation between unrelated images of the ensemble.
+        single, average: ICC(3,1) and ICC(3,k) of each class, an IntraclassCorrelation; None where
+            several observers were shown the same noise.
+        info_value: (M, K), infoVal of each observer's images.
+    """
+
+    names: tuple
+    correlation: np.ndarray
+    disattenuated: np.ndarray
+    error: float
+    single: object
+    average: object
+    info_value: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class IntraclassCorrelation:
+    """An intraclass correlation of each of K classes, with its 95 % interval: (K,) each."""
+
+    value: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """The difference of two observers' images, in units of each response's standard deviation.
+
+    Attributes:
+        covariance: (K, h, w, c).
+        z: (K, h, w, c), standard normal where the observers do not differ.
+        threshold: the |z| that no pixel passes, with probability .95, where none differs.
+    """
+
+    covariance: np.ndarray
+    z: np.ndarray
+    threshold: float
+
+    @property
+    def significant(self):
+        """(K, h, w, c) bool: pixels where they differ, at family-wise 5 % within a class."""
+        return np.abs(np.nan_to_num(self.z)) > self.threshold
+
+
+def compare(measurements, response="choice", names=None):
+    """Compare what observers look for, class by class.
+
+    Args:
+        measurements: two or more Measurements of one ensemble and of as many classes.
+        response: "choice", "decision", "probability" or "logit".
+        names: of the observers; by default those of their networks.
+
+    Returns:
+        An Agreement.
+
+    Raises:
+        UserError: if there are not two, or they cannot be compared.
+    """
+    _check(measurements, response)
+    halves = [[part.classes[response].image for part in m.halves()] for m in measurements]
+    count, classes = len(measurements), len(halves[0][0])
+    r = np.full((count, count, classes), np.nan)
+    for i, j in itertools.product(range(count), repeat=2):
+        r[i, j] = (
+            correlations(halves[i][0], halves[j][1]) + correlations(halves[j][0], halves[i][1])
+        ) / 2
+    own = np.array([r[i, i] for i in range(count)])
+    own = np.where(own > 0, own, np.nan)
+    images = _independent_images(measurements, halves, response)
+    single, average = (None, None) if images is None else _each_class(images)
+    return Agreement(
+        names=tuple(names or (m.provenance["network"] for m in measurements)),
+        correlation=r,
+        disattenuated=r / np.sqrt(own[:, None] * own[None]),
+        error=null_error(measurements[0].noise),
+        single=single,
+        average=average,
+        info_value=np.array([m.classes[response].info_value for m in measurements]),
+    )
+
+
+def difference(first, second, response="choice"):
+    """Return where two observers' class images differ: a Difference.
+
+    Of observers that were shown the same noise, the even shards of the first are held against the
+    odd ones of the second, which costs half of the data.
+
+    Args:
+        first, second: Measurements of one ensemble and of as many classes.
+        response: the kind.
+
+    Raises:
+        UserError: if they cannot be compared.
+    """
+    _check([first, second], response)
+    if not _have_own_noise([first, second]):
+        first, second = first.halves()[0], second.halves()[1]
+    parts = []
+    for measurement in (first, second):
+        estimate = measurement.classes[response]
+        std = np.where(estimate.response_std > 0, estimate.response_std, np.nan)
+        std = std[:, None, None, None]
+        parts.append((estimate.image / std, estimate.standard_error / std))
+    covariance = parts[0][0] - parts[1][0]
+    error = np.hypot(parts[0][1], parts[1][1])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return Difference(covariance, covariance / error, first.noise.threshold)
+
+
+def intraclass(images):
+    """Return ICC(3,1) and ICC(3,k): of one rater, and of the mean of k, with 95 % intervals.
+
+    Two-way mixed effects, consistency (Shrout and Fleiss 1979). Pixels are the items and observers
+    the raters, as in studies of people. The intervals take items for independent, as the pixels of
+    white noise are; those of coloured noise are fewer than they look, and the interval too narrow.
+
+    Args:
+        images: (k, items) of k raters.
+
+    Returns:
+        ((value, low, high), (value, low, high)).
+    """
+    raters, items = images.shape
+    rows, columns = images.mean(axis=0), images.mean(axis=1, keepdims=True)
+    residual = images - rows - columns + images.mean()
+    freedom = (raters - 1) * (items - 1)
+    between = raters * np.sum((rows - images.mean()) ** 2) / (items - 1)
+    within = np.sum(residual**2) / freedom
+    ratio, tail = between / within, (1 - CONFIDENCE) / 2
+    low = ratio / stats.f.ppf(1 - tail, items - 1, freedom)
+    high = ratio * stats.f.ppf(1 - tail, freedom, items - 1)
+    single = [(f - 1) / (f + raters - 1) for f in (ratio, low, high)]
+    return single, [1 - 1 / f for f in (ratio, low, high)]
+
+
+def null_error(noise, draws=NULL_DRAWS):
+    """Return the standard deviation of the correlation of two unrelated images of an ensemble."""
+    first = np.asarray(noise.fluctuation(noise.xi(0, 0, draws)))
+    second = np.asarray(noise.fluctuation(noise.xi(0, 1, draws)))
+    return float(np.sqrt(np.mean(correlations(first, second) ** 2)))
+
+
+def _independent_images(measurements, halves, response):
+    """Return images whose errors are independent, (M, K, items); None where there are none."""
+    if _have_own_noise(measurements):
+        images = np.array([m.classes[response].image for m in measurements])
+    elif len(measurements) == 2:
+        images = np.array([halves[0][0], halves[1][1]])
+    else:
+        return None
+    flat = images.reshape(*images.shape[:2], -1)
+    with np.errstate(invalid="ignore"):
+        return flat / flat.std(axis=2, keepdims=True)  # a steeper observer is not another one
+
+
+def _each_class(images):
+    """Return ICC(3,1) and ICC(3,k) of each class, of images (M, K, items)."""
+    found = np.array([intraclass(images[:, k]) for k in range(images.shape[1])])  # (K, 2, 3)
+    return tuple(IntraclassCorrelation(*found[:, i].T) for i in (0, 1))
+
+
+def _have_own_noise(measurements):
+    """Say whether no two observers were shown the same noise."""
+    seeds = [m.provenance["seed"] for m in measurements]
+    return len(set(seeds)) == len(seeds)
+
+
+def _check(measurements, response):
+    """Raise UserError if measurements cannot be compared."""
+    if len(measurements) < 2:
+        raise UserError("agreement is between two observers or more")
+    first = measurements[0]
+    for m in measurements:
+        name = m.provenance["network"]
+        if response not in m.classes:
+            raise UserError(f"{name!r} has no {response} images: it has {', '.join(m.classes)}")
+        if m.provenance["noise"] != first.provenance["noise"]:
+            raise UserError(
+                f"{name!r} was shown other noise than {first.provenance['network']!r} "
+                f"({_differing(m, first)}): measure both with the same ensemble"
+            )
+        shape = m.classes[response].covariance.shape
+        if shape != first.classes[response].covariance.shape or not np.array_equal(
+            m.class_indices, first.class_indices
+        ):
+            raise UserError(
+                f"{name!r} was measured on {shape[0]} classes that are not those of "
+                f"{first.provenance['network']!r}: compare observers of one task"
+            )
+        if any(len(part.classes) == 0 or part.count == 0 for part in m.halves()):
+            raise UserError(
+                f"{name!r} was shown too few images for two halves: show it at least "
+                f"{2 * m.provenance['block_images'] * m.provenance['shard_blocks']:,}"
+            )
+
+
+def _differing(one, other):
+    """Name what differs between two ensembles."""
+    one, other = one.provenance["noise"], other.provenance["noise"]
+    return ", ".join(key for key in {**one, **other} if one.get(key) != other.get(key))

@@ -1,0 +1,143 @@
+"""Agreement between observers whose templates, and their correlation, are known."""
+
+import numpy as np
+import pandas as pd
+import pingouin
+import pytest
+from helpers import measurements, show
+from observers import observer
+
+from reverse_correlation import Measurement, PinkNoise, UserError, WhiteNoise, compare, difference
+from reverse_correlation import measure as measured
+from reverse_correlation.agreement import intraclass, null_error
+
+SHAPE = (8, 8, 1)
+NOISE = WhiteNoise(shape=SHAPE)
+
+
+def measure(answer, count=40_000, noise=NOISE, **kwargs):
+    kwargs = {"block_images": 500, "progress": False, **kwargs}
+    return measured(answer, noise, count, **kwargs)
+
+
+def one_logit(template, common=0.0, axis=None):
+    """An observer of one logit: linear, plus something odd that no pixel covaries with."""
+
+    def answer(images):
+        f = (images - 0.5).reshape(len(images), -1) / NOISE.std
+        u = 0 if axis is None else f @ axis
+        return (f @ template + common * (u**3 - 3 * u))[:, None]  # Hermite's third
+
+    return answer
+
+
+def test_unrelated_observers_with_a_common_nonlinearity_do_not_agree(rng):
+    axis = np.eye(64)[0]
+    shared, found, pairs = [], [], 10
+    for seed in range(pairs):  # the two of a pair are shown the same noise
+        both = rng.normal(size=(2, 64)) / 8
+        a, b = (measure(one_logit(w, 12.0, axis), 8_000, seed=seed) for w in both)
+        images = [m.classes["logit"].covariance[0].ravel() for m in (a, b)]
+        shared.append(np.corrcoef(*images)[0, 1])
+        agreed = compare([a, b], "logit")
+        found.append(agreed.correlation[0, 1, 0])
+    assert np.mean(shared) > 0.5  # what holding whole images against each other would have said
+    assert abs(np.mean(found)) < 3 * agreed.error / np.sqrt(pairs)
+
+
+@pytest.mark.parametrize("noise", [NOISE, PinkNoise(shape=SHAPE)])
+def test_without_noise_observers_agree_as_their_templates_do(noise, rng):
+    a = rng.normal(size=SHAPE)
+    b = 0.6 * a + 0.8 * rng.normal(size=SHAPE)
+    nets = [observer(np.stack([-w, w], axis=-1)) for w in (a, b)]
+    found = compare([measure(net, 40_000, noise) for net in nets], "logit")
+    truth = np.corrcoef(*(twice(noise, w) for w in (a, b)))[0, 1]
+    assert abs(found.disattenuated[0, 1, 0] - truth) < 0.03
+    assert abs(found.correlation[0, 1, 0]) < abs(found.disattenuated[0, 1, 0])
+    assert np.allclose(found.correlation, found.correlation.transpose(1, 0, 2))
+
+
+def twice(noise, template):
+    """Return A A' w, the covariance of a linear response with the stimulus: (pixels,)."""
+    columns = noise.images(np.eye(64).reshape(-1, *noise.coordinates)).reshape(64, 64)
+    return columns.T @ (columns @ template.ravel())
+
+
+def test_an_observer_agrees_with_itself_under_other_noise(rng):
+    net = observer(rng.normal(size=(*SHAPE, 3)))
+    found = compare([measure(net, seed=seed) for seed in (1, 2, 3)], "choice", names="abc")
+    assert found.names == ("a", "b", "c")
+    assert np.all(np.abs(found.disattenuated - 1) < 0.03)
+    assert found.single.value.min() > 0.9 and found.average.value.min() > found.single.value.max()
+    assert np.all(
+        (found.single.low < found.single.value) & (found.single.value < found.single.high)
+    )
+    assert found.info_value.shape == (3, 3) and found.info_value.min() > 10
+
+
+def test_intraclass_correlations_are_those_of_pingouin(rng):
+    images = rng.normal(size=(1, 50)) + rng.normal(size=(4, 50)) + rng.normal(size=(4, 1))
+    table = pd.DataFrame(
+        [(i, k, images[k, i]) for k in range(4) for i in range(50)], columns=["item", "rater", "x"]
+    )
+    theirs = pingouin.intraclass_corr(table, "item", "rater", "x").set_index("Type")
+    interval = next(name for name in theirs.columns if name.startswith("CI95"))
+    single, average = intraclass(images)
+    for ours, name in ((single, "ICC3"), (average, "ICC3k")):
+        name = name if name in theirs.index else name.replace("ICC3", "ICC(C,").replace("k", "k)")
+        name = name if name in theirs.index else name.replace("ICC(C,", "ICC(C,1)")
+        assert np.isclose(ours[0], theirs.loc[name, "ICC"])
+        assert np.allclose(ours[1:], theirs.loc[name, interval], atol=0.006)
+
+
+def test_the_error_of_a_correlation_is_that_of_unrelated_images():
+    assert np.isclose(null_error(NOISE, 2000), 1 / np.sqrt(63), rtol=0.1)
+    assert null_error(PinkNoise(shape=SHAPE)) > 1.5 / np.sqrt(63)  # fewer numbers than pixels
+
+
+def of_another_seed(measurement, seed):
+    told = {**measurement.provenance, "seed": seed}
+    return Measurement(measurement.sums, told, measurement.noise)
+
+
+def test_no_more_than_five_percent_of_pairs_that_do_not_differ_seem_to(rng):
+    net = observer(rng.normal(size=(*SHAPE, 2)))
+    made, false = list(measurements(net, 120, 3_200, shards=2)), np.zeros(2)
+    for a, b in zip(made[::2], made[1::2], strict=True):
+        for i, other in enumerate((b, of_another_seed(b, 1))):
+            false[i] += difference(a, other, "logit").significant[0].any()
+    assert false.max() <= 9  # of 60; more than that has a probability of .001
+
+
+def test_where_two_observers_differ_is_found(rng):
+    a = rng.normal(size=SHAPE)
+    b = a.copy()
+    b[3, 4] += 4
+    nets = [observer(np.stack([-w, w], axis=-1)) for w in (a, b)]
+    found = difference(*(measure(net, seed=i) for i, net in enumerate(nets)), "logit")
+    assert found.significant[1, 3, 4, 0] and found.z[1, 3, 4, 0] < 0
+    assert np.abs(found.z[1]).argmax() == 3 * 8 + 4
+
+
+def test_observers_that_cannot_be_compared_are_refused_in_a_sentence(rng):
+    weights = rng.normal(size=(*SHAPE, 3))
+    a = measure(observer(weights), 16_000)
+    labels = measure(lambda x: (x.mean(axis=(1, 2, 3)) > 0.5) * 1, 16_000, classes=3)
+    few = show(observer(weights), 1_000)
+    for other, sentence in (
+        (measure(observer(weights[..., :2]), 16_000), "compare observers of one task"),
+        (measure(observer(weights), 16_000, PinkNoise(shape=SHAPE)), r"other noise.*ensemble"),
+        (labels, "has no choice images: it has decision"),
+        (few, "too few images for two halves"),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            compare([a, other])
+    with pytest.raises(UserError, match="between two observers or more"):
+        compare([a])
+
+
+def test_of_three_observers_with_the_same_noise_there_is_no_intraclass_correlation(rng):
+    net = observer(rng.normal(size=(*SHAPE, 2)))
+    found = compare([measure(net, 16_000)] * 3)
+    assert found.single is None and found.average is None
+    assert found.disattenuated.shape == (3, 3, 2)
