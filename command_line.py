@@ -12,6 +12,7 @@ from reverse_correlation.errors import FileError, UserError
 
 DATASETS = ("mnist", "fashion_mnist")
 NETWORKS = ("lenet", "alexnet")
+RESPONSES = ("choice", "decision", "probability", "logit")
 NOISE_KINDS = ("gaussian", "uniform", "binary", "coarse", "pink", "sinusoid", "gabor", "sparse")
 OWN = ("input_range", "input_mean", "input_std", "channels", "classes", "class_names")  # --model's
 DEMONSTRATION = ("networks", "layers", "epochs")  # flags that --model does not have
@@ -107,6 +108,32 @@ class PaperSettings:
     out: Path = OUT
 
 
+@dataclasses.dataclass(frozen=True)
+class CompareSettings:
+    """What `compare.py` was asked for; each field is the flag of the same name.
+
+    Attributes:
+        files: of networks, or of saved measurements.
+        response: the kind whose images are compared.
+        dataset, input_range, class_names, noise_images, until, noise_kind, base, contrast, seed,
+            scheduler, out: as for `main.py`.
+    """
+
+    files: tuple
+    response: str
+    noise_images: int
+    until: float
+    seed: int
+    dataset: str | None = None
+    input_range: tuple = (0.0, 1.0)
+    class_names: tuple = ()
+    noise_kind: str = "gaussian"
+    base: str = ""
+    contrast: float | None = None
+    scheduler: str = ""
+    out: Path = OUT
+
+
 def read_main_settings(arguments, defaults, description):
     """Read the command line of `main.py`: Settings.
 
@@ -126,43 +153,12 @@ def read_main_settings(arguments, defaults, description):
         help="measure this classifier of images (.keras, .onnx or .h5) instead of the "
         "demonstration's networks",
     )
-    parser.add_argument(
-        "--input-range",
-        nargs=2,
-        type=float,
-        metavar=("LOW", "HIGH"),
-        help="of the pixels that --model expects; default "
-        f"{defaults.input_range[0]:g} {defaults.input_range[1]:g}",
-    )
-    for name, what in (("mean", "subtracted from"), ("std", "divided into")):
-        parser.add_argument(
-            f"--input-{name}",
-            nargs="+",
-            type=float,
-            metavar="X",
-            help=f"{what} each channel of an image in the input range, before --model sees it: as "
-            "many as channels, or one for all",
-        )
-    parser.add_argument(
-        "--channels",
-        choices=("first", "last"),
-        help="of an .onnx file: where channels are, if its shape does not tell",
-    )
-    parser.add_argument(
-        "--classes",
-        nargs="+",
-        type=class_index,
-        metavar="K",
-        help="measure these classes only, by number from 0, of a --model that has many",
-    )
+    _add_own_flags(parser)
     parser.add_argument(
         "--layers",
         nargs="+",
         metavar="LAYER",
         help="the convolutions of Part 4; default: the first and the last",
-    )
-    parser.add_argument(
-        "--class-names", nargs="+", metavar="NAME", help="of --model's classes, in their order"
     )
     parser.add_argument(
         "--networks",
@@ -171,45 +167,7 @@ def read_main_settings(arguments, defaults, description):
         metavar="NETWORK",
         help=f"default {' '.join(defaults.networks)}",
     )
-    parser.add_argument(
-        "--noise-images",
-        type=positive,
-        default=defaults.noise_images,
-        metavar="N",
-        help=f"the most that a network is shown of each noise; default {defaults.noise_images:,}",
-    )
-    parser.add_argument(
-        "--until",
-        type=correlation,
-        default=defaults.until,
-        metavar="R",
-        help="stop when every logit and choice image has this expected correlation with its truth; "
-        f"0 shows all; default {defaults.until:g}",
-    )
-    parser.add_argument(
-        "--noise-kind",
-        choices=NOISE_KINDS,
-        default=defaults.noise_kind,
-        help=f"one of {', '.join(NOISE_KINDS)}; default {defaults.noise_kind}",
-        metavar="KIND",
-    )
-    parser.add_argument(
-        "--base",
-        default=defaults.base,
-        metavar="BASE",
-        help="what the noise is about: a number, mean (the mean training image), or an image file; "
-        "default: the middle of the input range, and for the demonstration's networks the mean "
-        "training image too",
-    )
-    parser.add_argument(
-        "--contrast",
-        type=contrast,
-        default=defaults.contrast,
-        metavar="C",
-        help="standard deviation of a pixel of noise, as a share of the input range; default .289, "
-        "that of noise uniform over the range (binary: .5); about the mean training image: what "
-        "serves best on the validation split",
-    )
+    _add_noise_flags(parser, defaults)
     parser.add_argument(
         "--precision",
         choices=("float32", "bfloat16"),
@@ -222,6 +180,7 @@ def read_main_settings(arguments, defaults, description):
         action="store_false",
         help="leave out results/NAME.html, a page of each network",
     )
+    _add_training_flags(parser)
     _add_shared_flags(parser, defaults)
     args = parser.parse_args(arguments)
     if args.model:
@@ -273,9 +232,48 @@ def read_paper_settings(arguments, defaults, description):
         metavar="EXPERIMENT",
         help=f"any of {', '.join(defaults.only)}; default all",
     )
+    _add_training_flags(parser)
     _add_shared_flags(parser, defaults)
     given = vars(parser.parse_args(arguments))
     given["only"] = tuple(name for name in defaults.only if name in given["only"])
+    return dataclasses.replace(defaults, **given)
+
+
+def read_compare_settings(arguments, defaults, description):
+    """Read the command line of `compare.py`: CompareSettings.
+
+    Args:
+        arguments: list of strings; None for those of this process.
+        defaults: CompareSettings.
+        description: for `--help`.
+    """
+    parser = _parser(description)
+    parser.add_argument(
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="two or more: networks (.keras, .onnx, .h5), or saved measurements (.npz)",
+    )
+    parser.add_argument("--dataset", choices=DATASETS, help="whose classes they tell apart")
+    parser.add_argument(
+        "--response",
+        choices=RESPONSES,
+        default=defaults.response,
+        help=f"one of {', '.join(RESPONSES)}; default {defaults.response}",
+        metavar="RESPONSE",
+    )
+    _add_noise_flags(parser, defaults)
+    _add_shared_flags(parser, defaults)
+    args = parser.parse_args(arguments)
+    if len(args.files) < 2:
+        parser.error("argument FILE: it takes two networks or more to compare")
+    given = {name: value for name, value in vars(args).items() if value is not None}
+    for name in ("files", "class_names", "input_range"):
+        if name in given:
+            given[name] = tuple(given[name])
+    if "input_range" in given and not given["input_range"][0] < given["input_range"][1]:
+        parser.error("argument --input-range: it goes from a lower to a higher number")
     return dataclasses.replace(defaults, **given)
 
 
@@ -285,11 +283,95 @@ def _parser(description):
     )
 
 
-def _add_shared_flags(parser, defaults):
-    """Add the flags that both scripts have."""
+def _add_training_flags(parser):
+    """Add the flags of scripts that train networks."""
     parser.add_argument(
         "--epochs", type=positive, help="of training; default: each network's own", metavar="N"
     )
+    parser.add_argument("--retrain", action="store_true", help="even if models/ has the network")
+
+
+def _add_noise_flags(parser, defaults):
+    """Add the flags of what is shown, and to networks of which range and classes."""
+    parser.add_argument(
+        "--input-range",
+        nargs=2,
+        type=float,
+        metavar=("LOW", "HIGH"),
+        help="of the pixels that a network of your own expects; default "
+        f"{defaults.input_range[0]:g} {defaults.input_range[1]:g}",
+    )
+    parser.add_argument(
+        "--class-names", nargs="+", metavar="NAME", help="of the classes, in their order"
+    )
+    parser.add_argument(
+        "--noise-images",
+        type=positive,
+        default=defaults.noise_images,
+        metavar="N",
+        help=f"the most that a network is shown of each noise; default {defaults.noise_images:,}",
+    )
+    parser.add_argument(
+        "--until",
+        type=correlation,
+        default=defaults.until,
+        metavar="R",
+        help="stop when every logit and choice image has this expected correlation with its truth; "
+        f"0 shows all; default {defaults.until:g}",
+    )
+    parser.add_argument(
+        "--noise-kind",
+        choices=NOISE_KINDS,
+        default=defaults.noise_kind,
+        help=f"one of {', '.join(NOISE_KINDS)}; default {defaults.noise_kind}",
+        metavar="KIND",
+    )
+    parser.add_argument(
+        "--base",
+        default=defaults.base,
+        metavar="BASE",
+        help="what the noise is about: a number, mean (the mean training image), or an image file; "
+        "default: the middle of the input range, and for the demonstration's networks the mean "
+        "training image too",
+    )
+    parser.add_argument(
+        "--contrast",
+        type=contrast,
+        default=defaults.contrast,
+        metavar="C",
+        help="standard deviation of a pixel of noise, as a share of the input range; default .289, "
+        "that of noise uniform over the range (binary: .5); about the mean training image: what "
+        "serves best on the validation split",
+    )
+
+
+def _add_own_flags(parser):
+    """Add what else `--model` needs."""
+    for name, what in (("mean", "subtracted from"), ("std", "divided into")):
+        parser.add_argument(
+            f"--input-{name}",
+            nargs="+",
+            type=float,
+            metavar="X",
+            help=f"{what} each channel of an image in the input range, before --model sees it: as "
+            "many as channels, or one for all",
+        )
+    parser.add_argument(
+        "--channels",
+        choices=("first", "last"),
+        help="of an .onnx file: where channels are, if its shape does not tell",
+    )
+    parser.add_argument(
+        "--classes",
+        nargs="+",
+        type=class_index,
+        metavar="K",
+        help="measure these classes only, by number from 0, of a --model that has many",
+    )
+
+
+def _add_shared_flags(parser, defaults):
+    """Add the flags that all scripts have."""
     parser.add_argument(
         "--seed",
         type=seed_number,
@@ -304,7 +386,6 @@ def _add_shared_flags(parser, defaults):
         help="of a Dask cluster that shares the pass of noise, such as tcp://host:8786; or local:N "
         "for N processes on this machine",
     )
-    parser.add_argument("--retrain", action="store_true", help="even if models/ has the network")
     parser.add_argument(
         "--out",
         type=lambda text: Path(text).resolve(),

@@ -86,11 +86,16 @@ def grid(rows, columns, width, height, title):
     figure = Picture(figsize=(width, height), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.04, wspace=0.02, hspace=0.02)
     axes = figure.subplots(rows, columns, squeeze=False)
+    without_ticks(axes)
+    figure.suptitle(title)
+    return figure, axes
+
+
+def without_ticks(axes):
+    """Take the ticks off axes (rows, columns)."""
     for axis in axes.flat:
         axis.set_xticks([])
         axis.set_yticks([])
-    figure.suptitle(title)
-    return figure, axes
 
 
 def scale(figure, image, axes, label, **kwargs):
@@ -243,6 +248,12 @@ def draw_class_images(rows, names, title):
     side = min(1.8, max(1.02, 6 / count))
     width, height = side * count + 0.7, (side + 0.43) * len(rows) + 0.6
     figure, axes = grid(len(rows), count, width, height, title)
+    fill_class_images(figure, axes, rows, names)
+    return figure
+
+
+def fill_class_images(figure, axes, rows, names):
+    """Draw class images into the axes (rows, classes) of a figure; see `draw_class_images`."""
     image = None
     for line, (label, (maps, significant, notes, reasons)) in zip(axes, rows.items(), strict=True):
         line[0].set_ylabel(label)
@@ -261,7 +272,6 @@ def draw_class_images(rows, names, title):
     for axis, name in zip(axes[0], names, strict=True):
         axis.set_title(name, pad=3)
     signed_scale(figure, image, axes, SIGN)
-    return figure
 
 
 # ----------------------------------------------------------------------- filters, and any Estimate
