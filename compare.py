@@ -22,7 +22,7 @@ from reverse_correlation.backend import import_tensorflow_quietly
 # The first constants are the defaults of the flags of the same name.
 RESPONSE = "choice"  # or decision, probability, logit
 NOISE_IMAGES = 100_000  # the most that each network is shown
-UNTIL = 0.95  # expected correlation of every logit and choice image at which to stop; 0: show all
+UNTIL = 0.0  # expected correlation of every logit and choice image at which to stop; 0: show all
 SEED = 0  # of the first network's noise; the next has the next
 # ---------------------------------------------------------------------------------------------
 

@@ -224,7 +224,7 @@ def _check(measurements, response):
             )
         if any(len(part.classes) == 0 or part.count == 0 for part in m.halves()):
             raise UserError(
-                f"{name!r} was shown too few images for two halves: show it at least "
+                f"{name!r} was shown too few images for two halves: show it all of at least "
                 f"{2 * m.provenance['block_images'] * m.provenance['shard_blocks']:,}"
             )
 

@@ -57,13 +57,6 @@ def test_the_whole_experiment_runs_twice_and_the_second_loads_what_the_first_sav
     assert before == {path: path.read_bytes() for path in written}  # seeded to the last byte
 
 
-def test_fashion_and_one_network_give_their_own_file_names(made_up, tmp_path):
-    flags = ["--dataset", "fashion_mnist", "--networks", "lenet", "--no-report"]
-    written = main.main(settings(tmp_path, *flags))
-    names = {str(p.relative_to(tmp_path)) for p in written}
-    assert names == {n for n in expected_figures("fashion_mnist") if "alex" not in n}
-
-
 def test_a_network_with_too_few_epochs_is_trained_anew(made_up, tmp_path, capsys):
     for epochs in (2, 3, 1):
         load_or_train("lenet", "mnist", made_up, folder=tmp_path, shipped=tmp_path, epochs=epochs)
