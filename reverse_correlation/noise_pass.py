@@ -28,6 +28,8 @@ from reverse_correlation.sums import (
 
 SHARD_BLOCKS = 8  # blocks of one graph call, in float32; shards are added in float64
 SAVE_SECONDS = 15  # between two checkpoints
+AT_ONCE = 10  # blocks may be drawn while another is answered; but one by one,
+FEW_IMAGES = 100  # of a network that is so large that fewer than these are a block
 FIRST_IMAGES = 1000  # shown before the long pass,
 FIRST_BLOCKS = 10  # or so many blocks, of a network that can be shown only few at once
 
@@ -292,7 +294,7 @@ class NoisePass:
                 lambda index, _: index * size < images,
                 lambda index, sums: add(index, sums, first, images),
                 (tf.constant(0, tf.int64), self._zeros()),
-                parallel_iterations=1,  # more only hold more blocks in memory
+                parallel_iterations=AT_ONCE if size >= FEW_IMAGES else 1,
             )
             return sums
 
