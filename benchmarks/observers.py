@@ -10,7 +10,6 @@ the pass draws the documented noise and sums four responses. In turn, in one pro
 
 import argparse
 import sys
-import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,21 +24,11 @@ import onnx_files  # noqa: E402
 import onnxruntime  # noqa: E402
 import torch  # noqa: E402
 from onnx import helper  # noqa: E402
+from throughput import rate  # noqa: E402
 from torch_loop import BATCH, network  # noqa: E402
 
 from reverse_correlation import WhiteNoise, observers  # noqa: E402
 from reverse_correlation.noise_pass import NoisePass  # noqa: E402
-
-
-def rate(step, images, seconds):
-    """Images/s of a step of so many images, after three that are not counted."""
-    for _ in range(3):
-        step()
-    steps, started = 0, time.perf_counter()
-    while time.perf_counter() - started < seconds:
-        step()
-        steps += 1
-    return steps * images / (time.perf_counter() - started)
 
 
 def torch_loop(net):
