@@ -198,15 +198,10 @@ def read_main_settings(arguments, defaults, description):
         parser.error("argument --input-std: a pixel cannot be divided by 0")
     if bool(args.input_mean) != bool(args.input_std):
         parser.error("argument --input-mean: name --input-mean and --input-std together")
-    if args.input_range and not args.input_range[0] < args.input_range[1]:
-        parser.error("argument --input-range: it goes from a lower to a higher number")
-    given = {name: value for name, value in vars(args).items() if value is not None}
+    given = _given(parser, args)
     for name in ("networks", "layers", "classes"):
         if name in given:
             given[name] = tuple(dict.fromkeys(given[name]))  # each once
-    for name in ("class_names", "input_range", "input_mean", "input_std"):
-        if name in given:
-            given[name] = tuple(given[name])
     if args.model and not args.dataset:
         given["dataset"] = None
     return dataclasses.replace(defaults, **given)
@@ -268,13 +263,15 @@ def read_compare_settings(arguments, defaults, description):
     args = parser.parse_args(arguments)
     if len(args.files) < 2:
         parser.error("argument FILE: it takes two networks or more to compare")
-    given = {name: value for name, value in vars(args).items() if value is not None}
-    for name in ("files", "class_names", "input_range"):
-        if name in given:
-            given[name] = tuple(given[name])
-    if "input_range" in given and not given["input_range"][0] < given["input_range"][1]:
+    return dataclasses.replace(defaults, **_given(parser, args))
+
+
+def _given(parser, args):
+    """Return the flags that were given, lists as tuples; end with an error for a range of none."""
+    if args.input_range and not args.input_range[0] < args.input_range[1]:
         parser.error("argument --input-range: it goes from a lower to a higher number")
-    return dataclasses.replace(defaults, **given)
+    given = {name: value for name, value in vars(args).items() if value is not None}
+    return {n: tuple(v) if isinstance(v, list) else v for n, v in given.items()}
 
 
 def _parser(description):
