@@ -8,7 +8,7 @@ from sklearn.metrics import confusion_matrix
 from reverse_correlation import Network, Observer, UserError
 from reverse_correlation.graphs import named_tensors
 from reverse_correlation.networks import images_that_fit
-from reverse_correlation.noise_pass import refuse_nan
+from reverse_correlation.noise_pass import logits_of, refuse_nan
 
 PREDICT_BATCH = 1000
 
@@ -45,12 +45,7 @@ def accuracy(model, images, labels):
     Raises:
         UserError: if the network answers NaN or infinity.
     """
-    if isinstance(model, Observer):
-        size = model.images_that_fit()
-        parts = [model.logits(images[i : i + size]) for i in range(0, len(images), size)]
-        logits = np.concatenate(parts)
-    else:
-        logits = predict(Network.of(model).responses(), images)["logits"]
+    logits = logits_of(model if isinstance(model, Observer) else Network.of(model), images)
     if not np.isfinite(logits).all():
         raise UserError(
             f"the network {model.name!r} answers NaN or infinity: its weights are damaged; "

@@ -8,14 +8,17 @@ import zipfile
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from alexnet import AlexNet
 from lenet import LeNet
-from reverse_correlation import UserError, backend, load_any_network
+from reverse_correlation import UserError, WhiteNoise, backend, load_any_network
 from reverse_correlation.files import replacing
 
 VALIDATION_IMAGES = 5_000  # the last of the 60,000 training images; no choice is made on test ones
+NOISY_BLOCK = 1_000  # training images that get noise at once,
+NOISY_FIRST = 2**41  # from blocks of noise that no pass reaches
 SHIPPED = Path(__file__).resolve().parent / "models"  # trained networks, committed
 BUILDERS = {"lenet": LeNet, "alexnet": AlexNet}
 TITLES = {
@@ -95,25 +98,37 @@ def load_or_train(
             f"{TITLES[name]}: {kept} had {training['epochs']} epochs, seed {training['seed']}; "
             f"wanted are {epochs}, seed {seed}: training anew"
         )
-    print(f"{TITLES[name]} on {TITLES[dataset]}: training, epochs: {epochs}")
+    train_set, validation = split(images, labels)
+    recipe = dataclasses.replace(recipe, epochs=epochs)
+    return train_and_save(name, dataset, train_set, validation, path, recipe=recipe, seed=seed)
+
+
+def train_and_save(name, dataset, train_set, validation, path, *, recipe, seed, noisy_share=0.0):
+    """Train a network of the demonstration and save it with a record of how; return it.
+
+    Args:
+        name, dataset: "lenet" or "alexnet", "mnist" or "fashion_mnist".
+        train_set, validation: (images, labels) each.
+        path: of the `.keras` file.
+        recipe: a Recipe.
+        seed: of the training.
+        noisy_share: of the training images, how many get white noise; see `with_noise`.
+    """
+    images, labels = train_set
+    print(f"{TITLES[name]} on {TITLES[dataset]}: training, epochs: {recipe.epochs}, seed: {seed}")
     started = time.monotonic()
-    (images, labels), validation = split(images, labels)
     network, accuracy = train(
         BUILDERS[name],
-        images,
+        with_noise(images, noisy_share, seed) if noisy_share else images,
         labels,
-        classes,
-        dataclasses.replace(recipe, epochs=epochs),
+        len(set(labels.tolist())),
+        recipe,
         seed=seed,
         name=f"{name}_{dataset}",
         validation=validation,
     )
     training = {
-        "epochs": epochs,
-        "batch": recipe.batch,
-        "rate": recipe.rate,
-        "images": len(images),
-        "seed": seed,
+        **training_record(recipe, images, seed, noisy_share),
         "tensorflow": tf.__version__,
         "machine": backend.machine(),
         "seconds": round(time.monotonic() - started),
@@ -122,6 +137,27 @@ def load_or_train(
     save_network(network, training, path)
     print(f"{TITLES[name]}: saved {path}, {describe_training(training)}")
     return network
+
+
+def training_record(recipe, images, seed, noisy_share=0.0):
+    """Return what a training depends on, as its file keeps it."""
+    record = {**dataclasses.asdict(recipe), "images": len(images), "seed": seed}
+    return {**record, "noisy_share": noisy_share} if noisy_share else record
+
+
+def with_noise(images, share, seed):
+    """Add Gaussian white noise to a share of images, chosen by the seed: (n, h, w, c) float32.
+
+    The noise is what networks are shown by default, of the deviation of uniform noise; it is drawn
+    once, and not clipped.
+    """
+    images = images.copy()
+    chosen = np.random.default_rng([seed, 2]).permutation(len(images))[: round(share * len(images))]
+    noise = WhiteNoise(shape=images.shape[1:])
+    for block, first in enumerate(range(0, len(chosen), NOISY_BLOCK)):
+        part = chosen[first : first + NOISY_BLOCK]
+        images[part] += noise.fluctuation(noise.xi(seed, NOISY_FIRST + block, len(part))).numpy()
+    return images
 
 
 def train(build, images, labels, classes, recipe, *, seed, name=None, validation=None):

@@ -5,7 +5,7 @@ import dataclasses
 
 import numpy as np
 
-from analysis import generate_classification_images
+from analysis import generate_classification_images, match_templates
 from experiments.intervals import student_interval
 from training import TITLES
 
@@ -70,3 +70,10 @@ def class_means(images, labels):
     """Return the mean image of each class: (K, h, w, c)."""
     classes = range(labels.max() + 1)
     return np.stack([generate_classification_images(images, labels, k) for k in classes])
+
+
+def share_right(templates, images, labels):
+    """Return the share of images that templates classify right; 0 if no template exists."""
+    if not np.isfinite(templates).any():  # with one answer to everything, no decision images
+        return 0.0
+    return float(np.mean(match_templates(templates, images) == labels))

@@ -17,12 +17,64 @@ def wilson_interval(hits, trials):
     return float(interval.low), float(interval.high)
 
 
-def student_interval(shares):
-    """Student's interval of the mean of shares, cut off at 0 and 1: (low, high)."""
-    mean, half = float(np.mean(shares)), 0.0
-    if len(shares) > 1:
-        half = stats.sem(shares) * stats.t.ppf(0.5 + LEVEL / 2, len(shares) - 1)
-    return float(max(mean - half, 0)), float(min(mean + half, 1))
+def student_interval(values, limits=(0, 1)):
+    """Student's interval of the mean of values, by default shares, cut off at limits: (low, high).
+
+    A single value has no spread.
+    """
+    mean, half = float(np.mean(values)), 0.0
+    if len(values) > 1:
+        half = stats.sem(values) * stats.t.ppf(0.5 + LEVEL / 2, len(values) - 1)
+    return float(max(mean - half, limits[0])), float(min(mean + half, limits[1]))
+
+
+def difference_interval(first, second):
+    """Welch's (1947) interval of the difference of two means, first minus second: (low, high).
+
+    Single values have no spread.
+    """
+    if min(len(first), len(second)) < 2:
+        difference = float(np.mean(first) - np.mean(second))
+        return difference, difference
+    interval = stats.ttest_ind(first, second, equal_var=False).confidence_interval(LEVEL)
+    return float(interval.low), float(interval.high)
+
+
+def pair_mean(matrix):
+    """Return the mean over pairs i < j of a symmetric matrix (n, n, ...); its diagonal is none."""
+    return np.nanmean(matrix[np.triu_indices(len(matrix), 1)], axis=0)
+
+
+def jackknife_pairs(matrix):
+    """Return pseudo-values of the mean over pairs, one for each member: (n, ...).
+
+    Pairs share members, so that they are not independent; of a mean over pairs the jackknife's
+    pseudo-values n m - (n - 1) m_without_i are, in the limit, and their mean is that mean (Arvesen
+    1969). Of fewer than three members, the mean itself.
+
+    Args:
+        matrix: (n, n, ...), symmetric; its diagonal does not count.
+    """
+    count, whole = len(matrix), pair_mean(matrix)
+    if count < 3:
+        return whole[None]
+    rest = [np.delete(np.delete(matrix, i, axis=0), i, axis=1) for i in range(count)]
+    return np.array([count * whole - (count - 1) * pair_mean(part) for part in rest])
+
+
+def crossed_interval(matrix):
+    """Interval of the mean over pairs of two groups' members, (n, m): (low, high).
+
+    The variance is the sum of both groups', of the means of their members, with as many degrees of
+    freedom as the smaller group has; single members have no spread.
+    """
+    mean, variance = float(np.mean(matrix)), 0.0
+    for axis in (0, 1):
+        means = matrix.mean(axis=axis)
+        variance += np.var(means, ddof=1) / len(means) if len(means) > 1 else 0.0
+    freedom = max(min(matrix.shape) - 1, 1)
+    half = np.sqrt(variance) * stats.t.ppf(0.5 + LEVEL / 2, freedom)
+    return mean - half, mean + half
 
 
 def bootstrap_interval(*samples, statistic=np.mean, seed=0):

@@ -14,9 +14,9 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from analysis import contrast_for_templates, match_templates
+from analysis import contrast_for_templates
 from data import CLASS_NAMES
-from experiments.experiment import Experiment, place, row_of_mean
+from experiments.experiment import Experiment, place, row_of_mean, share_right
 from reverse_correlation import (
     CoarseNoise,
     GaborNoise,
@@ -177,13 +177,6 @@ def best_ridge(noise, images, x_validation, y_validation, ridges):
         ridges,
         key=lambda ridge: share_right(noise.whiten(images, ridge), x_validation, y_validation),
     )
-
-
-def share_right(templates, images, labels):
-    """Return the share of images that templates classify right; 0 if no template exists."""
-    if not np.isfinite(templates).any():  # with one answer to everything, no decision images
-        return 0.0
-    return float(np.mean(match_templates(templates, images) == labels))
 
 
 def root_mean_square_images(model, noise, count, seed=0):

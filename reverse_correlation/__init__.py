@@ -38,6 +38,7 @@ _HOMES = {
     "Observer": "observers",
     "load_any_network": "network_files",
     "measure": "noise_pass",
+    "measure_choices": "choices",
     "receptive_field": "networks",
     "sidak_threshold": "estimates",
 }

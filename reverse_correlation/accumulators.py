@@ -264,7 +264,7 @@ class ClassSums(Accumulator):
 
     def _rows(self, name):
         """Return the rows of one kind of response."""
-        first = PAIR_RESPONSES.index(name) * self.measured
+        first = self.responses.index(name) * self.measured
         return slice(first, first + self.measured)
 
     def _coefficients(self, total, rows):
@@ -296,6 +296,41 @@ class ClassSums(Accumulator):
         return VarianceSplit(
             linear=linear * odd / whole, odd=(1 - linear) * odd / whole, even=even / whole
         )
+
+
+@dataclasses.dataclass(frozen=True)
+class ChoiceSums(ClassSums):
+    """Choices alone, as of people (see `choices.py`): no pass makes them; the estimates are alike.
+
+    Args:
+        coordinates, classes, paired, pixels: as for ClassSums.
+    """
+
+    @property
+    def responses(self):
+        """The kinds of response, in the order of their rows."""
+        return PAIR_RESPONSES[-1:]
+
+    @classmethod
+    def for_pass(cls, network, noise, layers):
+        """Return none: a network's choices are among its ClassSums."""
+        return []
+
+    @classmethod
+    def of_trials(cls, choices, xi):
+        """Return the sums of trials, by turns in two halves: {name: (2, ...)}.
+
+        Args:
+            choices: (N,), from -1 to 1.
+            xi: (N, *coordinates), of the first stimulus of each pair.
+        """
+        halves = [(choices[i::2], xi[i::2]) for i in (0, 1)]
+        return {
+            "n": np.array([2.0 * len(r) for r, _ in halves]),
+            "pairs": np.array([float(len(r)) for r, _ in halves]),
+            "oo": np.array([[np.sum(r**2)] for r, _ in halves]),
+            "ox": np.array([np.tensordot(r, x, 1)[None] for r, x in halves]),
+        }
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -482,7 +517,7 @@ class MapSums(Accumulator):
         return {"maps": {self.layer: estimate_from_sums(sums, nonnegative=False)}}
 
 
-ACCUMULATORS = (ClassSums, FilterSums, MapSums)
+ACCUMULATORS = (ClassSums, FilterSums, MapSums, ChoiceSums)
 
 
 def blocks_between(positions):

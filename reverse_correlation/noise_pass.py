@@ -84,7 +84,9 @@ class Measurement:
 
     @property
     def answered(self):
-        """How often each measured class was the answer: (K,) int."""
+        """How often each measured class was the answer, (K,) int; of people, how many choices."""
+        if "decision" not in self.classes:
+            return np.full(len(self.classes["choice"].covariance), self.count // 2)
         return np.rint(self.classes["decision"].mean_response * self.count).astype(int)
 
     def halves(self):
@@ -356,6 +358,21 @@ def network_of(model, noise, classes=None, only=()):
         network = copy.copy(network)
         network.only = only
     return network
+
+
+def logits_of(network, images):
+    """Return centred logits of images (n, h, w, c), as many at once as fit: (n, K) float32.
+
+    Args:
+        network: a Network or an Observer.
+        images: (n, h, w, c), in the range of its input.
+    """
+    size = network.images_that_fit()
+    if isinstance(network, Observer):
+        parts = [network.logits(images[i : i + size]) for i in range(0, len(images), size)]
+        return np.concatenate(parts)
+    batch = min(BLOCK_IMAGES, size)
+    return network.responses().predict(images, batch_size=batch, verbose=0)["logits"]
 
 
 def measure(

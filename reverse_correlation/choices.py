@@ -1,0 +1,113 @@
+"""Two-interval forced choice by anyone: people, and networks on the very same trials.
+
+    measurement = measure_choices(choices, noise, seed=0, name="participant 1")
+    print(measurement.classes["choice"].reliability)
+
+A trial is a pair of stimuli, base + A xi and base - A xi; trial i of a study has the i-th numbers
+xi of the ensemble's first block. So the seed and the number of a trial are enough to draw it again,
+and choices of +1 (the first stimulus) or -1 (the second) are all that has to be recorded. Even and
+odd trials are kept apart for split-half reliability, as shards are in a pass.
+"""
+
+import numpy as np
+
+from reverse_correlation.accumulators import ChoiceSums
+from reverse_correlation.ensembles import WhiteNoise
+from reverse_correlation.errors import UserError
+from reverse_correlation.noise_pass import Measurement, logits_of, network_of, refuse_nan
+
+LEAST_TRIALS = 4  # two in each half
+
+
+def trial_numbers(noise, seed, trials):
+    """Return the numbers xi behind the first stimulus of each trial: (N, *coordinates) float32.
+
+    Args:
+        noise: a symmetric ensemble.
+        seed: of the study.
+        trials: how many, from the first on.
+
+    Raises:
+        UserError: if the ensemble has no mirror images to choose between.
+    """
+    if not noise.symmetric:
+        raise UserError(
+            f"{noise.title} noise is not symmetric about its base, so that stimuli have no mirror "
+            "images to choose between: take white, coarse, pink, sinusoid or gabor noise"
+        )
+    return np.asarray(noise.xi(seed, 0, trials))
+
+
+def shown_pair(noise, xi):
+    """Return both stimuli of trials as a screen shows them, (N, h, w, c) float32 each.
+
+    The range of the ensemble is shown in 256 levels, and what lies beyond it is clipped.
+
+    Args:
+        noise: an ensemble.
+        xi: (N, *coordinates), of the first stimulus of each.
+    """
+    fluctuation, span = np.asarray(noise.fluctuation(xi)), noise.high - noise.low
+    shown = []
+    for stimuli in (noise.mean + fluctuation, noise.mean - fluctuation):
+        levels = np.rint(255 * np.clip((stimuli - noise.low) / span, 0, 1))
+        shown.append(np.float32(noise.low + span * levels / 255))
+    return shown
+
+
+def measure_choices(choices, noise, *, seed=0, name="observer"):
+    """Measure what made someone choose: a Measurement of one class, with its choice image.
+
+    Args:
+        choices: (N,), one for each trial from the first on: +1 where base + A xi was chosen, -1
+            where base - A xi was; or the mean over several who judged the same trials.
+        noise: the symmetric ensemble.
+        seed: of the trials.
+        name: of the observer.
+
+    Raises:
+        UserError: if there are fewer than four trials, or choices that are not from -1 to 1.
+    """
+    choices = np.asarray(choices, np.float64)
+    if choices.ndim != 1 or len(choices) < LEAST_TRIALS:
+        raise UserError(
+            f"choices are a row of at least {LEAST_TRIALS}, one for each trial, not an array of "
+            f"{choices.shape}"
+        )
+    if not np.all(np.abs(choices) <= 1):
+        raise UserError("a choice is 1 or -1, and the mean of several lies between")
+    xi = np.float64(trial_numbers(noise, seed, len(choices)))
+    sums = ChoiceSums(tuple(xi.shape[1:]), 1, pixels=int(np.prod(noise.shape)))
+    provenance = {
+        "network": name,
+        "noise": noise.describe(),
+        "seed": seed,
+        "count": 2 * len(choices),
+        "paired": True,
+        "accumulators": [sums.describe()],
+        "block_images": 2,
+        "shard_blocks": 1,
+    }
+    return Measurement({sums.name: sums.of_trials(choices, xi)}, provenance, noise)
+
+
+def network_choices(model, noise, xi, to_range=(0.0, 1.0)):
+    """Let a network judge trials as people saw them: (N, K) of +1 and -1, and 0 for no difference.
+
+    Args:
+        model: a classifier, as for `measure`.
+        noise: the ensemble.
+        xi: (N, *coordinates), of the first stimulus of each trial.
+        to_range: (low, high) of the network's input, to which the range of the ensemble is brought.
+
+    Raises:
+        UserError: if the model does not take such images, or answers labels alone, or NaN.
+    """
+    low, high = to_range
+    network = network_of(model, WhiteNoise(shape=noise.shape, low=low, high=high))
+    first, second = (
+        logits_of(network, low + (high - low) * (stimuli - noise.low) / (noise.high - noise.low))
+        for stimuli in shown_pair(noise, xi)
+    )
+    refuse_nan(network.name, first, second)
+    return np.sign(first - second)

@@ -1,0 +1,155 @@
+"""Choices of simulated people whose templates are known, and of networks on the same trials."""
+
+import numpy as np
+import pytest
+from observers import observer
+
+from reverse_correlation import (
+    Measurement,
+    PinkNoise,
+    SinusoidNoise,
+    SparseNoise,
+    UserError,
+    WhiteNoise,
+    compare,
+    measure_choices,
+)
+from reverse_correlation.choices import network_choices, shown_pair, trial_numbers
+from reverse_correlation.estimates import correlations, cosines
+
+SHAPE = (6, 6, 1)
+NOISE = WhiteNoise(shape=SHAPE, contrast=0.1)
+PIXELS = 36
+
+
+def participant(template, noise, trials, rng, internal=0.0, seed=0):
+    """Choices of a linear observer: the larger drive wins, and internal noise comes on top.
+
+    Args:
+        internal: standard deviation of the internal noise, in units of the drive's own.
+    """
+    drive = np.asarray(noise.fluctuation(trial_numbers(noise, seed, trials)))
+    drive = drive.reshape(trials, -1) @ template.ravel()
+    return np.sign(drive + internal * drive.std() * rng.normal(size=trials))
+
+
+def test_a_participant_is_recovered_at_the_cosine_that_theory_predicts(rng):
+    trials, internal, found = 400, 1.0, []
+    for seed in range(12):
+        template = rng.normal(size=SHAPE)
+        choices = participant(template, NOISE, trials, rng, internal, seed)
+        image = measure_choices(choices, NOISE, seed=seed).classes["choice"].covariance
+        found.append(cosines(image, template[None])[0])
+    snr2 = trials * 2 / np.pi / (1 + internal**2)  # h = 2 / pi: each of a pair is as likely
+    expected = np.sqrt(snr2 / (snr2 + PIXELS - 1))
+    assert abs(np.mean(found) - expected) < 4 * np.std(found) / np.sqrt(12) + 0.005
+
+
+def test_reliability_and_expected_correlation_are_those_that_theory_predicts(rng):
+    trials, internal, r, expected = 400, 0.5, [], []
+    for seed in range(12):
+        choices = participant(rng.normal(size=SHAPE), NOISE, trials, rng, internal, seed)
+        estimate = measure_choices(choices, NOISE, seed=seed).classes["choice"]
+        r.append(estimate.reliability[0])
+        expected.append(estimate.expected_correlation[0])
+    ratio = trials * 2 / np.pi / (1 + internal**2) / PIXELS  # of signal to error, in power
+    for values, theory in ((r, ratio / (ratio + 1)), (expected, np.sqrt(ratio / (ratio + 1)))):
+        assert abs(np.mean(values) - theory) < 4 * np.std(values) / np.sqrt(12) + 0.01
+
+
+def test_the_image_of_choices_is_that_of_rcpyci():
+    core = pytest.importorskip("rcpyci.core")
+    noise, rng = SinusoidNoise((64, 64, 1), scales=(1, 2, 4, 8, 16)), np.random.default_rng(0)
+    choices = rng.choice([-1, 1], size=60)
+    ours = measure_choices(choices, noise, seed=3).classes["choice"].covariance[0, ..., 0]
+    xi = trial_numbers(noise, 3, 60)
+    theirs = core.compute_ci(np.zeros((64, 64)), choices[:, None], xi)
+    scale = np.sum(ours * theirs) / np.sum(ours**2)
+    assert np.allclose(scale * ours, theirs, atol=1e-5 * np.abs(theirs).max())
+
+
+def test_the_informational_value_is_that_of_rcpyci(rng):
+    infoval = pytest.importorskip("rcpyci.infoval")
+    trials, pixels = 300, np.arange(PIXELS).reshape(6, 6, 1)
+    xi = trial_numbers(NOISE, 0, trials).reshape(trials, PIXELS)
+    white = {"patches": np.ones((6, 6, 1)), "patch_idx": pixels, "stimuli_params": xi}
+    np.random.seed(0)  # theirs is drawn from the global state
+    null = infoval.generate_reference_distribution_2ifc(
+        np.zeros((6, 6)), n_trials=trials, iter=10_000, **white
+    )
+    choices = participant(rng.normal(size=SHAPE), NOISE, trials, rng, 2.0)
+    ours = measure_choices(choices, NOISE).classes["choice"].info_value[0]
+    image = np.mean(choices[:, None] * xi, axis=0)
+    theirs = infoval.compute_info_val_2ifc(image.reshape(6, 6), null)[0]
+    assert np.isclose(1.4826 * ours, theirs, rtol=0.05)  # their MAD is not scaled to a deviation
+
+
+def test_choices_by_chance_have_no_image(rng):
+    z = []
+    for seed in range(30):
+        estimate = measure_choices(rng.choice([-1, 1], 100), NOISE, seed=seed).classes["choice"]
+        z.append(estimate.z)
+    z = np.ravel(z)
+    assert abs(z.mean()) < 4 / np.sqrt(z.size) and abs(z.std() - 1) < 4 / np.sqrt(2 * z.size)
+
+
+@pytest.mark.parametrize("noise", [NOISE, PinkNoise(SHAPE, low=-1, base=0.5, contrast=0.05)])
+def test_a_network_judges_what_people_saw_as_its_template_does(noise, rng):
+    weights = rng.normal(size=(*SHAPE, 3))
+    net, xi = observer(weights), trial_numbers(noise, 0, 200)
+    chosen = network_choices(net, noise, xi, to_range=(-1, 3))
+    first, second = (s.reshape(200, -1) for s in shown_pair(noise, xi))
+    flat = (weights - weights.mean(axis=3, keepdims=True)).reshape(-1, 3)
+    assert np.mean(chosen == np.sign((first - second) @ flat)) > 0.99  # all but ties
+    template = measure_choices(chosen[:, 1], noise).classes["choice"].covariance
+    assert correlations(template, noise.images(flat.T.reshape(3, *SHAPE))[1:2])[0] > 0.5
+
+
+def test_what_is_shown_has_256_levels_within_the_range_and_mirrors_the_base():
+    noise = WhiteNoise(shape=SHAPE, low=-1, high=1, contrast=0.3)
+    first, second = shown_pair(noise, trial_numbers(noise, 0, 50))
+    assert min(first.min(), second.min()) == -1 and max(first.max(), second.max()) == 1
+    levels = (first + 1) * 255 / 2
+    assert np.allclose(levels, np.rint(levels), atol=1e-4)
+    inside = (np.abs(first) < 0.99) & (np.abs(second) < 0.99)
+    assert np.allclose((first + second)[inside], 0, atol=1.01 / 127)
+
+
+def test_a_trial_is_a_function_of_seed_and_number():
+    few, more = trial_numbers(NOISE, 5, 3), trial_numbers(NOISE, 5, 8)
+    assert np.allclose(few, more[:3], atol=1e-5) and not np.allclose(more[0], more[1])
+    assert np.array_equal(more, NOISE.xi(5, 0, 8))
+
+
+def test_people_can_be_compared_and_kept(rng, tmp_path):
+    template = rng.normal(size=SHAPE)
+    made = [
+        measure_choices(participant(template, NOISE, 3000, rng), NOISE, name=name) for name in "ab"
+    ]
+    found = compare(made)
+    assert found.names == ("a", "b") and abs(found.disattenuated[0, 1, 0] - 1) < 0.05
+    made[0].save(tmp_path / "a.npz")
+    kept = Measurement.load(tmp_path / "a.npz")
+    assert np.array_equal(kept.classes["choice"].z, made[0].classes["choice"].z)
+    assert kept.answered == [3000] and kept.plot("choice")
+
+
+@pytest.mark.parametrize(
+    ("choices", "noise", "sentence"),
+    [
+        ([1, -1, 1], NOISE, "at least 4"),
+        ([1, -1, 2, 1], NOISE, "1 or -1"),
+        ([1, -1, np.nan, 1], NOISE, "1 or -1"),
+        ([1, -1, 1, -1], SparseNoise(shape=SHAPE), "no mirror images to choose between"),
+    ],
+)
+def test_choices_that_are_none_are_refused_in_a_sentence(choices, noise, sentence):
+    with pytest.raises(UserError, match=sentence):
+        measure_choices(choices, noise)
+
+
+def test_labels_alone_do_not_choose_between_two():
+    with pytest.raises(UserError, match="answers one number an image"):
+        network_choices(
+            lambda x: (x.mean(axis=(1, 2, 3)) > 0.5).astype(int), NOISE, trial_numbers(NOISE, 0, 4)
+        )
