@@ -1,137 +1,19 @@
-"""The command lines of the scripts, their settings, and how they end. Imports nothing heavy."""
+"""The command lines of the scripts, and how they end. Imports nothing heavy."""
 
 import argparse
 import contextlib
 import dataclasses
 import os
-import shlex
 import sys
 from pathlib import Path
 
 from reverse_correlation.errors import FileError, UserError
+from settings import OWN
 
 DATASETS = ("mnist", "fashion_mnist")
 NETWORKS = ("lenet", "alexnet")
 RESPONSES = ("choice", "decision", "probability", "logit")
 NOISE_KINDS = ("gaussian", "uniform", "binary", "coarse", "pink", "sinusoid", "gabor", "sparse")
-OWN = ("input_range", "input_mean", "input_std", "channels", "classes", "class_names")  # --model's
-DEMONSTRATION = ("networks", "layers", "epochs")  # flags that --model does not have
-PASS = ("noise_images", "until", "noise_kind", "base", "contrast", "seed", "precision")
-OUT = Path(__file__).resolve().parent
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """What `main.py` was asked for: its flags, and the constants that are no flags.
-
-    Attributes:
-        dataset: "mnist", "fashion_mnist", or None with a network of one's own.
-        networks: of the demonstration.
-        model: path of a network of one's own, or None.
-        input_range: (low, high) of the pixels that it expects.
-        input_mean, input_std: of each channel, or one for all: what is subtracted from a pixel, and
-            what it is divided by, before it is shown; empty for neither.
-        channels: "first" or "last", of an ONNX file whose shape does not tell; None otherwise.
-        classes: indices of the classes that are measured; empty for all.
-        layers: names of the convolutions of Part 4; empty for the first and the last.
-        epochs: of training; None for the recipe's.
-        class_names: of a network of one's own; empty for those of the data set, or numbers.
-        noise_images: the most that is shown to each network of each ensemble.
-        until: expected correlation of every logit and choice image with its truth at which a pass
-            ends; 0 to show all.
-        noise_kind: of the ensemble.
-        base: what the noise is about: a number, "mean", an image file, or "" for the usual.
-        contrast: of the noise, as a share of the input range; None for the usual.
-        seed: of training and noise.
-        precision: of the pass of noise.
-        scheduler: address of a Dask cluster, or "".
-        signal, noise: Part 3's weights of a test image and of uniform noise.
-        noisy_images: how many such mixtures.
-        contrasts, contrast_images: of noise about the mean training image, those that are tried on
-            the validation split, with so many stimuli each.
-        exact_images: whose gradients give the exact class images, at most.
-        exact_patches: the same for the receptive fields of a deep convolution.
-        live_rate: a filter that fires more rarely is not counted among the live ones.
-        report: whether to write a page of each network.
-        retrain: whether to train although models/ has the network.
-        out: where models/, results/ and the folders of figures are.
-    """
-
-    dataset: str | None
-    networks: tuple
-    model: Path | None
-    input_range: tuple
-    input_mean: tuple
-    input_std: tuple
-    channels: str | None
-    classes: tuple
-    layers: tuple
-    class_names: tuple
-    epochs: int | None
-    noise_images: int
-    until: float
-    noise_kind: str
-    base: str
-    contrast: float | None
-    contrasts: tuple
-    contrast_images: int
-    seed: int
-    precision: str
-    scheduler: str
-    signal: float
-    noise: float
-    noisy_images: int
-    exact_images: int
-    exact_patches: int
-    live_rate: float
-    report: bool = True
-    retrain: bool = False
-    out: Path = OUT
-
-
-@dataclasses.dataclass(frozen=True)
-class PaperSettings:
-    """What `paper.py` was asked for; each field is the flag of the same name.
-
-    Attributes:
-        dataset: "mnist" or "fashion_mnist".
-        only: names of the experiments, in the order in which they run.
-        seed, epochs, retrain, scheduler, out: as for `main.py`.
-    """
-
-    dataset: str
-    only: tuple
-    seed: int
-    epochs: int | None = None
-    retrain: bool = False
-    scheduler: str = ""
-    out: Path = OUT
-
-
-@dataclasses.dataclass(frozen=True)
-class CompareSettings:
-    """What `compare.py` was asked for; each field is the flag of the same name.
-
-    Attributes:
-        files: of networks, or of saved measurements.
-        response: the kind whose images are compared.
-        dataset, input_range, class_names, noise_images, until, noise_kind, base, contrast, seed,
-            scheduler, out: as for `main.py`.
-    """
-
-    files: tuple
-    response: str
-    noise_images: int
-    until: float
-    seed: int
-    dataset: str | None = None
-    input_range: tuple = (0.0, 1.0)
-    class_names: tuple = ()
-    noise_kind: str = "gaussian"
-    base: str = ""
-    contrast: float | None = None
-    scheduler: str = ""
-    out: Path = OUT
 
 
 def read_main_settings(arguments, defaults, description):
@@ -194,10 +76,6 @@ def read_main_settings(arguments, defaults, description):
                 parser.error(f"argument --{name}: it is for --model; the data set has its own")
     if args.classes and args.dataset:
         parser.error("argument --classes: images of some classes cannot classify a --dataset")
-    if args.input_std and min(map(abs, args.input_std)) == 0:
-        parser.error("argument --input-std: a pixel cannot be divided by 0")
-    if bool(args.input_mean) != bool(args.input_std):
-        parser.error("argument --input-mean: name --input-mean and --input-std together")
     given = _given(parser, args)
     for name in ("networks", "layers", "classes"):
         if name in given:
@@ -266,11 +144,96 @@ def read_compare_settings(arguments, defaults, description):
     return dataclasses.replace(defaults, **_given(parser, args))
 
 
-def _given(parser, args):
-    """Return the flags that were given, lists as tuples; end with an error for a range of none."""
+def read_people_settings(arguments, make_defaults, read_defaults, description):
+    """Read the command line of `people.py`: MakeSettings or ReadSettings.
+
+    Args:
+        arguments: list of strings; None for those of this process.
+        make_defaults, read_defaults: MakeSettings and ReadSettings.
+        description: for `--help`.
+    """
+    parser = _parser(description)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="make or read")
+    make = commands.add_parser("make", help="write a page that runs the experiment in a browser")
+    make.add_argument("--out", type=_folder, required=True, metavar="DIR", help="of the study")
+    make.add_argument(
+        "--question", default=make_defaults.question, metavar="TEXT", help="asked of each pair"
+    )
+    make.add_argument(
+        "--trials",
+        type=lambda text: whole_number(text, 4, 100_000),
+        default=make_defaults.trials,
+        metavar="N",
+        help=f"pairs that each participant judges; default {make_defaults.trials}",
+    )
+    make.add_argument(
+        "--size",
+        nargs="+",
+        type=lambda text: whole_number(text, 4, 2048),
+        metavar="PIXELS",
+        help="of a side, or height and width; default: the base image's own, else "
+        f"{make_defaults.size[0]}",
+    )
+    make.add_argument(
+        "--pause",
+        type=positive,
+        default=make_defaults.pause,
+        metavar="N",
+        help=f"trials between two breaks; default {make_defaults.pause}",
+    )
+    make.add_argument(
+        "--condition", default=make_defaults.condition, metavar="NAME", help="in the CSV files"
+    )
+    make.add_argument("--dataset", choices=DATASETS, help="for --base mean and gabor noise")
+    _add_ensemble_flags(
+        make,
+        make_defaults,
+        "what the noise is about: an image file, a number from 0 (black) to 1, or mean; default: "
+        "grey",
+        f"of a pixel of noise, as a share of the range; default {make_defaults.contrast:g}",
+    )
+    _add_seed_flag(make, make_defaults, "noise")
+    read = commands.add_parser("read", help="analyse the choices, and let a network judge too")
+    read.add_argument("files", nargs="+", type=Path, metavar="CSV", help="of choices")
+    read.add_argument(
+        "--study", type=Path, metavar="FILE", help="default: study.npz beside the first CSV file"
+    )
+    read.add_argument(
+        "--model",
+        type=Path,
+        metavar="FILE",
+        help="a network (.keras, .onnx or .h5) that judges the very same trials",
+    )
+    _add_range_and_names(read, read_defaults)
+    _add_normalisation_flags(read)
+    read.add_argument(
+        "--out", type=_folder, metavar="DIR", help="where results go; default: the study's folder"
+    )
+    args = parser.parse_args(arguments)
+    given = {n: v for n, v in vars(args).items() if n != "command"}
+    if args.command == "make":
+        if args.size and len(args.size) > 2:
+            parser.error("argument --size: it is one number, or height and width")
+        if not args.question.strip():
+            parser.error("argument --question: it must ask something")
+        given["size"] = tuple(args.size * 2)[:2] if args.size else None
+        return dataclasses.replace(make_defaults, **given)
+    if not args.model:
+        for flag in ("input_range", "input_mean", "input_std", "channels", "class_names"):
+            if getattr(args, flag):
+                parser.error(f"argument --{flag.replace('_', '-')}: it is for --model")
+    return dataclasses.replace(read_defaults, **_given(parser, args, "command"))
+
+
+def _given(parser, args, *left_out):
+    """Return the flags that were given, lists as tuples; end with an error for what cannot be."""
+    if getattr(args, "input_std", None) and min(map(abs, args.input_std)) == 0:
+        parser.error("argument --input-std: a pixel cannot be divided by 0")
+    if bool(getattr(args, "input_mean", None)) != bool(getattr(args, "input_std", None)):
+        parser.error("argument --input-mean: name --input-mean and --input-std together")
     if args.input_range and not args.input_range[0] < args.input_range[1]:
         parser.error("argument --input-range: it goes from a lower to a higher number")
-    given = {name: value for name, value in vars(args).items() if value is not None}
+    given = {n: v for n, v in vars(args).items() if v is not None and n not in left_out}
     return {n: tuple(v) if isinstance(v, list) else v for n, v in given.items()}
 
 
@@ -290,17 +253,7 @@ def _add_training_flags(parser):
 
 def _add_noise_flags(parser, defaults):
     """Add the flags of what is shown, and to networks of which range and classes."""
-    parser.add_argument(
-        "--input-range",
-        nargs=2,
-        type=float,
-        metavar=("LOW", "HIGH"),
-        help="of the pixels that a network of your own expects; default "
-        f"{defaults.input_range[0]:g} {defaults.input_range[1]:g}",
-    )
-    parser.add_argument(
-        "--class-names", nargs="+", metavar="NAME", help="of the classes, in their order"
-    )
+    _add_range_and_names(parser, defaults)
     parser.add_argument(
         "--noise-images",
         type=positive,
@@ -316,6 +269,35 @@ def _add_noise_flags(parser, defaults):
         help="stop when every logit and choice image has this expected correlation with its truth; "
         f"0 shows all; default {defaults.until:g}",
     )
+    _add_ensemble_flags(
+        parser,
+        defaults,
+        "what the noise is about: a number, mean (the mean training image), or an image file; "
+        "default: the middle of the input range, and for the demonstration's networks the mean "
+        "training image too",
+        "standard deviation of a pixel of noise, as a share of the input range; default .289, "
+        "that of noise uniform over the range (binary: .5); about the mean training image: what "
+        "serves best on the validation split",
+    )
+
+
+def _add_range_and_names(parser, defaults):
+    """Add the flags of a network's input range and classes."""
+    parser.add_argument(
+        "--input-range",
+        nargs=2,
+        type=float,
+        metavar=("LOW", "HIGH"),
+        help="of the pixels that a network of your own expects; default "
+        f"{defaults.input_range[0]:g} {defaults.input_range[1]:g}",
+    )
+    parser.add_argument(
+        "--class-names", nargs="+", metavar="NAME", help="of the classes, in their order"
+    )
+
+
+def _add_ensemble_flags(parser, defaults, base_help, contrast_help):
+    """Add the flags of an ensemble."""
     parser.add_argument(
         "--noise-kind",
         choices=NOISE_KINDS,
@@ -323,27 +305,26 @@ def _add_noise_flags(parser, defaults):
         help=f"one of {', '.join(NOISE_KINDS)}; default {defaults.noise_kind}",
         metavar="KIND",
     )
+    parser.add_argument("--base", default=defaults.base, metavar="BASE", help=base_help)
     parser.add_argument(
-        "--base",
-        default=defaults.base,
-        metavar="BASE",
-        help="what the noise is about: a number, mean (the mean training image), or an image file; "
-        "default: the middle of the input range, and for the demonstration's networks the mean "
-        "training image too",
-    )
-    parser.add_argument(
-        "--contrast",
-        type=contrast,
-        default=defaults.contrast,
-        metavar="C",
-        help="standard deviation of a pixel of noise, as a share of the input range; default .289, "
-        "that of noise uniform over the range (binary: .5); about the mean training image: what "
-        "serves best on the validation split",
+        "--contrast", type=contrast, default=defaults.contrast, metavar="C", help=contrast_help
     )
 
 
 def _add_own_flags(parser):
     """Add what else `--model` needs."""
+    _add_normalisation_flags(parser)
+    parser.add_argument(
+        "--classes",
+        nargs="+",
+        type=class_index,
+        metavar="K",
+        help="measure these classes only, by number from 0, of a --model that has many",
+    )
+
+
+def _add_normalisation_flags(parser):
+    """Add the flags of how a network's images are brought to what it expects."""
     for name, what in (("mean", "subtracted from"), ("std", "divided into")):
         parser.add_argument(
             f"--input-{name}",
@@ -358,24 +339,21 @@ def _add_own_flags(parser):
         choices=("first", "last"),
         help="of an .onnx file: where channels are, if its shape does not tell",
     )
-    parser.add_argument(
-        "--classes",
-        nargs="+",
-        type=class_index,
-        metavar="K",
-        help="measure these classes only, by number from 0, of a --model that has many",
-    )
 
 
-def _add_shared_flags(parser, defaults):
-    """Add the flags that all scripts have."""
+def _add_seed_flag(parser, defaults, of_what):
     parser.add_argument(
         "--seed",
         type=seed_number,
         default=defaults.seed,
         metavar="N",
-        help=f"of training and noise; default {defaults.seed}",
+        help=f"of {of_what}; default {defaults.seed}",
     )
+
+
+def _add_shared_flags(parser, defaults):
+    """Add the flags that all scripts have."""
+    _add_seed_flag(parser, defaults, "training and noise")
     parser.add_argument(
         "--scheduler",
         default=defaults.scheduler,
@@ -385,11 +363,16 @@ def _add_shared_flags(parser, defaults):
     )
     parser.add_argument(
         "--out",
-        type=lambda text: Path(text).resolve(),
+        type=_folder,
         default=defaults.out,
         metavar="DIR",
         help="where models/, results/ and the figures go; default: beside this file",
     )
+
+
+def _folder(text):
+    """Read the path of a folder."""
+    return Path(text).resolve()
 
 
 def positive(text):
@@ -437,20 +420,6 @@ def whole_number(text, low, high=10**15):
     if number is None or not low <= number <= high:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high:,}")
     return number
-
-
-def command_of(settings):
-    """Return the command of `main.py` that repeats a run, with every flag that decides it."""
-    fields = ("dataset", *(("model", *OWN, "layers") if settings.model else DEMONSTRATION), *PASS)
-    words = ["python main.py"]
-    for field in fields:
-        value = getattr(settings, field)
-        if value is None or value is False or value == () or value == "":
-            continue
-        listed = value if isinstance(value, tuple) else (value,)
-        told = [f"{v:g}" if isinstance(v, float) else shlex.quote(str(v)) for v in listed]
-        words += [f"--{field.replace('_', '-')}", *(told if value is not True else ())]
-    return " ".join(words)
 
 
 def connected(scheduler):

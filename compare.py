@@ -9,14 +9,9 @@ same noise; saved measurements of one seed are compared across even and odd shar
 
 import sys
 
-from command_line import (
-    CompareSettings,
-    check_writable,
-    connected,
-    exit_code,
-    read_compare_settings,
-)
+from command_line import check_writable, connected, exit_code, read_compare_settings
 from reverse_correlation.backend import import_tensorflow_quietly
+from settings import CompareSettings
 
 # ---------------------------------------------------------------------------------------------
 # The first constants are the defaults of the flags of the same name.

@@ -9,15 +9,9 @@ python main.py --model mine.keras --noise-kind pink --base face.png    # clouds 
 
 import sys
 
-from command_line import (
-    Settings,
-    check_writable,
-    command_of,
-    connected,
-    exit_code,
-    read_main_settings,
-)
+from command_line import check_writable, connected, exit_code, read_main_settings
 from reverse_correlation.backend import import_tensorflow_quietly
+from settings import Settings, command_of
 
 # ---------------------------------------------------------------------------------------------
 # The experiment. The first constants are the defaults of the flags of the same name.

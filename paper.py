@@ -8,8 +8,9 @@ python paper.py --only mixing attack         # some of them
 import sys
 
 import experiments
-from command_line import PaperSettings, check_writable, connected, exit_code, read_paper_settings
+from command_line import check_writable, connected, exit_code, read_paper_settings
 from reverse_correlation.backend import import_tensorflow_quietly
+from settings import PaperSettings
 
 # ---------------------------------------------------------------------------------------------
 # The defaults of the flags of the same name; each experiment's settings are in its own file.

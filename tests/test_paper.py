@@ -11,7 +11,7 @@ import pytest
 
 import experiments
 import paper
-from command_line import OUT, read_paper_settings
+from command_line import read_paper_settings
 from experiments import (
     attack,
     backdoor,
@@ -23,6 +23,7 @@ from experiments import (
 )
 from experiments.backdoor_networks import NetworkSettings
 from reverse_correlation import UserError
+from settings import OUT
 from training import Recipe
 
 PAPER = Path(paper.__file__)
