@@ -295,10 +295,31 @@ def read_base(text, shape, input_range, mean_image=None):
         if mean_image is None:
             raise UserError("--base mean is the mean training image: name a --dataset")
         return low + (high - low) * mean_image, "the mean training image"
-    try:
-        return float(text), f"grey {float(text):g}"
-    except ValueError:
+    if is_image_file(text):
         return low + (high - low) * read_image(text, shape), str(text).rpartition("/")[2]
+    return float(text), f"grey {float(text):g}"
+
+
+def is_image_file(base):
+    """Say whether a base is neither a number nor "mean" nor "", so that it names an image file."""
+    if base in ("", "mean"):
+        return False
+    try:
+        float(base)
+    except ValueError:
+        return True
+    return False
+
+
+def look_at_image(path):
+    """Return the (width, height) of an image file, and whether it has colours.
+
+    Raises:
+        UserError: if it cannot be read.
+    """
+    picture = _opened(path)
+    coloured = len(picture.getbands()) >= 3 and np.ptp(np.asarray(picture), axis=2).any()
+    return picture.size, bool(coloured)
 
 
 def read_image(path, shape):
@@ -308,27 +329,34 @@ def read_image(path, shape):
         UserError: if it cannot be read, or has other channels.
     """
     height, width, channels = shape
+    pixels, coloured = look_at_image(path)
+    if channels not in (1, 3) or (coloured and channels == 1):
+        has = "in colour" if coloured else "grey"
+        raise UserError(
+            f"the base {path} is {has}, but the network takes {channels} channel"
+            f"{'s' if channels > 1 else ''}: give an image of as many channels"
+        )
+    picture = _opened(path).convert("L" if channels == 1 else "RGB")
+    picture = picture.resize((width, height), Image.Resampling.LANCZOS)
+    if pixels != (width, height):
+        print(f"base: {path} was brought from {pixels[0]} x {pixels[1]} to {width} x {height}")
+    return np.asarray(picture, np.float32).reshape(shape) / 255
+
+
+def _opened(path):
+    """Return an image file as a PIL image, grey or RGB.
+
+    Raises:
+        UserError: if it cannot be read.
+    """
     try:
         with Image.open(path) as picture:
-            picture = picture.convert("RGB" if picture.mode in ("P", "RGBA", "CMYK") else None)
-            pixels = picture.size
-            coloured = len(picture.getbands()) >= 3 and np.ptp(np.asarray(picture), axis=2).any()
-            if channels not in (1, 3) or (coloured and channels == 1):
-                has = "in colour" if coloured else "grey"
-                raise UserError(
-                    f"the base {path} is {has}, but the network takes {channels} channel"
-                    f"{'s' if channels > 1 else ''}: give an image of as many channels"
-                )
-            picture = picture.convert("L" if channels == 1 else "RGB")
-            picture = picture.resize((width, height), Image.Resampling.LANCZOS)
+            return picture.convert("RGB" if picture.mode in ("P", "RGBA", "CMYK") else None)
     except (OSError, UnidentifiedImageError) as error:
         raise UserError(
             f"the base {path} cannot be read as an image ({error}): give a number, mean, or a "
             "PNG or JPEG file"
         ) from error
-    if pixels != (width, height):
-        print(f"base: {path} was brought from {pixels[0]} x {pixels[1]} to {width} x {height}")
-    return np.asarray(picture, np.float32).reshape(shape) / 255
 
 
 def _print_what_it_is(network, low, high, has_convolutions, has_part4):

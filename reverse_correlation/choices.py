@@ -17,6 +17,7 @@ from reverse_correlation.errors import UserError
 from reverse_correlation.noise_pass import Measurement, logits_of, network_of, refuse_nan
 
 LEAST_TRIALS = 4  # two in each half
+AT_ONCE = 100  # trials whose images are held as floating-point numbers
 
 
 def trial_numbers(noise, seed, trials):
@@ -38,21 +39,40 @@ def trial_numbers(noise, seed, trials):
     return np.asarray(noise.xi(seed, 0, trials))
 
 
+def screen_levels(noise, xi):
+    """Return the base, and what each trial adds to it, in the 256 levels of a screen.
+
+    A screen shows the base plus and minus that, clipped to 0 and 255.
+
+    Args:
+        noise: an ensemble, whose low is black and whose high is white.
+        xi: (N, *coordinates), of the first stimulus of each trial.
+
+    Returns:
+        (base, push): (h, w, c) uint8, and (N, h, w, c) int8, clipped to -127 and 127.
+    """
+    span = noise.high - noise.low
+    base = np.broadcast_to(255 * (noise.mean - noise.low) / span, noise.shape)
+    push = [
+        _levels(255 * np.asarray(noise.fluctuation(xi[i : i + AT_ONCE])) / span, -127, 127, np.int8)
+        for i in range(0, len(xi), AT_ONCE)
+    ]
+    return _levels(base, 0, 255, np.uint8), np.concatenate(push)
+
+
 def shown_pair(noise, xi):
     """Return both stimuli of trials as a screen shows them, (N, h, w, c) float32 each.
 
-    The range of the ensemble is shown in 256 levels, and what lies beyond it is clipped.
-
     Args:
-        noise: an ensemble.
-        xi: (N, *coordinates), of the first stimulus of each.
+        noise, xi: as for `screen_levels`.
     """
-    fluctuation, span = np.asarray(noise.fluctuation(xi)), noise.high - noise.low
-    shown = []
-    for stimuli in (noise.mean + fluctuation, noise.mean - fluctuation):
-        levels = np.rint(255 * np.clip((stimuli - noise.low) / span, 0, 1))
-        shown.append(np.float32(noise.low + span * levels / 255))
-    return shown
+    base, push = (np.float32(levels) for levels in screen_levels(noise, xi))
+    shown = (np.clip(base + push, 0, 255), np.clip(base - push, 0, 255))
+    return tuple(noise.low + (noise.high - noise.low) * levels / 255 for levels in shown)
+
+
+def _levels(values, low, high, kind):
+    return np.clip(np.rint(values), low, high).astype(kind)
 
 
 def measure_choices(choices, noise, *, seed=0, name="observer"):

@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from pathlib import Path
 
 import h5py
 import keras
@@ -37,6 +38,7 @@ def load_any_network(path, channels=None):
     Raises:
         UserError: if the file is missing, damaged, of another kind, or needs other classes.
     """
+    path = Path(path)
     if not path.exists():
         raise UserError(f"there is no file {path}: name a network saved as .keras, .onnx or .h5")
     if path.suffix == ".onnx":

@@ -258,7 +258,6 @@ def fill_class_images(figure, axes, rows, names):
     for line, (label, (maps, significant, notes, reasons)) in zip(axes, rows.items(), strict=True):
         line[0].set_ylabel(label)
         maps = picture(maps)
-        significant = np.asarray(significant).any(axis=3)
         for axis, values, mask, note, reason in zip(
             line, maps, significant, notes, reasons, strict=True
         ):
@@ -266,12 +265,18 @@ def fill_class_images(figure, axes, rows, names):
             if np.isnan(values).all():
                 empty(axis, values.shape, reason)
                 continue
-            image = show_signed(axis, values)
-            if mask.any() and not mask.all():
-                axis.contour(mask, levels=[0.5], colors="k", linewidths=0.35)
+            image = show_class_image(axis, values, mask)
     for axis, name in zip(axes[0], names, strict=True):
         axis.set_title(name, pad=3)
     signed_scale(figure, image, axes, SIGN)
+
+
+def show_class_image(axis, values, significant):
+    """Show a map as `show_signed` does, significant pixels (h, w, c) outlined."""
+    image, mask = show_signed(axis, values), np.asarray(significant).any(axis=2)
+    if mask.any() and not mask.all():
+        axis.contour(mask, levels=[0.5], colors="k", linewidths=0.35)
+    return image
 
 
 # ----------------------------------------------------------------------- filters, and any Estimate

@@ -106,13 +106,13 @@ def test_a_network_judges_what_people_saw_as_its_template_does(noise, rng):
 
 
 def test_what_is_shown_has_256_levels_within_the_range_and_mirrors_the_base():
-    noise = WhiteNoise(shape=SHAPE, low=-1, high=1, contrast=0.3)
+    noise = WhiteNoise(shape=SHAPE, low=-1, high=1, base=-0.1, contrast=0.3)
     first, second = shown_pair(noise, trial_numbers(noise, 0, 50))
-    assert min(first.min(), second.min()) == -1 and max(first.max(), second.max()) == 1
+    assert min(first.min(), second.min()) == -1
     levels = (first + 1) * 255 / 2
     assert np.allclose(levels, np.rint(levels), atol=1e-4)
-    inside = (np.abs(first) < 0.99) & (np.abs(second) < 0.99)
-    assert np.allclose((first + second)[inside], 0, atol=1.01 / 127)
+    inside = (np.abs(first) < 1) & (np.abs(second) < 1)
+    assert np.allclose((first + second)[inside], 2 * (2 * 115 / 255 - 1), atol=1e-6)
 
 
 def test_a_trial_is_a_function_of_seed_and_number():
