@@ -341,7 +341,7 @@ def _draw_plus_and_minus(figure, who, study):
     base = np.broadcast_to(study.noise.mean, study.noise.shape)
     image = np.nan_to_num(who.estimate.image[0])
     image = 3 * study.noise.pixel_std.mean() * image / max(np.abs(image).max(), 1e-12)
-    titles = f"base minus {who.name}'s image", "base", f"base plus {who.name}'s image"
+    titles = f"base minus the image of {who.name}", "base", f"base plus the image of {who.name}"
     for axis, title, sign in zip(axes[0], titles, (-1, 0, 1), strict=True):
         shown = picture(np.clip(base + sign * image, 0, 1)[None])[0]
         axis.imshow(shown, cmap=PICTURE, vmin=0, vmax=1)

@@ -260,6 +260,7 @@ class ClassSums(Accumulator):
             coefficient_error=error,
             weights=noise.weights(coefficients) if halves else None,
             variance=variance,
+            null_norm=noise.null_norm if halves else None,
         )
 
     def _rows(self, name):

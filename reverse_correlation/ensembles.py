@@ -18,12 +18,13 @@ import math
 
 import numpy as np
 import tensorflow as tf
+from scipy import stats
 
 from reverse_correlation.errors import UserError
-from reverse_correlation.estimates import sidak_threshold
+from reverse_correlation.estimates import chi_null, sidak_threshold
 
 UNIFORM_STD = 1 / math.sqrt(12)
-THRESHOLD_DRAWS = 2000  # of an ensemble, behind the family-wise threshold of its pixels
+NULL_IMAGES = 2000  # of an ensemble, behind the threshold of its pixels and infoVal
 
 
 class Ensemble:
@@ -164,20 +165,32 @@ class Ensemble:
             total += np.sum(self.images(probes.reshape(-1, *self.coordinates)) ** 2, axis=0)
         return np.sqrt(total)
 
-    @functools.cached_property
+    @property
     def threshold(self):
         """The |z| that no pixel of a null image passes, with probability .95.
 
         The 95 % quantile of the largest |A xi|_i / |A_i| over draws of Gaussian xi, which is what
         an image of many stimuli is made of.
         """
-        largest, size = [], self._at_once
+        return float(np.quantile(self._null_images[0], 0.95))
+
+    @property
+    def null_norm(self):
+        """Median, and deviation by the MAD, of the norm |A xi| of a null image."""
+        norms = self._null_images[1]
+        return float(np.median(norms)), float(stats.median_abs_deviation(norms, scale="normal"))
+
+    @functools.cached_property
+    def _null_images(self):
+        """The largest |z|, and the norm, of each of 2,000 null images."""
+        largest, norms, size = [], [], self._at_once
         scale = np.where(self.pixel_std > 0, self.pixel_std, np.inf)
-        for block in range(THRESHOLD_DRAWS // size):
+        for block in range(NULL_IMAGES // size):
             xi = _drawn("gaussian", 0, block, (size, *self.coordinates))
-            z = self.fluctuation(xi).numpy() / scale
-            largest.append(np.abs(z).max(axis=(1, 2, 3)))
-        return float(np.quantile(np.concatenate(largest), 0.95))
+            images = self.fluctuation(xi).numpy()
+            largest.append(np.abs(images / scale).max(axis=(1, 2, 3)))
+            norms.append(np.linalg.norm(images.reshape(size, -1), axis=1))
+        return np.concatenate(largest), np.concatenate(norms)
 
     @property
     def _at_once(self):
@@ -253,6 +266,11 @@ class White(Ensemble):
     def threshold(self):
         """Sidak's: the pixels are independent."""
         return sidak_threshold(math.prod(self.shape))
+
+    @property
+    def null_norm(self):
+        """Median, and deviation by the MAD, of the norm of a null image."""
+        return chi_null(math.prod(self.shape), self.std)
 
     def fluctuation(self, xi):
         """Return the standard deviation times xi."""
@@ -347,6 +365,12 @@ class CoarseNoise(Ensemble):
     def threshold(self):
         """Sidak's, over the cells, which are independent."""
         return sidak_threshold(math.prod(self.coordinates))
+
+    @property
+    def null_norm(self):
+        """Median, and deviation by the MAD, of the norm of a null image."""
+        deviation = self.contrast * (self.high - self.low)
+        return chi_null(math.prod(self.coordinates), self.cells * deviation)
 
     def fluctuation(self, xi):
         """Return the standard deviation times xi, each number over its cell."""

@@ -47,6 +47,8 @@ class Estimate:
         weights: (R, h, w, c), the coefficients as weights on pixels (for Gaussian noise the mean
             gradient); None where the ensemble cannot be inverted.
         variance: a VarianceSplit; None where stimuli come without mirror images.
+        null_norm: median and deviation of the norm of an image without signal whose coefficients
+            have a standard error of 1; None where the stimulus is not the ensemble's.
     """
 
     covariance: np.ndarray
@@ -62,6 +64,7 @@ class Estimate:
     coefficient_error: np.ndarray | None = None
     weights: np.ndarray | None = None
     variance: VarianceSplit | None = None
+    null_norm: tuple | None = None
 
     def plot(self, names=None, title=""):
         """Draw the images: a matplotlib Figure.
@@ -150,23 +153,18 @@ class Estimate:
 
     @property
     def info_value(self):
-        """Informational value of each image, (R,): how unusual its norm is under the null.
+        """Informational value of each image as shown, (R,): how unusual its norm is under the null.
 
-        (norm - median) / MAD of the norms of null images (Brinkman et al. 2019). For independent
-        coordinates the squared norm in units of the standard error is chi-square of as many
-        degrees of freedom, so that nothing has to be simulated. 1.96 is the usual criterion.
+        (norm - median) / MAD of the norms of null images (Brinkman et al. 2019), the MAD in units
+        of a standard deviation, as R's. 1.96 is the usual criterion. Nothing is simulated for white
+        and coarse noise, where the squared norm is chi-square; of other ensembles 2,000 null
+        images are drawn.
         """
-        if self.coefficients is None:
+        if self.null_norm is None:
             return np.full(len(self.covariance), np.nan)
-        flat = self.coefficients.reshape(len(self.coefficients), -1)
-        null = stats.chi(flat.shape[1])
-        middle = null.median()
-        spread = optimize.brentq(
-            lambda d: null.cdf(middle + d) - null.cdf(middle - d) - 0.5, 0, null.ppf(0.999)
-        )
+        median, deviation = self.null_norm
         with np.errstate(divide="ignore", invalid="ignore"):
-            norm = np.linalg.norm(flat, axis=1) / self.coefficient_error
-        return (norm - middle) / (stats.norm.ppf(0.75) ** -1 * spread)
+            return (np.sqrt(_power(self.covariance)) / self.coefficient_error - median) / deviation
 
 
 def estimate_from_sums(sums, nonnegative):
@@ -219,6 +217,21 @@ def covariance_of(sums):
 def sidak_threshold(pixels, alpha=0.05):
     """Return the |z| that none of `pixels` independent null pixels passes, with 1 - alpha."""
     return stats.norm.ppf(0.5 + 0.5 * (1 - alpha) ** (1 / pixels))
+
+
+def chi_null(numbers, scale=1.0):
+    """Return the median and deviation (by the MAD) of the norm of independent normal numbers.
+
+    Args:
+        numbers: how many.
+        scale: the standard deviation of each.
+    """
+    null = stats.chi(numbers)
+    median = null.median()
+    mad = optimize.brentq(
+        lambda d: null.cdf(median + d) - null.cdf(median - d) - 0.5, 0, null.ppf(0.999)
+    )
+    return scale * median, scale * mad / stats.norm.ppf(0.75)
 
 
 def spearman_brown(r):
