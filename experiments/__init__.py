@@ -13,6 +13,7 @@ MODULES = {  # name on the command line, in the results and of the figure; in th
     "microstimulation": "microstimulation",
     "signal": "signal_in_noise",
     "structured": "structured",
+    "individuals": "individuals",
 }
 
 

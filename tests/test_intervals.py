@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from experiments.experiment import Row, row_of_mean
-from experiments.intervals import bootstrap_interval, student_interval, wilson_interval
+from experiments.intervals import (
+    bootstrap_interval,
+    crossed_interval,
+    difference_interval,
+    jackknife_pairs,
+    pair_mean,
+    student_interval,
+    wilson_interval,
+)
 
 
 def test_a_bootstrap_interval_is_that_of_a_mean(rng):
@@ -34,3 +42,43 @@ def test_students_interval_is_that_of_the_tables_and_stays_within_shares():
     )
     assert student_interval([0.0, 0.9]) == (0, 1)
     assert row_of_mean("share", None, [1.0, 1.0]) == Row("share", None, 1.0, (1, 1), "2 seeds")
+
+
+def test_welchs_interval_is_that_of_the_tables():
+    # of equal variances and sizes, 3 and 3, it has 4 degrees of freedom
+    half = 2.776445 * np.sqrt(2 / 3)
+    expected = pytest.approx((-4 - half, -4 + half))
+    assert difference_interval([1.0, 2.0, 3.0], [5.0, 6.0, 7.0]) == expected
+    # of one that hardly varies, those of the other: 2
+    half = 4.302653 * np.sqrt(1 / 3)
+    low, high = difference_interval([1.0, 2.0, 3.0], [6.0, 6.0 + 1e-9, 6.0])
+    assert (low, high) == pytest.approx((-4 - half, -4 + half))
+    assert difference_interval([1.0], [3.0, 5.0]) == (-3, -3)
+
+
+def test_pseudo_values_of_a_mean_over_pairs_are_twice_what_each_member_adds(rng):
+    each = rng.normal(size=7)
+    matrix = each[:, None] + each[None]  # a pair is the sum of two members
+    matrix[np.diag_indices(7)] = np.nan
+    assert np.allclose(jackknife_pairs(matrix), 2 * each)
+    assert np.isclose(pair_mean(matrix), 2 * each.mean())
+
+
+def test_a_pseudo_values_mean_is_the_mean_over_pairs_whatever_the_matrix(rng):
+    matrix = rng.normal(size=(6, 6, 3))
+    matrix = matrix + matrix.transpose(1, 0, 2)
+    assert np.allclose(jackknife_pairs(matrix).mean(axis=0), pair_mean(matrix))
+    assert jackknife_pairs(matrix[:2, :2]).shape == (1, 3)  # of two members there is no spread
+
+
+def test_intervals_over_networks_hold_the_truth_as_often_as_they_say(rng):
+    shared = rng.normal(size=30)  # what all networks have in common
+    truth = np.sum(shared**2) / 30  # the expected product of two of them
+    held = np.zeros(2)
+    for _ in range(200):
+        a, b = (shared + rng.normal(size=(count, 30)) for count in (8, 6))
+        within = student_interval(jackknife_pairs(a @ a.T / 30), limits=(-9, 9))
+        between = crossed_interval(a @ b.T / 30)
+        for i, (low, high) in enumerate((within, between)):
+            held[i] += low <= truth <= high
+    assert np.all(held >= 178)  # of 200; 190 are expected, fewer than 178 in one of 10,000

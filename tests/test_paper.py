@@ -16,16 +16,19 @@ from experiments import (
     attack,
     backdoor,
     backdoor_networks,
+    individuals,
     microstimulation,
     mixing,
     signal_in_noise,
     structured,
 )
 from experiments.backdoor_networks import NetworkSettings
+from experiments.individuals import Group
 from reverse_correlation import UserError
 from settings import OUT
 from training import Recipe
 
+QUICK = Recipe(epochs=1, batch=256, rate=4e-3)
 PAPER = Path(paper.__file__)
 NAMES = tuple(experiments.MODULES)
 SMALL = {
@@ -34,12 +37,22 @@ SMALL = {
     "backdoor": backdoor.Settings(
         references=3,
         networks=1,
-        each=NetworkSettings(recipe=Recipe(epochs=1, batch=256, rate=4e-3), noise_images=1000),
+        each=NetworkSettings(recipe=QUICK, noise_images=1000),
     ),
     "microstimulation": microstimulation.Settings(doses=(-1.0, 0.0, 1.0), images=2),
     "signal": signal_in_noise.Settings(gammas=(0.3,), trials=2000),
     "structured": structured.Settings(
         repeats=2, noise_images=1000, contrast_images=1000, fit_images=30, components=20
+    ),
+    "individuals": individuals.Settings(
+        groups=(
+            Group("LeNet", "lenet", 2, 0),
+            Group("LeNet, trained with noise", "lenet", 2, 9, 0.5),
+        ),
+        noise_images=16_000,
+        contrasts=(0.2,),
+        contrast_images=1000,
+        recipes=((("lenet", "mnist"), QUICK),),
     ),
 }
 
