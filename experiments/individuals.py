@@ -33,7 +33,7 @@ from training import RECIPES, TITLES, load_network, train_and_save, training_rec
 COMPARED = "choice"  # the response whose images are held against each other: it has no empty class
 RESPONSES = ("logit", "choice", "decision")  # whose images classify test images
 BASES = ("pure noise", "mean image")
-PUBLISHED_EIGHT = "published .62 to .95, five trainings"  # Borji and Lin 2020, MNIST
+PUBLISHED_EIGHT = "published: .62 to .95"  # Borji and Lin 2020, MNIST, over five trainings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Group:
     """Networks that differ only in their seed.
 
     Attributes:
-        title: of one of them.
+        title: of one of them; "LeNet+noise" was trained with noise.
         name: "lenet" or "alexnet".
         count: how many.
         first_seed: of their training and of the noise that they are shown; the others count up.
@@ -70,7 +70,7 @@ class Settings:
     groups: tuple = (
         Group("LeNet", "lenet", 10, 0),
         Group("AlexNet", "alexnet", 5, 100),
-        Group("LeNet, trained with noise", "lenet", 10, 200, 0.5),
+        Group("LeNet+noise", "lenet", 10, 200, 0.5),
     )
     noise_images: int = 100_000
     contrasts: tuple = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.8)
@@ -234,12 +234,15 @@ def agreements_of(individuals, contrasts):
 
     Args:
         individuals: Individuals, group by group.
-        contrasts: {name: contrast about the mean image}; networks of other names saw other noise.
+        contrasts: {name: contrast about the mean image}; of another contrast is another ensemble.
     """
     found = []
     for base in BASES:
-        names = [tuple(contrasts)] if base == "pure noise" else [(name,) for name in contrasts]
-        for together in names:
+        same_noise = [tuple(contrasts)]
+        if base == "mean image":
+            values = dict.fromkeys(contrasts.values())
+            same_noise = [[n for n in contrasts if contrasts[n] == value] for value in values]
+        for together in same_noise:
             chosen = [each for each in individuals if each.group.name in together]
             if len(chosen) < 2:
                 continue
@@ -294,9 +297,8 @@ def group_rows(title, group, contrasts, dataset):
             rows.append(row_of_mean(what, None, answered[:, k], over, detail=k != commonest))
             if k == commonest:
                 shares = answered[:, k]
-                if dataset == "mnist" and name == "8" and base == "pure noise":
-                    what += f" ({PUBLISHED_EIGHT})"
-                rows[-1] = dataclasses.replace(rows[-1], what=what)
+                if (dataset, name, title, base) == ("mnist", "8", "LeNet", "pure noise"):
+                    rows[-1] = dataclasses.replace(rows[-1], what=f"{what} ({PUBLISHED_EIGHT})")
                 rows += [
                     Row(f"{title}, {base}: the same, least of them", None, float(shares.min())),
                     Row(f"{title}, {base}: the same, most of them", None, float(shares.max())),
@@ -322,7 +324,7 @@ def agreement_rows(agreements, names):
         one, other = each.groups
         sizes = each.matrix.shape[:2]
         over = f"{sizes[0]} networks" if one == other else f"{sizes[0]} and {sizes[1]} networks"
-        who = one if one == other else f"{one} / {other.lower()}"
+        who = one if one == other else f"{one} with {other}"
         what = f"agreement, {each.base}: {who}"
         rows.append(Row(what, None, each.mean, each.interval, over))
         if each.parts is not None:
@@ -330,14 +332,13 @@ def agreement_rows(agreements, names):
                 interval = student_interval(parts, limits=(-1, 1))
                 what_class = f"{what}, {name}"
                 rows.append(Row(what_class, None, float(parts.mean()), interval, over, True))
+    within = {(e.base, e.groups[0]): e for e in agreements if e.parts is not None}
     for base in BASES:
-        within = {e.groups[0]: e for e in agreements if e.base == base and e.parts is not None}
-        usual, *noisy = (within[title] for title in within if title.startswith("LeNet"))
-        for each in noisy:
-            parts = [np.nanmean(one.parts, axis=1) for one in (each, usual)]
-            what = f"agreement, {base}: trained with noise minus as usual"
-            difference = each.mean - usual.mean
-            rows.append(Row(what, None, difference, difference_interval(*parts), "networks"))
+        noisy, usual = within[base, "LeNet+noise"], within[base, "LeNet"]
+        interval = difference_interval(*(np.nanmean(e.parts, axis=1) for e in (noisy, usual)))
+        over = f"{len(noisy.parts)} and {len(usual.parts)} networks"
+        what = f"agreement, {base}: LeNet+noise minus LeNet"
+        rows.append(Row(what, None, noisy.mean - usual.mean, interval, over))
     return rows
 
 

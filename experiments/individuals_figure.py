@@ -29,8 +29,8 @@ def draw(individuals, agreements, names, title):
         agreements: Agreements.
         names: of the classes.
     """
-    figure = Picture(figsize=(12.6, 9.4), layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=(1, 3.1), hspace=0.02)
+    figure = Picture(figsize=(12.6, 8.9), layout="constrained")
+    above, below = figure.subfigures(2, 1, height_ratios=(1, 3.7), hspace=0.02)
     groups = list(dict.fromkeys(each.group.title for each in individuals))
     colours = dict(zip(groups, SERIES, strict=False))
     _draw_examples(above, individuals, colours, names[EXAMPLE])
@@ -44,11 +44,17 @@ def draw(individuals, agreements, names, title):
     handles = [
         axes[0, 0].plot([], [], "o", color=colour, markersize=4)[0] for colour in colours.values()
     ]
-    counts = [sum(each.group.title == title for each in individuals) for title in groups]
-    labels = [f"{name} ({count} networks)" for name, count in zip(groups, counts, strict=True)]
+    labels = [_told({e.group for e in individuals if e.group.title == title}) for title in groups]
     below.legend(handles, labels, loc="outside lower center", ncols=len(groups), frameon=False)
     figure.suptitle(title)
     return figure
+
+
+def _told(groups):
+    """Say in a legend what the only one of a set of groups is."""
+    (group,) = groups
+    noisy = f", trained with white noise in {group.noisy_share:.0%} of the images"
+    return f"{group.title} ({group.count} networks{noisy if group.noisy_share else ''})"
 
 
 def _draw_examples(figure, individuals, colours, name):
@@ -125,11 +131,11 @@ def _draw_matrix(axis, individuals, agreements, base, groups):
         axis.axhline(end - 0.5, color="k", linewidth=0.6)
         axis.axvline(end - 0.5, color="k", linewidth=0.6)
     middles = (ends[:-1] + ends[1:] - 1) / 2
-    labels = [title.replace(", ", ",\n").replace(" with", "\nwith") for title in groups]
-    axis.set_xticks(middles, labels, fontsize=6)
-    axis.set_yticks(middles, labels, fontsize=6, rotation=90, va="center")
+    axis.set_xticks(middles, groups, fontsize=6.5)
+    axis.set_yticks(middles, groups, fontsize=6.5, rotation=90, va="center")
     axis.tick_params(length=0)
-    axis.set_title(f"{base}: agreement of pairs")
+    note = "\n(grey: shown another contrast)" if np.isnan(matrix).sum() > len(matrix) else ""
+    axis.set_title(f"{base}: agreement of pairs{note}")
     return image
 
 

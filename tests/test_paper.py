@@ -47,7 +47,7 @@ SMALL = {
     "individuals": individuals.Settings(
         groups=(
             Group("LeNet", "lenet", 2, 0),
-            Group("LeNet, trained with noise", "lenet", 2, 9, 0.5),
+            Group("LeNet+noise", "lenet", 2, 9, 0.5),
         ),
         noise_images=16_000,
         contrasts=(0.2,),
