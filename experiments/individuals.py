@@ -3,11 +3,12 @@
 Design: LeNets and AlexNets trained as usual, and LeNets trained with white noise added to half of
 the training images; every network has a seed of its own, for weights, order and the noise that it
 is shown. All are shown pure noise about grey, and noise about the mean training image, at the
-contrast that makes the best templates on the validation split for the first LeNet (shown to both
-kinds of LeNet) and the first AlexNet. Of each network: how often noise gets each answer, and how
-well its class images classify the test set by themselves. Of each pair: the correlation of their
-choice images across halves, without their noise (see `reverse_correlation.compare`). Intervals are
-over networks; those of agreement, whose pairs share networks, by the jackknife.
+contrast that makes the best templates on the validation split: one for all LeNets and one for all
+AlexNets, by the mean over those that were trained as usual. Of each network: how often noise gets
+each answer, and how well its class images classify the test set by themselves. Of each pair: the
+correlation of their choice images across halves, without their noise (see
+`reverse_correlation.compare`). Intervals are over networks; those of agreement, whose pairs share
+networks, by the jackknife.
 """
 
 import dataclasses
@@ -122,39 +123,30 @@ class Agreement:
 
 def run(*, train, test, validation, settings, seed, dataset, client, folder, **_):
     """Train, measure, compare, draw: (Rows, figure)."""
+    networks = [
+        (group, own, trained(group, own, train, validation, settings, dataset, folder))
+        for group in settings.groups
+        for own in range(seed + group.first_seed, seed + group.first_seed + group.count)
+    ]
     mean = train[0].mean(axis=0)
-    contrasts, individuals = {}, []
-    total = 2 * settings.noise_images * sum(group.count for group in settings.groups)
-    with progress_bar(total, "noise through networks") as bar:
-        for group in settings.groups:
-            for index in range(group.count):
-                own_seed = seed + group.first_seed + index
-                network = trained(group, own_seed, train, validation, settings, dataset, folder)
-                if group.name not in contrasts:
-                    contrasts[group.name], _ = contrast_for_templates(
-                        Network(network),
-                        WhiteNoise(shape=mean.shape, base=mean),
-                        settings.contrasts,
-                        validation,
-                        images=settings.contrast_images,
-                        seed=own_seed,
-                    )
-                shown = {
-                    "pure noise": WhiteNoise(shape=mean.shape),
-                    "mean image": WhiteNoise(
-                        shape=mean.shape, base=mean, contrast=contrasts[group.name]
-                    ),
-                }
-                stem = folder / f"{stem_of(group, own_seed, dataset)}"
-                measurements = {
-                    base: measured(
-                        network, noise, settings.noise_images, own_seed, client,
-                        stem.with_name(f"{stem.name}_{base.split()[0]}.npz"),
-                    )
-                    for base, noise in shown.items()
-                }  # fmt: skip
-                individuals.append(individual(group, network, measurements, test))
-                bar.update(2 * settings.noise_images)
+    contrasts = contrasts_about(mean, networks, validation, settings)
+    individuals = []
+    with progress_bar(2 * settings.noise_images * len(networks), "noise through networks") as bar:
+        for group, own, network in networks:
+            shown = {
+                "pure noise": WhiteNoise(shape=mean.shape),
+                "mean image": WhiteNoise(
+                    shape=mean.shape, base=mean, contrast=contrasts[group.name]
+                ),
+            }
+            measurements = {}
+            for base, noise in shown.items():
+                path = folder / f"{stem_of(group, own, dataset)}_{base.split()[0]}.npz"
+                measurements[base] = measured(
+                    network, noise, settings.noise_images, own, client, path
+                )
+                bar.update(settings.noise_images)
+            individuals.append(individual(group, network, measurements, test))
     agreements = agreements_of(individuals, contrasts)
     rows = rows_of(individuals, agreements, contrasts, dataset)
     figure = draw(
@@ -165,6 +157,33 @@ def run(*, train, test, validation, settings, seed, dataset, client, folder, **_
         f"{settings.noise_images:,} images about grey and as many about the mean training image",
     )
     return rows, figure
+
+
+def contrasts_about(mean, networks, validation, settings):
+    """Choose the contrast about the mean image for LeNets and for AlexNets: {name: contrast}.
+
+    Args:
+        mean: (h, w, c), the mean training image.
+        networks: (Group, seed, Keras model) of each; those trained with noise have no say.
+        validation: (images, labels).
+        settings: Settings.
+    """
+    shares = {}
+    for group, own, network in networks:
+        if not group.noisy_share:
+            _, found = contrast_for_templates(
+                Network(network),
+                WhiteNoise(shape=mean.shape, base=mean),
+                settings.contrasts,
+                validation,
+                images=settings.contrast_images,
+                seed=own,
+            )
+            shares.setdefault(group.name, []).append(list(found.values()))
+    return {
+        name: settings.contrasts[int(np.mean(rows, axis=0).argmax())]
+        for name, rows in shares.items()
+    }
 
 
 # --------------------------------------------------------------------------- networks

@@ -66,7 +66,7 @@ def _draw_examples(figure, individuals, colours, name):
         for axis, each in zip(line, individuals, strict=True):
             estimate = each.measurements[base].classes["choice"]
             show_signed(axis, picture(estimate.image[EXAMPLE : EXAMPLE + 1])[0])
-            axis.set_xlabel(f"{estimate.reliability[EXAMPLE]:.2f}", fontsize=6, labelpad=1)
+            axis.set_xlabel(f"{estimate.reliability[EXAMPLE]:.2f}", fontsize=6, labelpad=3)
             for spine in axis.spines.values():
                 spine.set(color=colours[each.group.title], linewidth=1.5)
     figure.suptitle(
