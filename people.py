@@ -25,6 +25,7 @@ SIZE = (128, 128)  # of pictures about grey, in pixels
 PAUSE = 50  # trials between two breaks
 CONDITION = "main"
 SEED = 0
+SCALED = 3  # of what a choice image adds to the base in the figure, in standard deviations of noise
 SHOWN = 24  # participants, and classes of a network, in the figure
 # ---------------------------------------------------------------------------------------------
 
@@ -269,24 +270,25 @@ def print_network(classes, people, group, model):
         f"\n{model.name} on the same trials; agreement with {told} (chance: 50 %; without ties), "
         "and r with\ntheir image across halves"
     )
-    print("".join(f"{text:>18}" for text in ("class", "same choice", "95 %", "r", "reliability")))
+    head = ("class", "same choice", "95 %", "r", "r without noise", "reliability")
+    print("".join(f"{text:>18}" for text in head))
     for each in classes:
         clear = (majority != 0) & (each.choices != 0)
         same, trials = int(np.sum(majority[clear] == each.choices[clear])), int(clear.sum())
         low, high = wilson_interval(same, trials)
-        r = compare([who.measurement, each.measurement]).correlation[0, 1, 0]
+        found = compare([who.measurement, each.measurement])
         cells = (
             each.name,
             f"{same:,} of {trials:,}",
             f"{low:.1%} to {high:.1%}",
-            f"{r:.3f}",
+            f"{found.correlation[0, 1, 0]:.3f}",
+            f"{found.disattenuated[0, 1, 0]:.3f}",
             f"{each.estimate.reliability[0]:.3f}",
         )
         print("".join(f"{text:>18}" for text in cells))
-    error = compare([who.measurement, classes[0].measurement]).error
     print(
-        f"r of unrelated observers: 0 +- {error:.3f}; of {len(classes)} classes, look at one that "
-        "was chosen\nbeforehand, or ask more of the best"
+        f"r of unrelated observers: 0 +- {found.error:.3f}; r without noise may pass 1. Of many "
+        "classes, look at the\none that was chosen beforehand, or ask more of the best"
     )
 
 
@@ -330,7 +332,8 @@ def draw_people(people, group, classes, study, model):
         "and above is\nmore than chance; outlined: pixels significant at family-wise 5 %"
         + (f"; {left_out} more are in the table" if left_out else "")
     )
-    figure.suptitle(f'"{study.question}"')
+    scaled = f"at most {SCALED} standard deviations of a pixel of noise are added"
+    figure.suptitle(f'"{study.question}" ({scaled})')
     return figure
 
 
@@ -340,7 +343,7 @@ def _draw_plus_and_minus(figure, who, study):
     without_ticks(axes)
     base = np.broadcast_to(study.noise.mean, study.noise.shape)
     image = np.nan_to_num(who.estimate.image[0])
-    image = 3 * study.noise.pixel_std.mean() * image / max(np.abs(image).max(), 1e-12)
+    image = SCALED * study.noise.pixel_std.mean() * image / max(np.abs(image).max(), 1e-12)
     titles = f"base minus the image of {who.name}", "base", f"base plus the image of {who.name}"
     for axis, title, sign in zip(axes[0], titles, (-1, 0, 1), strict=True):
         shown = picture(np.clip(base + sign * image, 0, 1)[None])[0]
