@@ -136,6 +136,7 @@ def read_compare_settings(arguments, defaults, description):
         help=f"one of {', '.join(RESPONSES)}; default {defaults.response}",
         metavar="RESPONSE",
     )
+    _add_classes_flag(parser, "networks that have many")
     _add_noise_flags(parser, defaults)
     _add_shared_flags(parser, defaults)
     args = parser.parse_args(arguments)
@@ -314,12 +315,16 @@ def _add_ensemble_flags(parser, defaults, base_help, contrast_help):
 def _add_own_flags(parser):
     """Add what else `--model` needs."""
     _add_normalisation_flags(parser)
+    _add_classes_flag(parser, "a --model that has many")
+
+
+def _add_classes_flag(parser, of_what):
     parser.add_argument(
         "--classes",
         nargs="+",
         type=class_index,
         metavar="K",
-        help="measure these classes only, by number from 0, of a --model that has many",
+        help=f"measure these classes only, by number from 0, of {of_what}",
     )
 
 

@@ -103,6 +103,7 @@ def measured(path, name, settings, seed, train, results, client):
         seed=seed,
         until=settings.until,
         client=client,
+        only=settings.classes,
     )
     measurement.save(results / f"compare_{name}.npz")
     return measurement
@@ -114,15 +115,18 @@ def class_names(settings, measurement):
     Raises:
         UserError: if there are others than were named.
     """
-    if settings.class_names or settings.dataset:
-        names = settings.class_names or data.CLASS_NAMES[settings.dataset]
-        if len(names) != len(measurement.answered):
-            raise UserError(
-                f"{len(names)} class names for {len(measurement.answered)} classes: give one each, "
-                "in the order of the network's outputs"
-            )
-        return names
-    return [str(k) for k in measurement.class_indices]
+    chosen = measurement.class_indices
+    if not settings.class_names and not settings.dataset:
+        return [str(k) for k in chosen]
+    names = settings.class_names or data.CLASS_NAMES[settings.dataset]
+    if settings.classes and len(names) > max(chosen):
+        names = [names[k] for k in chosen]
+    if len(names) != len(chosen):
+        raise UserError(
+            f"{len(names)} class names for {len(chosen)} classes: give one each, in the order of "
+            "the network's outputs"
+        )
+    return names
 
 
 def print_table(found, differing, measurements, classes, response):

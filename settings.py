@@ -105,8 +105,8 @@ class CompareSettings:
     Attributes:
         files: of networks, or of saved measurements.
         response: the kind whose images are compared.
-        dataset, input_range, class_names, noise_images, until, noise_kind, base, contrast, seed,
-            scheduler, out: as for `main.py`.
+        dataset, input_range, classes, class_names, noise_images, until, noise_kind, base,
+            contrast, seed, scheduler, out: as for `main.py`.
     """
 
     files: tuple
@@ -116,6 +116,7 @@ class CompareSettings:
     seed: int
     dataset: str | None = None
     input_range: tuple = (0.0, 1.0)
+    classes: tuple = ()
     class_names: tuple = ()
     noise_kind: str = "gaussian"
     base: str = ""

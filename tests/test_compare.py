@@ -59,6 +59,14 @@ def test_what_cannot_be_compared_is_refused_in_one_sentence(
     assert code == 2 and error.startswith("compare.py: ") and sentence in error
 
 
+def test_chosen_classes_alone_are_compared(networks, tmp_path, capsys):
+    flags = ["--classes", "2", "0", "--class-names", "a", "b", "c"]
+    code, out, error = run(tmp_path, capsys, *networks[:2], *flags)
+    assert code == 0, error
+    rows = [line.split()[0] for line in out.splitlines() if line.endswith("of 36")]
+    assert rows == ["c", "a"]
+
+
 def test_networks_of_other_tasks_are_refused(networks, tmp_path, capsys):
     observer(np.ones((6, 6, 1, 2)) * np.array([1, -1])).save(tmp_path / "two.keras")
     code, _, error = run(tmp_path, capsys, networks[0], tmp_path / "two.keras")

@@ -4,6 +4,7 @@ import csv
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 from browser import Browser, has_browser
 from observers import observer
@@ -13,7 +14,7 @@ import people
 from command_line import read_people_settings
 from reverse_correlation import Measurement, measure_choices
 from reverse_correlation.choices import shown_pair
-from study import Study
+from study import Study, read_choices
 
 COLUMNS = "idx,condition,participant_id,stimulus_id,responses,reaction_time_ms,plus_side,study,seed"
 
@@ -86,6 +87,18 @@ def test_what_participants_choose_is_measured_and_kept(studied, capsys):
     assert np.allclose(group.classes["choice"].covariance, np.mean(images, axis=0))
     assert "ICC(3,1)" in out and "ICC(3,2)" in out
     assert (files[0].parent / "people.png").stat().st_size > 10_000
+
+
+def test_the_files_are_those_of_rcpyci(studied):
+    utils = pytest.importorskip("rcpyci.utils")
+    study, files, _ = studied
+    table = pd.concat([pd.read_csv(path) for path in files])
+    _, theirs = utils.extract_sorted_responses_participant(table, "bob", study.trials)
+    _, means = utils.extract_sorted_responses_condition(table, "main", study.trials)
+    answers = read_choices(files, study)
+    responses = np.array([[each.response for each in answers[name]] for name in ("ann", "bob")])
+    assert np.array_equal(theirs[:, 0], responses[1])
+    assert np.array_equal(means[:, 0], responses.mean(axis=0))
 
 
 def test_a_network_judges_the_very_same_trials(studied, tmp_path, capsys):
