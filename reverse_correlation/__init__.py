@@ -25,7 +25,7 @@ _HOMES = {
     "CoarseNoise": "ensembles",
     "Ensemble": "ensembles",
     "GaborNoise": "gabor",
-    "Measurement": "noise_pass",
+    "Measurement": "measurement",
     "Network": "networks",
     "PinkNoise": "coloured",
     "SinusoidNoise": "coloured",
