@@ -72,6 +72,16 @@ class Browser:
         """Click the first element."""
         self.find(selector).click()
 
+    def touch(self, selector):
+        """Touch the middle of the first element with a finger."""
+        from selenium.webdriver.common.actions.action_builder import ActionBuilder
+        from selenium.webdriver.common.actions.interaction import POINTER_TOUCH
+        from selenium.webdriver.common.actions.pointer_input import PointerInput
+
+        finger = ActionBuilder(self.driver, mouse=PointerInput(POINTER_TOUCH, "finger"))
+        finger.pointer_action.move_to(self.find(selector)).pointer_down().pointer_up()
+        finger.perform()
+
     def point_at(self, selector, across, down):
         """Move the pointer to a place in an element, by shares of its width and height."""
         from selenium.webdriver.common.action_chains import ActionChains

@@ -299,7 +299,7 @@ def test_a_whole_session_in_a_browser(tmp_path, capsys):
             brighter = "left" if left.mean() >= right.mean() else "right"
             until(browser, "performance.now() - shown > 150")
             if trial % 3 == 0:
-                browser.click(f"#{brighter}")
+                browser.touch(f"#{brighter}")
             else:
                 key = {"left": "f", "right": "j"}[brighter]
                 browser.press(key, key)  # the second press finds no pictures
