@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import dataclasses
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -155,10 +156,16 @@ def read_people_settings(arguments, make_defaults, read_defaults, description):
     """
     parser = _parser(description)
     commands = parser.add_subparsers(dest="command", required=True, metavar="make or read")
-    make = commands.add_parser("make", help="write a page that runs the experiment in a browser")
-    make.add_argument("--out", type=_folder, required=True, metavar="DIR", help="of the study")
+    told = "Write a page that runs the experiment in a browser, and the file of the study."
+    make = commands.add_parser("make", help=told, description=told)
     make.add_argument(
-        "--question", default=make_defaults.question, metavar="TEXT", help="asked of each pair"
+        "--out", type=_folder, required=True, metavar="DIR", help="where study.html and .npz go"
+    )
+    make.add_argument(
+        "--question",
+        default=make_defaults.question,
+        metavar="TEXT",
+        help=f"asked of each pair; default: {make_defaults.question}",
     )
     make.add_argument(
         "--trials",
@@ -183,7 +190,12 @@ def read_people_settings(arguments, make_defaults, read_defaults, description):
         help=f"trials between two breaks; default {make_defaults.pause}",
     )
     make.add_argument(
-        "--condition", default=make_defaults.condition, metavar="NAME", help="in the CSV files"
+        "--condition",
+        type=condition_name,
+        default=make_defaults.condition,
+        metavar="NAME",
+        help="what the CSV files call this condition of your experiment; default "
+        f"{make_defaults.condition}",
     )
     make.add_argument("--dataset", choices=DATASETS, help="for --base mean and gabor noise")
     _add_ensemble_flags(
@@ -191,11 +203,16 @@ def read_people_settings(arguments, make_defaults, read_defaults, description):
         make_defaults,
         "what the noise is about: an image file, a number from 0 (black) to 1, or mean; default: "
         "grey",
-        f"of a pixel of noise, as a share of the range; default {make_defaults.contrast:g}",
+        "standard deviation of a pixel of noise, as a share of the range from black to white; "
+        f"default {make_defaults.contrast:g}",
+        kinds=NOISE_KINDS[:-1],
     )
     _add_seed_flag(make, make_defaults, "noise")
-    read = commands.add_parser("read", help="analyse the choices, and let a network judge too")
-    read.add_argument("files", nargs="+", type=Path, metavar="CSV", help="of choices")
+    told = "Say what participants look for, and let a network judge the same trials."
+    read = commands.add_parser("read", help=told, description=told)
+    read.add_argument(
+        "files", nargs="+", type=Path, metavar="CSV", help="files that the page downloaded"
+    )
     read.add_argument(
         "--study", type=Path, metavar="FILE", help="default: study.npz beside the first CSV file"
     )
@@ -293,17 +310,17 @@ def _add_range_and_names(parser, defaults):
         f"{defaults.input_range[0]:g} {defaults.input_range[1]:g}",
     )
     parser.add_argument(
-        "--class-names", nargs="+", metavar="NAME", help="of the classes, in their order"
+        "--class-names", nargs="+", metavar="NAME", help="names of the classes, in their order"
     )
 
 
-def _add_ensemble_flags(parser, defaults, base_help, contrast_help):
+def _add_ensemble_flags(parser, defaults, base_help, contrast_help, kinds=NOISE_KINDS):
     """Add the flags of an ensemble."""
     parser.add_argument(
         "--noise-kind",
-        choices=NOISE_KINDS,
+        choices=kinds,
         default=defaults.noise_kind,
-        help=f"one of {', '.join(NOISE_KINDS)}; default {defaults.noise_kind}",
+        help=f"one of {', '.join(kinds)}; default {defaults.noise_kind}",
         metavar="KIND",
     )
     parser.add_argument("--base", default=defaults.base, metavar="BASE", help=base_help)
@@ -378,6 +395,13 @@ def _add_shared_flags(parser, defaults):
 def _folder(text):
     """Read the path of a folder."""
     return Path(text).resolve()
+
+
+def condition_name(text):
+    """Read the name of a condition, which stands in CSV files as it is."""
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of letters, digits, -, _ and .")
+    return text
 
 
 def positive(text):
@@ -455,14 +479,21 @@ def check_writable(folder):
             probe.unlink()
 
 
-def exit_code(script, run):
-    """Run a script's main part; return its exit code: 0, 2 for bad input, 130 for Ctrl-C."""
+def exit_code(script, run, goes_on=True):
+    """Run a script's main part; return its exit code: 0, 2 for bad input, 130 for Ctrl-C.
+
+    Args:
+        script: its name.
+        run: its main part.
+        goes_on: whether it continues where it was stopped, when it is run again.
+    """
     try:
         run()
     except UserError as error:
         print(f"{script}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"\n{script}: stopped; the same command continues from here", file=sys.stderr)
+        told = "; the same command continues from here" if goes_on else ""
+        print(f"\n{script}: stopped{told}", file=sys.stderr)
         return 130
     return 0

@@ -27,6 +27,8 @@ if __name__ == "__main__":  # read before the imports below, which take seconds
     SETTINGS = read_compare_settings(None, DEFAULTS, __doc__)
     import_tensorflow_quietly()
 
+import textwrap
+
 import numpy as np
 
 import data
@@ -185,11 +187,10 @@ def draw_comparison(found, differing, measurements, classes, response):
     axes = below.subplots(len(rows), len(shown), squeeze=False)
     without_ticks(axes)
     fill_class_images(below, axes, rows, [classes[k] for k in shown])
-    below.suptitle(
-        f"{response} images{of_how_many(measurements[0], shown)}\nr: split-half reliability; "
-        "outlined: pixels significant at family-wise 5 %"
-        + ("; difference: in units of each response's s.d." if differing else ""),
-    )
+    legend = "r: split-half reliability; outlined: pixels significant at family-wise 5 %"
+    legend += "; difference: in units of each response's s.d." if differing else ""
+    legend = textwrap.fill(legend, int(14 * width))
+    below.suptitle(f"{response} images{of_how_many(measurements[0], shown)}\n{legend}")
     return figure
 
 

@@ -26,6 +26,8 @@ PAUSE = 50  # trials between two breaks
 CONDITION = "main"
 SEED = 0
 SCALED = 3  # of what a choice image adds to the base in the figure, in standard deviations of noise
+LEAST_NUMBERS = 200  # of sinusoid patches a trial: those of scales 1, 2 and 4 are 252
+MUCH_CLIPPED = 0.1  # of the pixels
 SHOWN = 24  # participants, and classes of a network, in the figure
 # ---------------------------------------------------------------------------------------------
 
@@ -38,6 +40,8 @@ if __name__ == "__main__":  # read before the imports below, which take seconds
 
 import dataclasses
 import itertools
+import re
+import textwrap
 
 import numpy as np
 
@@ -91,8 +95,17 @@ def make(settings):
     shape = picture_shape(settings, images)
     mean = None if images is None else images.mean(axis=0)
     base, _ = read_base(settings.base, shape, (0.0, 1.0), mean)
+    if np.ndim(base) == 0 and base is not None and not 0 <= base <= 1:
+        raise UserError(f"the base {base:g} is no grey: it lies from 0 (black) to 1 (white)")
     contrast = None if settings.noise_kind == "gabor" else settings.contrast
     noise = ensemble(settings.noise_kind, shape, (0.0, 1.0), base, contrast, images)
+    numbers = int(np.prod(noise.coordinates))
+    if settings.noise_kind == "sinusoid" and numbers < LEAST_NUMBERS:
+        raise UserError(
+            f"pictures of {shape[0]} x {shape[1]} have sinusoid patches of too few scales "
+            f"({numbers} numbers a trial): take a --size that 16 divides, such as 64, or "
+            "--noise-kind pink"
+        )
     study = Study(noise, settings.seed, settings.trials, settings.question, settings.condition)
     path, file = settings.out / "study.html", settings.out / "study.npz"
     if file.exists() and Study.load(file).id != study.id:
@@ -104,10 +117,15 @@ def make(settings):
     study.save(file)
     print(
         f"study {study.id}: {study.trials:,} pairs of {shape[0]} x {shape[1]} pixels, base plus "
-        f"and minus {noise.title} noise, seed {study.seed}; {clipped:.1%} of the pixels are "
-        f"clipped to black or white\n{path} ({path.stat().st_size / 1e6:.1f} MB): open it in a "
+        f"and minus {noise.title} noise of {numbers:,} numbers, seed {study.seed}; {clipped:.1%} "
+        f"of the pixels are clipped\n{path} ({path.stat().st_size / 1e6:.1f} MB): open it in a "
         f"browser; keep the CSV files that it downloads beside {file}"
     )
+    if clipped > MUCH_CLIPPED:
+        print(
+            f"{clipped:.0%} clipped is much, since people do not see that part of the noise: take "
+            "a smaller --contrast or a base that is less dark or bright"
+        )
     return path
 
 
@@ -152,6 +170,9 @@ class Judge:
 
 def read(settings):
     """Measure participants, and a network on the same trials; return the path of the figure."""
+    for path in settings.files:
+        if not path.is_file():
+            raise UserError(f"there is no file {path}: name the CSV files of choices")
     file = settings.study or settings.files[0].parent / "study.npz"
     study = Study.load(file)
     out = settings.out or file.parent
@@ -166,8 +187,9 @@ def read(settings):
         means = np.mean([person.choices for person in people], axis=0)
         group = judge("all participants", means, study)
     classes = network_judges(settings, study) if settings.model else []
-    for each in [*people, *filter(None, [group])]:
-        each.measurement.save(out / "measurements" / f"{each.name.replace(' ', '_')}.npz")
+    everyone = [*people, *filter(None, [group])]
+    for each, stem in zip(everyone, file_stems([each.name for each in everyone]), strict=True):
+        each.measurement.save(out / "measurements" / f"{stem}.npz")
     print_people(people, group, answers, study)
     if classes:
         print_network(classes, people, group, settings.model)
@@ -175,6 +197,14 @@ def read(settings):
     path = figures.save(figure, out / "people.png")
     print(f"\n{path}")
     return path
+
+
+def file_stems(names):
+    """Return stems of file names, letters, digits, - and _, no two of them alike in any case."""
+    stems = [re.sub(r"[^A-Za-z0-9_-]", "_", name)[:60] for name in names]
+    if len({stem.casefold() for stem in stems}) < len(stems):
+        stems = [f"{i + 1}_{stem}" for i, stem in enumerate(stems)]
+    return stems
 
 
 def judge(name, choices, study):
@@ -190,6 +220,8 @@ def network_judges(settings, study):
         UserError: if it takes other images, or has other classes than were named.
     """
     model, shape = load_any_network(settings.model, settings.channels), study.noise.shape
+    low, high = settings.input_range
+    print(f"{settings.model.name}: is shown pixels from {low:g} (black) to {high:g} (white)")
     if shape_of(model, settings.model) != shape:
         taken = " x ".join(map(str, shape_of(model, settings.model)))
         raise UserError(
@@ -220,25 +252,34 @@ def print_people(people, group, answers, study):
         f'\n"{study.question}" {study.trials:,} pairs, base plus and minus {noise.title} noise, '
         f"seed {study.seed}; participants: {len(people)}"
     )
-    head = ("", "plus chosen", "median s", "reliability", "infoVal", "needs for r = .9", "pixels")
-    print("".join(f"{text:>18}" for text in head))
+    print_line("", "plus", "left", "early", "median s", "reliability", "infoVal", "needs", "pixels")
     for each in [*people, *filter(None, [group])]:
         estimate = each.estimate
-        times = [a.milliseconds for a in answers.get(each.name, ()) if a.milliseconds is not None]
-        needed = estimate.images_needed()[0] / 2  # trials, not stimuli
-        cells = (
+        given = answers.get(each.name, ()) if each is not group else ()
+        times, early, left = (
+            [value for value in values if value is not None]
+            for values in (
+                [answer.milliseconds for answer in given],
+                [answer.early for answer in given],
+                [answer.chose_left for answer in given],
+            )
+        )
+        print_line(
             each.name,
             f"{np.mean(each.choices) / 2 + 0.5:.1%}",
+            f"{np.mean(left):.1%}" if left else "-",
+            f"{np.sum(early):.0f}" if early else "-",
             f"{np.median(times) / 1000:.2f}" if times else "-",
-            f"{estimate.reliability[0]:.3f}",
-            f"{estimate.info_value[0]:.2f}",
-            f"{needed:,.0f} trials" if np.isfinite(needed) else "-",
+            number(estimate.reliability[0], "{:.3f}"),
+            number(estimate.info_value[0], "{:.2f}"),
+            number(estimate.images_needed()[0] / 2, "{:,.0f}"),  # trials, not stimuli
             f"{estimate.significant.sum():,} of {estimate.significant.size:,}",
         )
-        print("".join(f"{text:>18}" for text in cells))
     print(
-        "reliability: split half, over even and odd trials; infoVal: 1.96 and above is more than "
-        "chance;\npixels: significant at family-wise 5 %"
+        "plus, left: how often base plus noise, and the left picture, was chosen; early: presses "
+        "that were no\nanswers; reliability: split half, over even and odd stimulus numbers, for "
+        "all trials; infoVal: 1.96 and\nabove is more than chance; needs: trials for a "
+        "correlation of .9 with the truth; pixels: significant at\nfamily-wise 5 %"
     )
     if group is None:
         return
@@ -246,18 +287,20 @@ def print_people(people, group, answers, study):
     upper = np.triu_indices(len(people), 1)
     images = np.array([each.estimate.covariance.ravel() for each in people])
     single, average = intraclass(images / images.std(axis=1, keepdims=True))
+    without_noise = found.disattenuated[upper]
+    told = f"{np.nanmean(without_noise):.3f}" if np.isfinite(without_noise).any() else "-"
     print(
-        f"agreement of participants: r {found.correlation[upper].mean():.3f} across halves, mean "
-        f"over pairs (unrelated: 0 +- {found.error:.3f})"
-        + "".join(
-            f"; {name} {value:.3f} ({low:.3f} to {high:.3f})"
-            for name, (value, low, high) in (
-                ("ICC(3,1)", single),
-                (f"ICC(3,{len(people)})", average),
-            )
-        )
-        + "\nICC as in studies of people, of whole images on the same trials: what participants "
-        "share beside a\ntemplate can raise it, where r across halves it cannot"
+        f"\nagreement of participants, mean over pairs: r {found.correlation[upper].mean():.3f} "
+        f"across halves (unrelated:\n0 +- {found.error:.3f}), {told} without noise (it may pass 1)"
+    )
+    for name, (value, low, high) in (
+        ("ICC(3,1)", single),
+        (f"ICC(3,{len(people)})", average),
+    ):
+        print(f"{name} {value:.3f} ({low:.3f} to {high:.3f})")
+    print(
+        "ICC as in studies of people, of whole images on the same trials: what participants share "
+        "beside a template\ncan raise it, which cannot raise r across halves"
     )
 
 
@@ -267,29 +310,38 @@ def print_network(classes, people, group, model):
     majority = np.sign(who.choices)
     told = "the majority of participants" if group else who.name
     print(
-        f"\n{model.name} on the same trials; agreement with {told} (chance: 50 %; without ties), "
-        "and r with\ntheir image across halves"
+        f"\n{model.name} on the same trials: how often each class chooses as {told} did\n(chance: "
+        "50 %; ties are left out), and r of the two images across halves"
     )
-    head = ("class", "same choice", "95 %", "r", "r without noise", "reliability")
-    print("".join(f"{text:>18}" for text in head))
+    print_line("class", "same choice", "95 %", "r", "without noise", "reliability", width=17)
     for each in classes:
         clear = (majority != 0) & (each.choices != 0)
         same, trials = int(np.sum(majority[clear] == each.choices[clear])), int(clear.sum())
         low, high = wilson_interval(same, trials)
         found = compare([who.measurement, each.measurement])
-        cells = (
+        print_line(
             each.name,
             f"{same:,} of {trials:,}",
             f"{low:.1%} to {high:.1%}",
-            f"{found.correlation[0, 1, 0]:.3f}",
-            f"{found.disattenuated[0, 1, 0]:.3f}",
-            f"{each.estimate.reliability[0]:.3f}",
+            number(found.correlation[0, 1, 0], "{:.3f}"),
+            number(found.disattenuated[0, 1, 0], "{:.3f}"),
+            number(each.estimate.reliability[0], "{:.3f}"),
+            width=17,
         )
-        print("".join(f"{text:>18}" for text in cells))
     print(
         f"r of unrelated observers: 0 +- {found.error:.3f}; r without noise may pass 1. Of many "
-        "classes, look at the\none that was chosen beforehand, or ask more of the best"
+        "classes, look at\nthe one that was chosen beforehand, or ask more of the best"
     )
+
+
+def print_line(first, *cells, width=12):
+    """Print a line of a table, its first cell cut to 20 letters."""
+    print(f"{first[:20]:>20}" + "".join(f"{cell:>{width}}" for cell in cells))
+
+
+def number(value, template):
+    """Return a number as text; a dash where it is none."""
+    return template.format(value) if np.isfinite(value) else "-"
 
 
 @styled
@@ -317,9 +369,10 @@ def draw_people(people, group, classes, study, model):
             axis.set_axis_off()
             continue
         estimate = each.estimate
-        axis.set_title(f"{model.stem}: {each.name}" if each in classes else each.name, pad=3)
-        note = f"r = {estimate.reliability[0]:.2f}, infoVal {estimate.info_value[0]:.1f}"
-        axis.set_xlabel(note, fontsize=6.5, labelpad=2)
+        axis.set_title(plain(f"{model.stem}: {each.name}" if each in classes else each.name, 22))
+        told = number(estimate.reliability[0], "r = {:.2f}, ")
+        told += number(estimate.info_value[0], "infoVal {:.1f}")
+        axis.set_xlabel(told, fontsize=6.5, labelpad=2)
         values = picture(estimate.image)[0]
         if np.isnan(values).all():
             empty(axis, values.shape, "no image")
@@ -327,13 +380,17 @@ def draw_people(people, group, classes, study, model):
             image = show_class_image(axis, values, estimate.significant[0])
     left_out = len(people) + len(classes) + (group is not None) - len(shown)
     signed_scale(below, image, axes, SIGN)
+    below.get_layout_engine().set(hspace=0.06)
     below.suptitle(
         f"choice images from {study.trials:,} pairs each; r: split-half reliability; infoVal: 1.96 "
         "and above is\nmore than chance; outlined: pixels significant at family-wise 5 %"
         + (f"; {left_out} more are in the table" if left_out else "")
     )
-    scaled = f"at most {SCALED} standard deviations of a pixel of noise are added"
-    figure.suptitle(f'"{study.question}" ({scaled})')
+    question = textwrap.fill(plain(f'"{study.question}"'), 12 * columns)
+    figure.suptitle(
+        f"{question}\nchoice images added to the base are scaled to a peak of {SCALED} standard "
+        "deviations of the noise"
+    )
     return figure
 
 
@@ -344,18 +401,25 @@ def _draw_plus_and_minus(figure, who, study):
     base = np.broadcast_to(study.noise.mean, study.noise.shape)
     image = np.nan_to_num(who.estimate.image[0])
     image = SCALED * study.noise.pixel_std.mean() * image / max(np.abs(image).max(), 1e-12)
-    titles = f"base minus the image of {who.name}", "base", f"base plus the image of {who.name}"
+    name = plain(who.name, 22)
+    titles = f"base minus image of\n{name}", "base", f"base plus image of\n{name}"
     for axis, title, sign in zip(axes[0], titles, (-1, 0, 1), strict=True):
         shown = picture(np.clip(base + sign * image, 0, 1)[None])[0]
         axis.imshow(shown, cmap=PICTURE, vmin=0, vmax=1)
         axis.set_title(title)
 
 
+def plain(text, most=None):
+    """Return a text as a figure shows it letter by letter, cut to the most letters that fit."""
+    cut = text if most is None or len(text) <= most else text[: most - 3] + "..."
+    return cut.replace("$", r"\$")
+
+
 def run(arguments=None):
     """Read a command line and run; return the exit code."""
     settings = read_people_settings(arguments, MAKE, READ, __doc__)
-    return exit_code("people.py", lambda: main(settings))
+    return exit_code("people.py", lambda: main(settings), goes_on=False)
 
 
 if __name__ == "__main__":
-    sys.exit(exit_code("people.py", lambda: main(SETTINGS)))
+    sys.exit(exit_code("people.py", lambda: main(SETTINGS), goes_on=False))

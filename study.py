@@ -19,6 +19,7 @@ from reverse_correlation.sums import read_sums, write_sums
 
 TEMPLATE = Path(__file__).with_name("people.html")
 MOST_BYTES = 64e6  # of the noise in a page, which a browser holds in memory
+COPIED_TRIALS = 20  # that two people do not answer alike by chance
 COLUMNS = ("idx", "condition", "participant_id", "stimulus_id", "responses")  # rcicr's and rcpyci's
 
 
@@ -43,8 +44,8 @@ class Study:
     @property
     def id(self):
         """Eight letters and digits, which stand for all of it in CSV files."""
-        text = json.dumps([self.noise.describe(), self.seed, self.trials, self.question])
-        return hashlib.sha256(text.encode()).hexdigest()[:8]
+        told = [self.noise.describe(), self.seed, self.trials, self.question, self.condition]
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:8]
 
     @property
     def numbers(self):
@@ -64,7 +65,7 @@ class Study:
         Raises:
             UserError: if the file is not there, or is no study.
         """
-        if not Path(path).exists():
+        if not Path(path).is_file():
             raise UserError(
                 f"there is no study file {path}: name the study.npz that people.py make wrote, by "
                 "--study FILE"
@@ -75,7 +76,8 @@ class Study:
             return cls(noise=noise, **told)
         except (UserError, TypeError, KeyError) as error:
             raise UserError(
-                f"{path} is no study file ({error}): name the study.npz that people.py make wrote"
+                f"{path} is no whole study file: name the study.npz that people.py make wrote, or "
+                "make it again with the same flags"
             ) from error
 
 
@@ -113,12 +115,12 @@ def write_page(study, path, pause):
         "base": base64.b64encode(base.tobytes()).decode(),
         "push": base64.b64encode(push.tobytes()).decode(),
     }
-    text = string.Template(TEMPLATE.read_text()).substitute(
+    text = string.Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         question=html.escape(study.question), study=json.dumps(told).replace("<", "\\u003c")
     )
     with replacing(path) as part:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text)
+        part.write_text(text, encoding="utf-8")
     return clipped_share(base, push)
 
 
@@ -141,6 +143,7 @@ class Answer:
         response: 1 where base plus noise was chosen, -1 where base minus noise was.
         side: where base plus noise stood, "left" or "right"; "" where the file does not say.
         milliseconds: reaction time, or None.
+        early: presses before it that were no answers, or None.
     """
 
     file: Path
@@ -148,6 +151,12 @@ class Answer:
     response: int
     side: str
     milliseconds: float | None
+    early: int | None
+
+    @property
+    def chose_left(self):
+        """Whether the left picture was chosen; None where the file does not say."""
+        return (self.side == "left") == (self.response == 1) if self.side else None
 
 
 def read_choices(files, study):
@@ -176,7 +185,9 @@ def read_choices(files, study):
             answers[stimulus] = answer
     for participant, answers in people.items():
         refuse_what_cannot_be_measured(participant, answers, study)
-    return {name: [answers[i + 1] for i in range(study.trials)] for name, answers in people.items()}
+    ordered = {n: [answers[i + 1] for i in range(study.trials)] for n, answers in people.items()}
+    refuse_copies(ordered, study)
+    return ordered
 
 
 def rows_of(path):
@@ -190,12 +201,16 @@ def rows_of(path):
             reader = csv.DictReader(file, strict=True)
             columns = reader.fieldnames or []
             missing = [name for name in COLUMNS[1:] if name not in columns]
+            twice = [name for name in dict.fromkeys(columns) if columns.count(name) > 1]
             if not columns:
                 raise UserError(f"{path} is empty: give the file that the page downloaded")
-            if missing:
+            if missing or twice:
+                wrong = f"there is no column {', '.join(missing)}"
+                if twice:
+                    wrong = f"there are two columns {', '.join(twice)}"
                 raise UserError(
-                    f"{path}, line 1: there is no column {', '.join(missing)}: the columns are "
-                    f"{', '.join(COLUMNS)}, and others may follow"
+                    f"{path}, line 1: {wrong}: the columns are {', '.join(COLUMNS)}, with commas "
+                    "between them, and others may follow"
                 )
             empty = True
             for row in reader:
@@ -241,7 +256,8 @@ def read_answer(path, line, row, study):
             f"{where}: stimulus {stimulus!r} is none of this study's, which are 1 to "
             f"{study.trials}: leave the file out, or name its own study by --study FILE"
         )
-    if row["responses"].strip() not in ("1", "-1"):
+    response = number_or_none(row["responses"])
+    if response not in (1, -1):
         raise UserError(
             f"{where}: the response {row['responses']!r} is neither 1 (base plus noise) nor -1 "
             "(base minus noise): mend the line, or leave the participant out"
@@ -249,13 +265,21 @@ def read_answer(path, line, row, study):
     side = row.get("plus_side", "")
     if side not in ("left", "right", ""):
         raise UserError(f"{where}: plus_side is {side!r}: it is left or right")
-    try:
-        milliseconds = float(row["reaction_time_ms"]) if row.get("reaction_time_ms") else None
-    except ValueError:
-        told = row["reaction_time_ms"]
-        raise UserError(f"{where}: the reaction time {told!r} is no number of ms") from None
-    answer = Answer(path, line, int(row["responses"]), side, milliseconds)
+    counted = {}
+    for name in ("reaction_time_ms", "early_presses"):
+        counted[name] = number_or_none(row.get(name, ""))
+        if row.get(name) and (counted[name] is None or not 0 <= counted[name] < 1e9):
+            raise UserError(f"{where}: its {name} is {row[name]!r}: it is a number from 0 up")
+    answer = Answer(path, line, int(response), side, *counted.values())
     return participant, int(stimulus), answer
+
+
+def number_or_none(text):
+    """Read a number; None if it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def refuse_what_cannot_be_measured(participant, answers, study):
@@ -271,17 +295,36 @@ def refuse_what_cannot_be_measured(participant, answers, study):
         told = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")
         raise UserError(
             f"{where}: {participant} has {len(answers)} of {study.trials} trials (stimulus {told} "
-            "missing): let the participant go on where the page stopped, or leave the file out"
+            "missing): let the participant go on, if that browser still has the session, or leave "
+            "the file out"
         )
     if len({answer.response for answer in given}) == 1:
         raise UserError(
             f"{where}: {participant} has given the same response {study.trials} times: there is "
             "nothing to measure; leave the file out"
         )
-    pressed = {(answer.side == "left") == (answer.response == 1) for answer in given if answer.side}
+    pressed = {answer.chose_left for answer in given} - {None}
     if len(pressed) == 1:
         side = "left" if pressed.pop() else "right"
         raise UserError(
             f"{where}: {participant} has chosen the {side} picture {study.trials} times: there is "
             "nothing to measure; leave the file out"
         )
+
+
+def refuse_copies(people, study):
+    """Raise UserError where two participants have given the very same answers.
+
+    Args:
+        people: {participant: [Answer, ...]}, in the order of trials.
+    """
+    seen = {}
+    for participant, answers in people.items():
+        responses = tuple(answer.response for answer in answers)
+        other = seen.setdefault(responses, participant)
+        if other != participant and study.trials >= COPIED_TRIALS:
+            raise UserError(
+                f"{answers[0].file}, line {answers[0].line}: {participant} has given the same "
+                f"{study.trials} answers as {other} in {people[other][0].file}: one is a copy; "
+                "leave it out"
+            )

@@ -351,6 +351,8 @@ def _opened(path):
     """
     try:
         with Image.open(path) as picture:
+            if picture.mode.startswith("I"):  # grey of 16 bits, which PIL would clip to 8
+                return Image.fromarray((np.asarray(picture) / 257).astype(np.uint8))
             return picture.convert("RGB" if picture.mode in ("P", "RGBA", "CMYK") else None)
     except (OSError, UnidentifiedImageError) as error:
         raise UserError(

@@ -161,11 +161,13 @@ def intraclass(images):
     freedom = (raters - 1) * (items - 1)
     between = raters * np.sum((rows - images.mean()) ** 2) / (items - 1)
     within = np.sum(residual**2) / freedom
-    ratio, tail = between / within, (1 - CONFIDENCE) / 2
-    low = ratio / stats.f.ppf(1 - tail, items - 1, freedom)
-    high = ratio * stats.f.ppf(1 - tail, freedom, items - 1)
-    single = [(f - 1) / (f + raters - 1) for f in (ratio, low, high)]
-    return single, [1 - 1 / f for f in (ratio, low, high)]
+    tail = (1 - CONFIDENCE) / 2
+    with np.errstate(divide="ignore", invalid="ignore"):  # NaN where raters are all the same
+        ratio = between / within
+        low = ratio / stats.f.ppf(1 - tail, items - 1, freedom)
+        high = ratio * stats.f.ppf(1 - tail, freedom, items - 1)
+        single = [(f - 1) / (f + raters - 1) for f in (ratio, low, high)]
+        return single, [1 - 1 / f for f in (ratio, low, high)]
 
 
 def null_error(noise, draws=NULL_DRAWS):

@@ -32,6 +32,8 @@ class GaborNoise(Ensemble):
     components: np.ndarray
     reach: np.ndarray
 
+    low, high = 0.0, 1.0  # the range of the images that it is fitted to
+
     distribution = "uniform"
 
     def __post_init__(self):

@@ -8,6 +8,7 @@ import pytest
 from observers import observer
 
 from reverse_correlation import (
+    GaborNoise,
     Measurement,
     PinkNoise,
     SinusoidNoise,
@@ -120,6 +121,17 @@ def test_what_is_shown_has_256_levels_within_the_range_and_mirrors_the_base():
     assert np.allclose(levels, np.rint(levels), atol=1e-4)
     inside = (np.abs(first) < 1) & (np.abs(second) < 1)
     assert np.allclose((first + second)[inside], 2 * (2 * 115 / 255 - 1), atol=1e-6)
+
+
+def test_choices_on_gabor_noise_are_measured_in_its_components(rng):
+    components = rng.normal(size=(5, *SHAPE)) / 50
+    noise = GaborNoise(np.full(SHAPE, 0.5), components, np.ones(5))
+    xi = trial_numbers(noise, 0, 300)
+    first, second = shown_pair(noise, xi)
+    assert np.allclose(first + second, 2 * 128 / 255, atol=1e-6)
+    estimate = measure_choices(np.sign(xi[:, 2]), noise).classes["choice"]
+    expected = np.eye(5)[2] * np.sqrt(3) / 2  # E|xi| of a uniform number of variance 1
+    assert np.allclose(estimate.coefficients[0], expected, atol=4 / np.sqrt(300))
 
 
 def test_a_trial_is_a_function_of_seed_and_number():

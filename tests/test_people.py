@@ -78,7 +78,7 @@ def test_what_participants_choose_is_measured_and_kept(studied, capsys):
         kept = Measurement.load(files[0].parent / f"measurements/{name}.npz").classes["choice"]
         assert np.array_equal(kept.covariance, expected.covariance)
         row = next(line.split() for line in out.splitlines() if line.split()[:1] == [name])
-        assert row[2:5] == ["0.72", f"{kept.reliability[0]:.3f}", f"{kept.info_value[0]:.2f}"]
+        assert row[4:7] == ["0.72", f"{kept.reliability[0]:.3f}", f"{kept.info_value[0]:.2f}"]
     group = Measurement.load(files[0].parent / "measurements/all_participants.npz")
     images = [
         Measurement.load(files[0].parent / f"measurements/{name}.npz").classes["choice"].covariance
@@ -170,7 +170,13 @@ def test_lines_that_are_no_choices_are_refused_by_file_and_line(studied, capsys)
     change(ann, 2, "ann", "")
     refused(f"{ann}, line 2", "its participant_id is empty")
     change(ann, 2, ",700,", ",fast,")
-    refused(f"{ann}, line 2", "'fast' is no number of ms")
+    refused(f"{ann}, line 2", "its reaction_time_ms is 'fast'")
+    change(ann, 1, "seed", "study")
+    refused(f"{ann}, line 1", "there are two columns study")
+    change(ann, 2, ",700,", ",-1,")
+    refused(f"{ann}, line 2", "it is a number from 0 up")
+    ann.write_text(bob.read_text().replace("bob", "ann"))
+    refused(f"{bob}, line 2", "bob has given the same 40 answers as ann")
     ann.write_text("")
     refused(ann, "is empty")
     ann.write_text(COLUMNS + "\n")
@@ -205,6 +211,32 @@ def test_one_person_in_two_files_is_refused(studied, tmp_path, capsys):
     )
 
 
+def test_files_of_measurements_are_named_apart_and_stay_in_their_folder():
+    names = ["ann", "../../x", "a b", "A_b"]
+    stems = people.file_stems(names)
+    assert len({stem.casefold() for stem in stems}) == 4
+    assert not any(set(stem) & set("/. ") for stem in stems)
+    assert people.file_stems(["ann", "bob"]) == ["ann", "bob"]
+
+
+def test_a_study_of_another_condition_is_another_study(tmp_path, capsys):
+    one, other = (make(tmp_path / name, capsys, "--condition", name) for name in "ab")
+    assert one.id != other.id
+    flags = ["--trials", 40, "--size", 8, "--noise-kind", "gaussian", "--condition", "b"]
+    code, _, error = run(capsys, "make", *flags, "--out", tmp_path / "a")
+    assert code == 2 and "has another study" in error
+
+
+@pytest.mark.parametrize("kind", ["binary", "coarse", "pink", "uniform"])
+def test_any_symmetric_noise_is_shown(kind, tmp_path, capsys):
+    flags = ["--noise-kind", kind, "--question", r"Costs $x$ or $\foo$?"]
+    study = make(tmp_path / "study", capsys, *flags)
+    rng = np.random.default_rng(0)
+    path = write_csv(tmp_path / "p.csv", study, r"$\frac$", rng.choice([-1, 1], 40))
+    code, _, error = run(capsys, "read", path, "--study", tmp_path / "study/study.npz")
+    assert code == 0, error
+
+
 def test_files_with_the_five_columns_alone_are_read(studied, capsys):
     _, files, _ = studied
     for path in files:
@@ -220,9 +252,10 @@ def test_what_cannot_be_made_or_read_is_one_sentence(studied, tmp_path, capsys):
     for words, sentence in (
         (["read", tmp_path / "none.csv", "--study", files[0].parent / "study.npz"], "no file"),
         (["read", files[0], "--study", tmp_path / "other.npz"], "there is no study file"),
-        (["read", files[0], "--study", tmp_path / "study.npz"], "is no study file"),
+        (["read", files[0], "--study", tmp_path / "study.npz"], "is no whole study file"),
         (["read", files[0], "--model", tmp_path / "small.keras"], "takes images of 6 x 6 x 1"),
-        (["make", "--noise-kind", "sparse", "--out", tmp_path / "s"], "leave them out"),
+        (["make", "--size", "25", "--out", tmp_path / "s"], "too few scales"),
+        (["make", "--base", "1.5", "--out", tmp_path / "s"], "from 0 (black) to 1 (white)"),
         (["make", "--size", "2000", "--out", tmp_path / "s"], "take a smaller --size"),
         (["make", "--base", tmp_path / "none.png", "--out", tmp_path / "s"], "cannot be read"),
         (["make", "--base", "mean", "--out", tmp_path / "s"], "name a --dataset"),
@@ -240,6 +273,8 @@ def test_what_cannot_be_made_or_read_is_one_sentence(studied, tmp_path, capsys):
         ["make", "--out", "x", "--trials", "3"],
         ["make", "--out", "x", "--size", "1", "2", "3"],
         ["make", "--out", "x", "--question", " "],
+        ["make", "--out", "x", "--condition", "a,b"],
+        ["make", "--out", "x", "--noise-kind", "sparse"],
         ["read", "a.csv", "--class-names", "a", "b"],
         ["read", "a.csv", "--model", "b", "--input-mean", "0.5"],
     ],
