@@ -61,9 +61,11 @@ def main(settings):
     check_writable(results)
     train = data.load_data(settings.dataset)[0][0] if settings.dataset else None
     names = distinct_names(settings.files)
+    saved = {path: Measurement.load(path) for path in settings.files if path.suffix == ".npz"}
     with connected(settings.scheduler) as client:
         measurements = [
-            measured(path, name, settings, settings.seed + i, train, results, client)
+            saved.get(path)
+            or measured(path, name, settings, settings.seed + i, train, results, client, saved)
             for i, (path, name) in enumerate(zip(settings.files, names, strict=True))
         ]
     found = compare(measurements, settings.response, names)
@@ -85,10 +87,15 @@ def distinct_names(files):
     ]
 
 
-def measured(path, name, settings, seed, train, results, client):
-    """Return the Measurement of a file: as it was saved, or of the network that it holds."""
-    if path.suffix == ".npz":
-        return Measurement.load(path)
+def measured(path, name, settings, seed, train, results, client, saved):
+    """Measure the network that a file holds, and save its Measurement.
+
+    Args:
+        saved: {path: Measurement} of what it will be compared with.
+
+    Raises:
+        UserError: if those were shown other noise.
+    """
     model = load_any_network(path)
     shape = shape_of(model, path)
     mean = None if train is None else train.mean(axis=0)
@@ -96,6 +103,13 @@ def measured(path, name, settings, seed, train, results, client):
     noise = ensemble(
         settings.noise_kind, shape, settings.input_range, base, settings.contrast, train
     )
+    for other, measurement in saved.items():
+        if measurement.noise.describe() != noise.describe():
+            raise UserError(
+                f"{other} is of {measurement.noise.title} noise of "
+                f"{' x '.join(map(str, measurement.noise.shape))} pixels that {path.name} would "
+                "not be shown: name --noise-kind, --base, --contrast and --input-range as there"
+            )
     if not isinstance(model, Observer):
         model = Network(model, noise, name=name)
     measurement = measure(

@@ -117,4 +117,7 @@ class Measurement:
             noise = noise or restored_ensemble(provenance["noise"]["ensemble"], fields)
             return cls(added_up(levels), provenance, noise, accumulators)
         except KeyError as error:
-            raise UserError(f"{path} is not a whole measurement (no {error}): delete it") from error
+            raise UserError(
+                f"{path} is no measurement (it has no {error}): name a file that a pass, or "
+                "people.py, has saved"
+            ) from error

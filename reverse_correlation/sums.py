@@ -119,6 +119,8 @@ def read_sums(path):
         UserError: if the file is not a whole one.
     """
     try:
+        if not zipfile.is_zipfile(path):
+            raise ValueError("it is no .npz file, or was cut off")
         with np.load(path, allow_pickle=False) as file:
             provenance = json.loads(str(file["provenance"]))
             levels = [{} for _ in range(provenance.pop("levels"))]

@@ -67,6 +67,18 @@ def test_chosen_classes_alone_are_compared(networks, tmp_path, capsys):
     assert rows == ["c", "a"]
 
 
+def test_other_noise_than_a_saved_measurement_s_is_refused_before_anything_is_shown(
+    networks, tmp_path, capsys, monkeypatch
+):
+    assert run(tmp_path, capsys, *networks[::2])[0] == 0
+    monkeypatch.setattr(compare, "measure", None)
+    saved = tmp_path / "out/results/compare_one.npz"
+    code, _, error = run(tmp_path, capsys, saved, networks[1], "--contrast", "0.1")
+    assert (
+        code == 2 and "is of Gaussian noise of 6 x 6 x 1 pixels that same.onnx would not" in error
+    )
+
+
 def test_networks_of_other_tasks_are_refused(networks, tmp_path, capsys):
     observer(np.ones((6, 6, 1, 2)) * np.array([1, -1])).save(tmp_path / "two.keras")
     code, _, error = run(tmp_path, capsys, networks[0], tmp_path / "two.keras")

@@ -376,3 +376,26 @@ def test_a_whole_session_in_a_browser(tmp_path, capsys):
     assert sum(int(row["early_presses"]) for row in rows) > 5
     code, out, error = run(capsys, "read", path, "--study", folder / "study.npz", "--out", folder)
     assert code == 0 and "participants: 1" in out, error
+
+
+@pytest.mark.skipif(not has_browser(), reason="no Chromium and chromedriver here")
+def test_a_session_that_somebody_else_ends_is_downloaded_apart(tmp_path, capsys):
+    study = make(tmp_path / "study", capsys)
+    with Browser(900, 700, tmp_path) as browser:
+        browser.open(tmp_path / "study/study.html")
+        browser.run("document.querySelector('#participant').value = 'ann'")
+        browser.click("#begin")
+        for _ in range(3):
+            until(browser, "shown !== null && performance.now() - shown > 150")
+            browser.press("j")
+        browser.open(tmp_path / "study/study.html")
+        browser.click("#other")
+        browser.click("#leave")
+        path = tmp_path / f"choices_ann_{study.id}.csv.incomplete"
+        end = time.monotonic() + 10
+        while not path.exists() and time.monotonic() < end:
+            time.sleep(0.05)
+        assert len(lines_of(path)) == 4
+        assert browser.run("return !document.querySelector('#start').hidden && kept() === null")
+    code, _, error = run(capsys, "read", path, "--study", tmp_path / "study/study.npz")
+    assert code == 2 and "ann has 3 of 40 trials" in error
