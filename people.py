@@ -4,7 +4,7 @@ python people.py make --base face.png --size 64 --question "Which looks happier?
 python people.py read study/*.csv
 python people.py read study/*.csv --model fer.keras --input-range -1 1    # side by side
 
-`make` writes study/study.html, which runs in a browser without a network, and study/study.npz. Each
+`make` writes study/study.html, which runs in a browser, offline, and study/study.npz. Each
 participant's CSV file, which the page downloads, goes into the same folder.
 """
 
