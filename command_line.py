@@ -179,8 +179,8 @@ def read_people_settings(arguments, make_defaults, read_defaults, description):
         nargs="+",
         type=lambda text: whole_number(text, 4, 2048),
         metavar="PIXELS",
-        help="of a side, or height and width; default: the base image's own, else "
-        f"{make_defaults.size[0]}",
+        help="of a side, or height and width; default: the base image's own, up to 256 and fitted "
+        f"to sinusoid patches, else {make_defaults.size[0]}",
     )
     make.add_argument(
         "--pause",

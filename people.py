@@ -25,6 +25,7 @@ SIZE = (128, 128)  # of pictures about grey, in pixels
 PAUSE = 50  # trials between two breaks
 CONDITION = "main"
 SEED = 0
+LARGEST = 256  # side of a picture, in pixels, where no size is asked for
 LEAST_NUMBERS = 200  # of sinusoid patches a trial: those of scales 1, 2 and 4 are 252
 MUCH_CLIPPED = 0.1  # of the pixels
 # ---------------------------------------------------------------------------------------------
@@ -124,7 +125,21 @@ def picture_shape(settings, images):
     if not is_image_file(settings.base):
         return (*(settings.size or MAKE.size), 1)
     (width, height), coloured = look_at_image(settings.base)
-    return (*(settings.size or (height, width)), 3 if coloured else 1)
+    size = settings.size or fitting_size(height, width, settings.noise_kind)
+    return (*size, 3 if coloured else 1)
+
+
+def fitting_size(height, width, noise_kind):
+    """Return the (height, width) to which a base image is brought where no size is asked for.
+
+    Its own, at most LARGEST; for sinusoid patches, if three scales of them do not fit, sides of the
+    next multiples of 16.
+    """
+    shrink = min(1, LARGEST / max(height, width))
+    size = [max(4, round(side * shrink)) for side in (height, width)]
+    if noise_kind == "sinusoid" and (min(size) < 16 or any(side % 4 for side in size)):
+        size = [max(16, 16 * round(side / 16)) for side in size]
+    return tuple(size)
 
 
 # --------------------------------------------------------------------------- read

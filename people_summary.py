@@ -22,6 +22,7 @@ from reverse_correlation.plots import (
 )
 
 SHOWN = 24  # participants, and classes of a network, in the figure
+MORE_THAN_CHANCE = 1.96  # infoVal, as in studies of people
 SCALED = 3  # of what a choice image adds to the base in the figure, in standard deviations of noise
 
 
@@ -157,7 +158,7 @@ def draw_people(people, group, classes, study, model):
     shown = [*filter(None, [group]), *people[:SHOWN], *classes[:SHOWN]]
     columns = min(6, max(3, len(shown)))
     rows = -(-len(shown) // columns)
-    lower = 0.5 + 1.75 * rows
+    lower = 1.0 + 1.75 * rows
     figure = Picture(figsize=(1.5 * columns + 1, 2.9 + lower), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=(2.9, lower))
     _draw_plus_and_minus(above, group or people[0], study)
@@ -181,16 +182,23 @@ def draw_people(people, group, classes, study, model):
     left_out = len(people) + len(classes) + (group is not None) - len(shown)
     signed_scale(below, image, axes, SIGN)
     below.get_layout_engine().set(hspace=0.06)
+    letters = int(12 * figure.get_figwidth())  # that fit on a line
     below.suptitle(
-        f"choice images from {study.trials:,} pairs each; r: split-half reliability; infoVal: 1.96 "
-        "and above is\nmore than chance; outlined: pixels significant at family-wise 5 %"
-        + (f"; {left_out} more are in the table" if left_out else "")
+        textwrap.fill(
+            f"choice images from {study.trials:,} pairs each; r: split-half reliability; infoVal: "
+            "1.96 and above is more than chance; outlined: pixels significant at family-wise 5 %"
+            + (f"; {left_out} more are in the table" if left_out else ""),
+            letters,
+        )
     )
-    question = textwrap.fill(plain(f'"{study.question}"'), 12 * columns)
-    figure.suptitle(
-        f"{question}\nchoice images added to the base are scaled to a peak of {SCALED} standard "
-        "deviations of the noise"
+    who = group or people[0]
+    told = (
+        f"images added to the base: scaled to a peak of {SCALED} standard deviations of the noise"
     )
+    if not who.estimate.info_value[0] >= MORE_THAN_CHANCE:
+        told += "; NOT MORE THAN CHANCE: what they seem to show is noise"
+    lines = [textwrap.fill(text, letters) for text in (f'"{study.question}"', told)]
+    figure.suptitle(plain("\n".join(lines)))
     return figure
 
 

@@ -18,7 +18,7 @@ from reverse_correlation.files import replacing
 from reverse_correlation.sums import read_sums, write_sums
 
 TEMPLATE = Path(__file__).with_name("people.html")
-MOST_BYTES = 64e6  # of the noise in a page, which a browser holds in memory
+MOST_BYTES = 1e8  # of the noise in a page, which a browser holds in memory
 COPIED_TRIALS = 20  # that two people do not answer alike by chance
 COLUMNS = ("idx", "condition", "participant_id", "stimulus_id", "responses")  # rcicr's and rcpyci's
 

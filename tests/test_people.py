@@ -12,6 +12,7 @@ from PIL import Image
 
 import people
 from command_line import read_people_settings
+from people_summary import draw_people
 from reverse_correlation import Measurement, measure_choices
 from reverse_correlation.choices import shown_pair
 from study import Study, read_choices
@@ -87,6 +88,32 @@ def test_what_participants_choose_is_measured_and_kept(studied, capsys):
     assert np.allclose(group.classes["choice"].covariance, np.mean(images, axis=0))
     assert "ICC(3,1)" in out and "ICC(3,2)" in out
     assert (files[0].parent / "people.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("own", "shape"), [((25, 25), (32, 32)), ((28, 28), (28, 28)), ((600, 301), (256, 128))]
+)
+def test_a_base_image_of_any_size_makes_a_study(own, shape, tmp_path, capsys):
+    Image.fromarray(np.full(own, 120, np.uint8)).save(tmp_path / "grey.png")
+    code, out, error = run(
+        capsys, "make", "--base", tmp_path / "grey.png", "--trials", 4, "--out", tmp_path / "s"
+    )
+    assert code == 0, error
+    assert Study.load(tmp_path / "s/study.npz").noise.shape == (*shape, 1)
+    assert ("was brought from" in out) == (own != shape)
+
+
+def test_a_figure_says_where_choices_are_no_more_than_chance(tmp_path, capsys):
+    study = make(tmp_path / "study", capsys, "--trials", 400)
+    flat = np.asarray(study.noise.fluctuation(study.numbers)).reshape(400, -1)
+    template = np.random.default_rng(0).normal(size=64)
+    for choices, chance in (
+        (np.sign(flat @ template), False),
+        (np.random.default_rng(1).choice([-1, 1], 400), True),
+    ):
+        figure = draw_people([people.judge("p", choices, study)], None, [], study, None)
+        title = " ".join(figure.get_suptitle().split())
+        assert ("NOT MORE THAN CHANCE: what they seem to show is noise" in title) == chance
 
 
 def test_the_files_are_those_of_rcpyci(studied):
