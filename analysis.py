@@ -6,9 +6,9 @@ import tensorflow as tf
 from sklearn.metrics import confusion_matrix
 
 from reverse_correlation import Network, Observer, UserError
-from reverse_correlation.graphs import named_tensors
-from reverse_correlation.networks import images_that_fit
-from reverse_correlation.noise_pass import logits_of, refuse_nan
+from reverse_correlation.observers.graphs import named_tensors
+from reverse_correlation.observers.keras_networks import images_that_fit
+from reverse_correlation.passes.noise_pass import logits_of, refuse_nan
 
 PREDICT_BATCH = 1000
 

@@ -455,7 +455,7 @@ def connected(scheduler):
     """Return a context manager that yields a Dask client; None without a scheduler's address."""
     if not scheduler:
         return contextlib.nullcontext()
-    from reverse_correlation.cluster import connect  # Dask takes a second, and few need it
+    from reverse_correlation.passes.cluster import connect  # Dask takes a second, and few need it
 
     return connect(scheduler)
 

@@ -43,15 +43,8 @@ from reverse_correlation import (
     load_any_network,
     measure,
 )
-from reverse_correlation.plots import (
-    SHOWN_CLASSES,
-    SIGNED,
-    Picture,
-    fill_class_images,
-    of_how_many,
-    styled,
-    without_ticks,
-)
+from reverse_correlation.figures.class_images import SHOWN_CLASSES, fill_class_images, of_how_many
+from reverse_correlation.figures.style import SIGNED, Picture, styled, without_ticks
 from subjects import ensemble, read_base, shape_of
 
 

@@ -10,8 +10,18 @@ import numpy as np
 import seaborn
 from matplotlib.figure import Figure
 
+from reverse_correlation.figures.style import (
+    RATE,
+    SHARE,
+    SIGNED,
+    empty,
+    grid,
+    picture,
+    png,
+    scale,
+    styled,
+)
 from reverse_correlation.files import replacing
-from reverse_correlation.plots import RATE, SHARE, SIGNED, empty, grid, picture, png, scale, styled
 
 
 def save(figure, path):

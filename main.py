@@ -85,7 +85,7 @@ import part4
 from analysis import accuracy, contrast_for_templates
 from report import write_report
 from reverse_correlation import Network, measure
-from reverse_correlation.estimates import correlations
+from reverse_correlation.estimates.correlation import correlations
 from subjects import Shown, ensemble, own_subject, read_base, trained_subject
 from summary import Result, print_summary
 from training import TITLES, load_or_train, split

@@ -10,23 +10,17 @@ from analysis import confusion, generate_classification_images, match_templates,
 from data import CLASS_NAMES
 from noise import generate_white_noise_images
 from reverse_correlation import Observer
-from reverse_correlation.estimates import correlations
-from reverse_correlation.exact import exact_class_images, kept
-from reverse_correlation.plots import (
-    PICTURE,
+from reverse_correlation.estimates.correlation import correlations
+from reverse_correlation.estimates.exact import exact_class_images, kept
+from reverse_correlation.figures.class_images import (
     RESPONSES,
-    SHARE,
     SHOWN_CLASSES,
     class_row,
     commonest,
     draw_class_images,
-    empty,
-    grid,
     of_how_many,
-    picture,
-    scale,
-    styled,
 )
+from reverse_correlation.figures.style import PICTURE, SHARE, empty, grid, picture, scale, styled
 from subjects import PART3_NAMES
 from training import TITLES
 

@@ -8,9 +8,10 @@ import numpy as np
 import figures
 from analysis import activation_maps
 from reverse_correlation import UserError, exact_receptive_fields
-from reverse_correlation.estimates import correlations, cosines
-from reverse_correlation.exact import kept
-from reverse_correlation.plots import SHOWN_MAPS, commonest, draw_filters
+from reverse_correlation.estimates.correlation import correlations, cosines
+from reverse_correlation.estimates.exact import kept
+from reverse_correlation.figures.class_images import commonest
+from reverse_correlation.figures.filters import SHOWN_MAPS, draw_filters
 
 
 @dataclasses.dataclass(frozen=True)

@@ -51,7 +51,7 @@ from reverse_correlation import (
     load_any_network,
     measure_choices,
 )
-from reverse_correlation.choices import network_choices
+from reverse_correlation.people.choices import network_choices
 from study import Study, read_choices, write_page
 from subjects import (
     ensemble,

@@ -8,14 +8,14 @@ import numpy as np
 
 from experiments.intervals import wilson_interval
 from reverse_correlation import compare
-from reverse_correlation.agreement import intraclass
-from reverse_correlation.plots import (
+from reverse_correlation.estimates.agreement import intraclass
+from reverse_correlation.figures.class_images import show_class_image
+from reverse_correlation.figures.style import (
     PICTURE,
     SIGN,
     Picture,
     empty,
     picture,
-    show_class_image,
     signed_scale,
     styled,
     without_ticks,

@@ -9,8 +9,9 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
+from reverse_correlation.figures.class_images import RESPONSES, commonest
+from reverse_correlation.figures.style import SIGNED, image_tag
 from reverse_correlation.files import replacing
-from reverse_correlation.plots import RESPONSES, SIGNED, commonest, image_tag
 from summary import summary_lines
 
 TEMPLATE = Path(__file__).with_name("report.html")

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from reverse_correlation import UserError
-from reverse_correlation.choices import screen_levels, trial_numbers
-from reverse_correlation.ensemble_files import kept_fields, restored_ensemble
+from reverse_correlation.estimates.sums import read_sums, write_sums
 from reverse_correlation.files import replacing
-from reverse_correlation.sums import read_sums, write_sums
+from reverse_correlation.people.choices import screen_levels, trial_numbers
+from reverse_correlation.stimuli.catalogue import kept_fields, restored_ensemble
 
 TEMPLATE = Path(__file__).with_name("people.html")
 MOST_BYTES = 1e8  # of the noise in a page, which a browser holds in memory

@@ -21,8 +21,8 @@ from reverse_correlation import (
     WhiteNoise,
     load_any_network,
 )
-from reverse_correlation.graphs import image_shape, input_shape
-from reverse_correlation.noise_pass import network_of
+from reverse_correlation.observers.graphs import image_shape, input_shape
+from reverse_correlation.passes.noise_pass import network_of
 from training import TITLES
 
 PART3_NAMES = {"lenet": "lenet", "alexnet": "alex"}  # the figures' file names

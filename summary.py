@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from part4 import FilterFindings
-from reverse_correlation.plots import RESPONSES, commonest
+from reverse_correlation.figures.class_images import RESPONSES, commonest
 from subjects import Subject
 
 

@@ -45,7 +45,7 @@ def passes():
     from alexnet import AlexNet  # these import TensorFlow, which the simulation does without
     from lenet import LeNet
     from reverse_correlation import WhiteNoise
-    from reverse_correlation.noise_pass import NoisePass
+    from reverse_correlation.passes.noise_pass import NoisePass
 
     return {
         name: NoisePass(model, WhiteNoise(), layers=CONVOLUTIONS[name])
@@ -252,7 +252,7 @@ def table():
     """Measure one thread's speed, and print what a billion images and more would take."""
     import_tensorflow_quietly()
     from reverse_correlation import WhiteNoise  # they import TensorFlow
-    from reverse_correlation.noise_pass import NoisePass
+    from reverse_correlation.passes.noise_pass import NoisePass
 
     works = {**passes(), "resnet50": NoisePass(resnet50(), WhiteNoise(shape=(224, 224, 3)))}
     print(

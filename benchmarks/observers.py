@@ -28,7 +28,7 @@ from throughput import rate  # noqa: E402
 from torch_loop import BATCH, network  # noqa: E402
 
 from reverse_correlation import WhiteNoise, observers  # noqa: E402
-from reverse_correlation.noise_pass import NoisePass  # noqa: E402
+from reverse_correlation.passes.noise_pass import NoisePass  # noqa: E402
 
 
 def torch_loop(net):

@@ -34,7 +34,7 @@ import tensorflow as tf  # noqa: E402
 from alexnet import AlexNet  # noqa: E402
 from lenet import LeNet  # noqa: E402
 from reverse_correlation import WhiteNoise, measure  # noqa: E402
-from reverse_correlation.noise_pass import NoisePass  # noqa: E402
+from reverse_correlation.passes.noise_pass import NoisePass  # noqa: E402
 
 NETWORKS = {"lenet": LeNet, "alexnet": AlexNet}
 LAYERS = {"lenet": ("conv1", "conv2"), "alexnet": ("conv1", "conv3")}  # as main.py measures

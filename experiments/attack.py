@@ -29,7 +29,7 @@ from reverse_correlation import (
     exact_classification_images,
     measure,
 )
-from reverse_correlation.plots import SERIES, styled
+from reverse_correlation.figures.style import SERIES, styled
 
 PRINTED_NORMS = (0.3, 0.5, 0.8)  # on the terminal; the results file has them all
 

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from figures import curve_axes
-from reverse_correlation.plots import SERIES, SIGNED, scale, show_signed, styled
+from reverse_correlation.figures.style import SERIES, SIGNED, scale, show_signed, styled
 
 SCORE_TICKS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100)
 

@@ -8,7 +8,7 @@ from scipy import stats
 
 from noise import mixture
 from reverse_correlation import Network, UserError
-from reverse_correlation.networks import BLOCK_IMAGES
+from reverse_correlation.observers.keras_networks import BLOCK_IMAGES
 
 WEIGHTINGS = ("ahumada", "optimal")
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from experiments.intervals import student_interval
 from figures import curve_axes
-from reverse_correlation.plots import (
+from reverse_correlation.figures.style import (
     SERIES,
     SIGNED,
     Picture,

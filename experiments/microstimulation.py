@@ -25,7 +25,7 @@ from experiments.intervals import bootstrap_interval
 from figures import curve, curve_axes
 from noise import mixture
 from reverse_correlation import WhiteNoise
-from reverse_correlation.plots import SERIES, styled
+from reverse_correlation.figures.style import SERIES, styled
 from reverse_correlation.progress import progress_bar
 
 

@@ -18,7 +18,7 @@ from experiments.experiment import Experiment, class_means, place, row_of_mean
 from figures import curve, curve_axes
 from noise import mixture
 from reverse_correlation import WhiteNoise, measure
-from reverse_correlation.plots import SERIES, styled
+from reverse_correlation.figures.style import SERIES, styled
 
 PRINTED_GAMMAS = (0.3, 0.5, 0.7, 0.9)  # on the terminal; the results file has them all
 NOISE_BLOCK = 2**40  # of the backgrounds, which no pass of noise reaches

@@ -17,7 +17,7 @@ from experiments.experiment import Experiment, Row, place
 from experiments.four_cells import Cells, CombinedImage, combine_cells, four_cells, snr_interval
 from experiments.intervals import wilson_interval
 from reverse_correlation import WhiteNoise
-from reverse_correlation.plots import empty, grid, picture, scale, show_signed, styled
+from reverse_correlation.figures.style import empty, grid, picture, scale, show_signed, styled
 from reverse_correlation.progress import progress_bar
 
 # Borji and Lin, ICLR 2020: of 925,000 trials on MNIST; 89,445 of them are in none of the cells

@@ -26,7 +26,7 @@ from reverse_correlation import (
     WhiteNoise,
     measure,
 )
-from reverse_correlation.plots import empty, grid, picture, scale, show_signed, styled
+from reverse_correlation.figures.style import empty, grid, picture, scale, show_signed, styled
 
 PUBLISHED = {"mnist": 0.3555, "fashion_mnist": 0.4121}  # test set; training set
 BLOCK_IMAGES = 1000  # stimuli shown at once for root-mean-square images

@@ -17,30 +17,30 @@ import importlib
 from reverse_correlation import backend
 
 _HOMES = {
-    "ACCUMULATORS": "accumulators",
-    "Accumulator": "accumulators",
-    "compare": "agreement",
-    "difference": "agreement",
-    "Estimate": "estimates",
-    "CoarseNoise": "ensembles",
-    "Ensemble": "ensembles",
-    "GaborNoise": "gabor",
-    "Measurement": "measurement",
-    "Network": "networks",
-    "PinkNoise": "coloured",
-    "SinusoidNoise": "coloured",
-    "SparseNoise": "ensembles",
+    "ACCUMULATORS": "estimates.accumulators",
+    "Accumulator": "estimates.accumulator",
+    "CoarseNoise": "stimuli.coarse",
+    "Ensemble": "stimuli.ensemble",
+    "Estimate": "estimates.estimate",
+    "GaborNoise": "stimuli.gabor",
+    "Measurement": "estimates.measurement",
+    "Network": "observers.keras_networks",
+    "Observer": "observers.arrays",
+    "PinkNoise": "stimuli.pink",
+    "SinusoidNoise": "stimuli.sinusoid",
+    "SparseNoise": "stimuli.sparse",
     "UserError": "errors",
-    "WhiteNoise": "ensembles",
-    "exact_class_images": "exact",
-    "exact_classification_images": "exact",
-    "exact_receptive_fields": "exact",
-    "Observer": "observers",
-    "load_any_network": "network_files",
-    "measure": "noise_pass",
-    "measure_choices": "choices",
-    "receptive_field": "networks",
-    "sidak_threshold": "estimates",
+    "WhiteNoise": "stimuli.white",
+    "compare": "estimates.agreement",
+    "difference": "estimates.agreement",
+    "exact_class_images": "estimates.exact",
+    "exact_classification_images": "estimates.exact",
+    "exact_receptive_fields": "estimates.exact",
+    "load_any_network": "observers.network_files",
+    "measure": "passes.measure",
+    "measure_choices": "people.choices",
+    "receptive_field": "observers.keras_networks",
+    "sidak_threshold": "stimuli.null_images",
 }
 __all__ = sorted(_HOMES)
 
@@ -49,8 +49,10 @@ backend.use_onednn()
 
 def __getattr__(name):
     """Import a public name from the module where it lives."""
-    if name in ("cluster", "observers"):  # modules of which several names are used
-        return importlib.import_module(f"{__name__}.{name}")
+    if name == "cluster":  # a module of which several names are used
+        return importlib.import_module(f"{__name__}.passes.cluster")
+    if name == "observers":
+        return importlib.import_module(f"{__name__}.observers")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

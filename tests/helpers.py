@@ -3,8 +3,8 @@
 import numpy as np
 
 from reverse_correlation import Measurement, WhiteNoise, measure
-from reverse_correlation.noise_pass import NoisePass
-from reverse_correlation.sums import added_up, read_sums
+from reverse_correlation.estimates.sums import added_up, read_sums
+from reverse_correlation.passes.noise_pass import NoisePass
 
 
 def show(network, count=100_000, kind="gaussian", **kwargs):

@@ -22,8 +22,10 @@ from reverse_correlation import (
     measure,
     receptive_field,
 )
-from reverse_correlation.accumulators import ClassSums, pair_sums, pair_zeros
-from reverse_correlation.estimates import cosines, estimate_from_sums, with_covariance
+from reverse_correlation.estimates.class_sums import ClassSums
+from reverse_correlation.estimates.correlation import cosines
+from reverse_correlation.estimates.estimate import estimate_from_sums, with_covariance
+from reverse_correlation.estimates.layer_sums import pair_sums, pair_zeros
 
 SHAPE = (4, 5, 1)
 TEMPLATE = np.random.default_rng(0).normal(size=SHAPE)

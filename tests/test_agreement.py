@@ -9,7 +9,7 @@ from observers import observer
 
 from reverse_correlation import Measurement, PinkNoise, UserError, WhiteNoise, compare, difference
 from reverse_correlation import measure as measured
-from reverse_correlation.agreement import intraclass, null_error
+from reverse_correlation.estimates.agreement import intraclass, null_error
 
 SHAPE = (8, 8, 1)
 NOISE = WhiteNoise(shape=SHAPE)

@@ -18,8 +18,8 @@ from reverse_correlation import (
     compare,
     measure_choices,
 )
-from reverse_correlation.choices import network_choices, shown_pair, trial_numbers
-from reverse_correlation.estimates import correlations, cosines
+from reverse_correlation.estimates.correlation import correlations, cosines
+from reverse_correlation.people.choices import network_choices, shown_pair, trial_numbers
 
 SHAPE = (6, 6, 1)
 NOISE = WhiteNoise(shape=SHAPE, contrast=0.1)

@@ -30,13 +30,14 @@ from reverse_correlation import (
     WhiteNoise,
     cluster,
     measure,
-    noise_pass,
     observers,
-    worker,
 )
 from reverse_correlation.errors import FileError
-from reverse_correlation.noise_pass import NoisePass
-from reverse_correlation.sums import SumTree, read_sums
+from reverse_correlation.estimates.sums import read_sums
+from reverse_correlation.passes import measure as measuring
+from reverse_correlation.passes import worker
+from reverse_correlation.passes.noise_pass import NoisePass
+from reverse_correlation.passes.shards import SumTree
 
 ROOT = Path(__file__).resolve().parent.parent
 NOISE = WhiteNoise(shape=(10, 9, 1))
@@ -282,7 +283,7 @@ def test_a_worker_of_other_versions_or_settings_is_named(machines, monkeypatch):
 
 
 def test_a_network_that_answers_nan_on_a_worker_is_refused_with_its_name(machines, monkeypatch):
-    monkeypatch.setattr(noise_pass, "first_remarks", lambda work: [])
+    monkeypatch.setattr(measuring, "first_remarks", lambda work: [])
     damaged = network()
     damaged.get_layer("logits").bias.assign([np.nan, 0, 0, 0])
     with cluster.connect(machines.address) as client:

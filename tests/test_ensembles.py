@@ -22,8 +22,8 @@ from reverse_correlation import (
     measure,
     sidak_threshold,
 )
-from reverse_correlation.estimates import correlations, cosines
-from reverse_correlation.gabor import gabor_kernels
+from reverse_correlation.estimates.correlation import correlations, cosines
+from reverse_correlation.stimuli.gabor import gabor_kernels
 
 
 @pytest.mark.parametrize("kind", ["gaussian", "uniform", "binary"])

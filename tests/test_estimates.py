@@ -7,13 +7,8 @@ from observers import STD, convolution, observer, yes_no
 from scipy import stats
 
 from reverse_correlation import Estimate, sidak_threshold
-from reverse_correlation.estimates import (
-    correlations,
-    cosines,
-    estimate_from_sums,
-    spearman_brown,
-    with_covariance,
-)
+from reverse_correlation.estimates.correlation import correlations, cosines, spearman_brown
+from reverse_correlation.estimates.estimate import estimate_from_sums, with_covariance
 
 SHAPE = (4, 5, 1)
 TEMPLATE = np.random.default_rng(0).normal(size=SHAPE)

@@ -15,7 +15,7 @@ from reverse_correlation import (
     exact_classification_images,
     exact_receptive_fields,
 )
-from reverse_correlation.estimates import correlations, cosines
+from reverse_correlation.estimates.correlation import correlations, cosines
 
 SHAPE = (4, 5, 1)
 

@@ -7,7 +7,7 @@ from scipy import stats
 
 from experiments.four_cells import cell_weights, combine_cells, four_cells, snr_interval
 from reverse_correlation import UserError, WhiteNoise
-from reverse_correlation.estimates import cosines
+from reverse_correlation.estimates.correlation import cosines
 
 SHAPE = (8, 8, 1)
 UNIFORM = WhiteNoise("uniform", SHAPE)

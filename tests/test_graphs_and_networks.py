@@ -23,8 +23,8 @@ from zoo import (
 
 from lenet import LeNet
 from reverse_correlation import Network, UserError, WhiteNoise, load_any_network, measure
-from reverse_correlation.graphs import flat_graph, image_shape, named_tensors
-from reverse_correlation.networks import BLOCK_BYTES, receptive_field
+from reverse_correlation.observers.graphs import flat_graph, image_shape, named_tensors
+from reverse_correlation.observers.keras_networks import BLOCK_BYTES, receptive_field
 
 COUNT = 1000
 LAYERS = {

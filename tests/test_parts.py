@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from reverse_correlation.plots import draw_class_images, draw_filters
+from reverse_correlation.figures.class_images import draw_class_images
+from reverse_correlation.figures.filters import draw_filters
 
 NAMES = [f"class {k}" for k in range(10)]
 MAPS = np.random.default_rng(0).normal(size=(10, 6, 7))

@@ -14,7 +14,7 @@ import people
 from command_line import read_people_settings
 from people_summary import draw_people
 from reverse_correlation import Measurement, measure_choices
-from reverse_correlation.choices import shown_pair
+from reverse_correlation.people.choices import shown_pair
 from study import Study, read_choices
 
 COLUMNS = "idx,condition,participant_id,stimulus_id,responses,reaction_time_ms,plus_side,study,seed"

@@ -11,7 +11,7 @@ from observers import observer
 
 import main
 from reverse_correlation import Measurement, UserError
-from reverse_correlation.plots import SHOWN_CLASSES
+from reverse_correlation.figures.class_images import SHOWN_CLASSES
 
 
 def of_classes(count):

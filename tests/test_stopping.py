@@ -6,7 +6,7 @@ from helpers import same_bits
 from observers import observer
 
 from reverse_correlation import PinkNoise, UserError, measure
-from reverse_correlation.sums import decision_level, is_decision_place
+from reverse_correlation.passes.shards import decision_level, is_decision_place
 
 NOISE = PinkNoise((8, 8, 1))
 BLOCK = 20

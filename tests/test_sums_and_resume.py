@@ -13,8 +13,9 @@ from helpers import same_bits, shards_in
 
 from reverse_correlation import UserError, WhiteNoise, measure
 from reverse_correlation.errors import FileError
-from reverse_correlation.noise_pass import NoisePass
-from reverse_correlation.sums import SumTree, read_sums, write_sums
+from reverse_correlation.estimates.sums import read_sums, write_sums
+from reverse_correlation.passes.noise_pass import NoisePass
+from reverse_correlation.passes.shards import SumTree
 
 NOISE = WhiteNoise(shape=(10, 9, 1))
 BLOCK = 125

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from reverse_correlation import plots
-from reverse_correlation.accumulators import ACCUMULATORS, restored
-from reverse_correlation.ensemble_files import kept_fields, restored_ensemble
 from reverse_correlation.errors import UserError
-from reverse_correlation.sums import added_up, read_sums, write_sums
+from reverse_correlation.estimates.accumulator import restored
+from reverse_correlation.estimates.accumulators import ACCUMULATORS
+from reverse_correlation.estimates.sums import added_up, read_sums, write_sums
+from reverse_correlation.stimuli.catalogue import kept_fields, restored_ensemble
 
 
 class Measurement:
@@ -87,10 +87,14 @@ class Measurement:
         Raises:
             UserError: for a kind that was not measured.
         """
-        return plots.plot_measurement(self, kind, names)
+        from reverse_correlation.figures.class_images import plot_measurement
+
+        return plot_measurement(self, kind, names)
 
     def _repr_html_(self):
-        return plots.measurement_html(self)
+        from reverse_correlation.figures.notebook import measurement_html
+
+        return measurement_html(self)
 
     def save(self, path):
         """Write sums and provenance to a .npz file (no pickles), whole or not at all.

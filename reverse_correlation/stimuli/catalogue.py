@@ -4,20 +4,17 @@ import dataclasses
 
 import numpy as np
 
-from reverse_correlation import coloured, ensembles
 from reverse_correlation.errors import UserError
-from reverse_correlation.gabor import GaborNoise
+from reverse_correlation.stimuli.coarse import CoarseNoise
+from reverse_correlation.stimuli.gabor import GaborNoise
+from reverse_correlation.stimuli.pink import PinkNoise
+from reverse_correlation.stimuli.sinusoid import SinusoidNoise
+from reverse_correlation.stimuli.sparse import SparseNoise
+from reverse_correlation.stimuli.white import WhiteNoise
 
 ENSEMBLES = {
     kind.__name__: kind
-    for kind in (
-        ensembles.WhiteNoise,
-        ensembles.CoarseNoise,
-        coloured.PinkNoise,
-        coloured.SinusoidNoise,
-        ensembles.SparseNoise,
-        GaborNoise,
-    )
+    for kind in (WhiteNoise, CoarseNoise, PinkNoise, SinusoidNoise, SparseNoise, GaborNoise)
 }
 
 

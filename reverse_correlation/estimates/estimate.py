@@ -4,9 +4,9 @@ import dataclasses
 import functools
 
 import numpy as np
-from scipy import optimize, stats
 
-from reverse_correlation import plots
+from reverse_correlation.estimates.correlation import correlations, spearman_brown
+from reverse_correlation.stimuli.null_images import sidak_threshold
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,10 +73,14 @@ class Estimate:
             names: (R,) of the responses; by default their numbers.
             title: of the figure.
         """
-        return plots.plot_estimate(self, names, title)
+        from reverse_correlation.figures.filters import plot_estimate
+
+        return plot_estimate(self, names, title)
 
     def _repr_html_(self):
-        return plots.estimate_html(self)
+        from reverse_correlation.figures.notebook import estimate_html
+
+        return estimate_html(self)
 
     @functools.cached_property
     def z(self):
@@ -212,44 +216,6 @@ def covariance_of(sums):
     """Return the covariance of r and x from their sums n, r, x and rx: (R, h, w, c)."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return (sums["rx"] - np.multiply.outer(sums["r"], sums["x"]) / sums["n"]) / sums["n"]
-
-
-def sidak_threshold(pixels, alpha=0.05):
-    """Return the |z| that none of `pixels` independent null pixels passes, with 1 - alpha."""
-    return stats.norm.ppf(0.5 + 0.5 * (1 - alpha) ** (1 / pixels))
-
-
-def chi_null(numbers, scale=1.0):
-    """Return the median and deviation (by the MAD) of the norm of independent normal numbers.
-
-    Args:
-        numbers: how many.
-        scale: the standard deviation of each.
-    """
-    null = stats.chi(numbers)
-    median = null.median()
-    mad = optimize.brentq(
-        lambda d: null.cdf(median + d) - null.cdf(median - d) - 0.5, 0, null.ppf(0.999)
-    )
-    return scale * median, scale * mad / stats.norm.ppf(0.75)
-
-
-def spearman_brown(r):
-    """Step the correlation of two halves up to the reliability of the whole: 2 r / (1 + |r|)."""
-    return 2 * r / (1 + np.abs(r))
-
-
-def cosines(a, b):
-    """Return the cosine between the rows of two (n, ...) arrays: (n,); NaN where one is zero."""
-    a, b = (np.asarray(rows, np.float64).reshape(len(rows), -1) for rows in (a, b))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return (a * b).sum(axis=1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))
-
-
-def correlations(a, b):
-    """Return Pearson's correlation between the rows of two (n, ...) arrays: (n,)."""
-    a, b = (np.asarray(rows).reshape(len(rows), -1) for rows in (a, b))
-    return cosines(a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True))
 
 
 def _power(rows):

@@ -8,8 +8,8 @@ import tensorflow as tf
 from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 
-from reverse_correlation.ensembles import Ensemble
 from reverse_correlation.errors import UserError
+from reverse_correlation.stimuli.ensemble import Ensemble
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

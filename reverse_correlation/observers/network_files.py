@@ -7,8 +7,8 @@ from pathlib import Path
 import h5py
 import keras
 
-from reverse_correlation import observers
 from reverse_correlation.errors import UserError
+from reverse_correlation.observers.onnx_files import onnx
 
 H5 = (".h5", ".hdf5")
 DATA = ("__tuple__", "__keras_tensor__", "__slice__", "__ellipsis__", "__numpy__")  # no code
@@ -42,7 +42,7 @@ def load_any_network(path, channels=None):
     if not path.exists():
         raise UserError(f"there is no file {path}: name a network saved as .keras, .onnx or .h5")
     if path.suffix == ".onnx":
-        return observers.onnx(path, channels)
+        return onnx(path, channels)
     if path.suffix in H5:
         _refuse_foreign_classes(path, _h5_configuration(path))
     elif not zipfile.is_zipfile(path):

@@ -11,11 +11,11 @@ odd trials are kept apart for split-half reliability, as shards are in a pass.
 
 import numpy as np
 
-from reverse_correlation.accumulators import ChoiceSums
-from reverse_correlation.ensembles import WhiteNoise
 from reverse_correlation.errors import UserError
-from reverse_correlation.measurement import Measurement
-from reverse_correlation.noise_pass import logits_of, network_of, refuse_nan
+from reverse_correlation.estimates.class_sums import ChoiceSums
+from reverse_correlation.estimates.measurement import Measurement
+from reverse_correlation.passes.noise_pass import logits_of, network_of, refuse_nan
+from reverse_correlation.stimuli.white import WhiteNoise
 
 LEAST_TRIALS = 4  # two in each half
 AT_ONCE = 100  # trials whose images are held as floating-point numbers

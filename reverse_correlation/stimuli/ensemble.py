@@ -21,7 +21,7 @@ import tensorflow as tf
 from scipy import stats
 
 from reverse_correlation.errors import UserError
-from reverse_correlation.estimates import chi_null, sidak_threshold
+from reverse_correlation.stimuli.numbers import draw_numbers
 
 UNIFORM_STD = 1 / math.sqrt(12)
 NULL_IMAGES = 2000  # of an ensemble, behind the threshold of its pixels and infoVal
@@ -125,7 +125,7 @@ class Ensemble:
         Returns:
             (count, *coordinates) float32, of mean 0 and variance 1.
         """
-        return _drawn(self.distribution, seed, block, (count, *self.coordinates))
+        return draw_numbers(self.distribution, seed, block, (count, *self.coordinates))
 
     def fluctuation(self, xi):
         """Return A xi, (n, h, w, c), of a tensor (n, *coordinates)."""
@@ -186,7 +186,7 @@ class Ensemble:
         largest, norms, size = [], [], self._at_once
         scale = np.where(self.pixel_std > 0, self.pixel_std, np.inf)
         for block in range(NULL_IMAGES // size):
-            xi = _drawn("gaussian", 0, block, (size, *self.coordinates))
+            xi = draw_numbers("gaussian", 0, block, (size, *self.coordinates))
             images = self.fluctuation(xi).numpy()
             largest.append(np.abs(images / scale).max(axis=(1, 2, 3)))
             norms.append(np.linalg.norm(images.reshape(size, -1), axis=1))
@@ -240,231 +240,3 @@ def _told(value):
         digest = hashlib.sha256(np.ascontiguousarray(value, np.float32).tobytes())
         return {"shape": list(value.shape), "sha256": digest.hexdigest()}
     return list(value) if isinstance(value, tuple) else value
-
-
-class White(Ensemble):
-    """What white ensembles share: A is the standard deviation of a pixel."""
-
-    is_white = True
-
-    @property
-    def coordinates(self):
-        """The shape of xi: one number a pixel."""
-        return self.shape
-
-    @property
-    def std(self):
-        """Standard deviation of a pixel."""
-        return self.contrast * (self.high - self.low)
-
-    @property
-    def pixel_std(self):
-        """The same, as an image (h, w, c)."""
-        return np.full(self.shape, self.std)
-
-    @property
-    def threshold(self):
-        """Sidak's: the pixels are independent."""
-        return sidak_threshold(math.prod(self.shape))
-
-    @property
-    def null_norm(self):
-        """Median, and deviation by the MAD, of the norm of a null image."""
-        return chi_null(math.prod(self.shape), self.std)
-
-    def fluctuation(self, xi):
-        """Return the standard deviation times xi."""
-        return self.std * xi
-
-    def weights(self, coefficients):
-        """Return coefficients over the standard deviation."""
-        return np.asarray(coefficients, np.float64) / self.std
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class WhiteNoise(White):
-    """Independent pixels of one distribution.
-
-    Args:
-        kind: "gaussian" (never clipped: Stein's identity holds exactly), "uniform" (Borji and
-            Lin's, on [0, 1]), or "binary" (either low or high).
-        shape, low, high, base, contrast: as for Ensemble; binary noise has a contrast of 1/2 by
-            default, so that its pixels are low or high.
-
-    Raises:
-        UserError: for another kind, or as Ensemble.
-    """
-
-    kind: str = "gaussian"
-    shape: tuple = (28, 28, 1)
-    low: float = 0.0
-    high: float = 1.0
-    base: object = None
-    contrast: float | None = None
-
-    def __post_init__(self):
-        """Check the arguments."""
-        if self.kind not in ("gaussian", "uniform", "binary"):
-            raise UserError(f"unknown noise kind {self.kind!r}: choose gaussian, uniform or binary")
-        super().__post_init__()
-
-    @property
-    def usual_contrast(self):
-        """The contrast that is taken where none is given."""
-        return 0.5 if self.kind == "binary" else UNIFORM_STD
-
-    @property
-    def distribution(self):
-        """Of xi."""
-        return self.kind
-
-    @property
-    def title(self):
-        """What the ensemble is called in a caption."""
-        return {"gaussian": "Gaussian", "uniform": "uniform", "binary": "binary"}[self.kind]
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class CoarseNoise(Ensemble):
-    """White Gaussian noise of cells of g x g pixels.
-
-    Args:
-        cells: g, in pixels; it must divide height and width.
-        shape, low, high, base, contrast: as for Ensemble.
-    """
-
-    shape: tuple = (28, 28, 1)
-    low: float = 0.0
-    high: float = 1.0
-    base: object = None
-    contrast: float | None = None
-    cells: int = 4
-
-    def __post_init__(self):
-        """Check the arguments."""
-        super().__post_init__()
-        if self.cells < 1 or any(n % self.cells for n in self.shape[:2]):
-            height, width = self.shape[:2]
-            raise UserError(
-                f"cells of {self.cells} pixels do not tile images of {height} x {width}: choose a "
-                f"divisor of {math.gcd(height, width)}"
-            )
-
-    @property
-    def coordinates(self):
-        """The shape of xi: one number a cell and channel."""
-        height, width, channels = self.shape
-        return height // self.cells, width // self.cells, channels
-
-    @property
-    def pixel_std(self):
-        """Standard deviation of each pixel, (h, w, c)."""
-        return np.full(self.shape, self.contrast * (self.high - self.low))
-
-    @property
-    def threshold(self):
-        """Sidak's, over the cells, which are independent."""
-        return sidak_threshold(math.prod(self.coordinates))
-
-    @property
-    def null_norm(self):
-        """Median, and deviation by the MAD, of the norm of a null image."""
-        deviation = self.contrast * (self.high - self.low)
-        return chi_null(math.prod(self.coordinates), self.cells * deviation)
-
-    def fluctuation(self, xi):
-        """Return the standard deviation times xi, each number over its cell."""
-        cells = xi[:, :, None, :, None] * tf.ones((1, 1, self.cells, 1, self.cells, 1), xi.dtype)
-        deviation = self.contrast * (self.high - self.low)
-        return deviation * tf.reshape(cells, (-1, *self.shape))
-
-    @property
-    def title(self):
-        """What the ensemble is called in a caption."""
-        return f"coarse ({self.cells} x {self.cells})"
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class SparseNoise(White):
-    """White noise on a dark ground: each pixel is `high` with probability `rate`, else `low`.
-
-    As white as binary `WhiteNoise`, of which it is the case that resembles images on black: a
-    network answers it with the filters that it uses on those, where noise about 1/2 saturates
-    many. cov(r, x) = rate (1 - rate) (high - low) E[r(x_i = high) - r(x_i = low)] at pixel i,
-    exactly. It is not symmetric about its mean, so its stimuli come without mirror images.
-
-    Args:
-        shape, low, high: as for Ensemble; it has no other base or contrast than its rate gives.
-        rate: between 0 and 1, both excluded.
-    """
-
-    rate: float = 0.1
-    shape: tuple = (28, 28, 1)
-    low: float = 0.0
-    high: float = 1.0
-
-    symmetric = False
-    distribution = "sparse"
-
-    def __post_init__(self):
-        """Check the arguments."""
-        if not 0 < self.rate < 1:
-            raise UserError(f"the rate of bright pixels lies between 0 and 1, not {self.rate}")
-        self._check_shape_and_range()
-
-    @property
-    def base(self):
-        """The mean of a pixel."""
-        return self.low + self.rate * (self.high - self.low)
-
-    @property
-    def contrast(self):
-        """Standard deviation of a pixel, as a share of the range."""
-        return math.sqrt(self.rate * (1 - self.rate))
-
-    def xi(self, seed, block, count):
-        """Draw (bright - rate) / sqrt(rate (1 - rate)) for each pixel."""
-        uniform = _uniform(seed, block, (count, *self.shape))
-        bright = tf.cast(uniform < self.rate, tf.float32)
-        return (bright - self.rate) / self.contrast
-
-    def draw(self, seed, block, count):
-        """Draw the first `count` stimuli of a block: (count, h, w, c) float32, of low and high."""
-        uniform = _uniform(seed, block, (count, *self.shape))
-        bright = tf.cast(uniform < self.rate, tf.float32)
-        return self.low + (self.high - self.low) * bright
-
-    @property
-    def title(self):
-        """What the ensemble is called in a caption."""
-        return "sparse"
-
-
-def _drawn(distribution, seed, block, shape):
-    """Draw independent numbers of mean 0 and variance 1, a function of (seed, block)."""
-    if distribution == "gaussian":
-        return _normal(seed, block, shape)
-    uniform = _uniform(seed, block, shape)
-    if distribution == "binary":
-        return 2 * tf.cast(uniform >= 0.5, tf.float32) - 1
-    return math.sqrt(12) * (uniform - 0.5)
-
-
-def _uniform(seed, block, shape, stream=0, streams=1):
-    """Uniform numbers on [0, 1) that are a function of (seed, block), for one of some streams."""
-    key = tf.stack([tf.cast(seed, tf.int64), streams * tf.cast(block, tf.int64) + stream])
-    return tf.random.stateless_uniform(shape, key, alg="philox")
-
-
-def _normal(seed, block, shape):
-    """Standard normal numbers by Box and Muller (1958), each row from its own uniform numbers.
-
-    TensorFlow's own stateless_normal works one number at a time; this takes 0.6 of its time.
-    """
-    count, numbers = shape[0], math.prod(shape[1:])
-    half = -(-numbers // 2)
-    first, second = (_uniform(seed, block, (count, half), stream, 2) for stream in (0, 1))
-    radius = tf.sqrt(-2 * tf.math.log(1 - first))
-    angle = 2 * math.pi * second
-    normal = tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], axis=1)
-    return tf.reshape(normal[:, :numbers], shape)

@@ -13,9 +13,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from reverse_correlation import graphs
 from reverse_correlation.errors import UserError
-from reverse_correlation.receptive_fields import CONVOLUTIONS, receptive_fields
+from reverse_correlation.observers import graphs
+from reverse_correlation.observers.receptive_fields import CONVOLUTIONS, receptive_fields
 
 BLOCK_IMAGES = 1000  # stimuli shown at once, where the activities of so many fit in BLOCK_BYTES
 BLOCK_BYTES = 2.5e8

@@ -6,7 +6,7 @@ import math
 import keras
 import numpy as np
 
-from reverse_correlation.graphs import sources
+from reverse_correlation.observers.graphs import sources
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,7 +17,7 @@ import numpy as np
 from scipy import stats
 
 from reverse_correlation.errors import UserError
-from reverse_correlation.estimates import correlations
+from reverse_correlation.estimates.correlation import correlations
 
 NULL_DRAWS = 200  # of unrelated images, behind the error of a correlation
 CONFIDENCE = 0.95

@@ -17,9 +17,9 @@ import numpy as np
 import tensorflow as tf
 
 from reverse_correlation.errors import UserError
-from reverse_correlation.estimates import correlations, spearman_brown
+from reverse_correlation.estimates.correlation import correlations, spearman_brown
 from reverse_correlation.files import replacing
-from reverse_correlation.networks import Network
+from reverse_correlation.observers.keras_networks import Network
 
 ENOUGH = 0.999  # reliability at which no more gradients are taken
 CLASS_BLOCK = 128  # images whose gradients are taken at once

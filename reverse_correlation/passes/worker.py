@@ -11,7 +11,6 @@ import ast
 import contextlib
 import dataclasses
 import hashlib
-import importlib
 import importlib.util
 import io
 import json
@@ -29,14 +28,12 @@ from pathlib import Path, PurePosixPath
 from distributed import get_worker
 from distributed.diagnostics.plugin import UploadFile
 
+import reverse_correlation
 from reverse_correlation.backend import import_tensorflow_quietly
 from reverse_correlation.errors import UserError
-from reverse_correlation.sums import GROUP, SumTree
+from reverse_correlation.passes.shards import GROUP, SumTree
 
 ENVIRONMENT = ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA")  # on which last digits depend
-
-
-# --------------------------------------------------------------------------- what travels
 
 
 def upload(work):
@@ -147,8 +144,8 @@ def read_sources(modules):
 
     Files are named as in a zip. Installed packages are left out: workers must have them.
     """
-    home = Path(__file__).parent
-    files = {file.relative_to(home.parent).as_posix(): file for file in sorted(home.glob("*.py"))}
+    home = Path(reverse_correlation.__file__).parent
+    files = {file.relative_to(home.parent).as_posix(): file for file in sorted(home.rglob("*.py"))}
     sources = {name: file.read_text(encoding="utf-8") for name, file in files.items()}
     todo, seen = list(modules), set()
     while todo:
@@ -187,9 +184,6 @@ def _is_installed(file):
     return bool(packages & set(file.parts)) or str(file.resolve()).startswith(within)
 
 
-# --------------------------------------------------------------------------- what it does with it
-
-
 def task_of(name):
     """Return the function of a task of the pass whose plugin has that name.
 
@@ -206,7 +200,7 @@ def task_of(name):
                 if not hasattr(plugin, "remade"):
                     folder = worker.local_directory
                     import_from(os.path.join(folder, plugin.filename))
-                    module = importlib.import_module("reverse_correlation.worker")
+                    module = importlib.import_module("reverse_correlation.passes.worker")
                     plugin.remade = module.RemadePass(plugin, folder, worker.state.nthreads)
                 return plugin.remade.sums(first, level, images, lambda: name in worker.plugins)
             except ModuleNotFoundError as error:
@@ -257,9 +251,9 @@ class RemadePass:
                 raise UserError(f"it has {package} {present}, but this pass {wanted}: install that")
         _set_threads(int(os.environ.get("TF_NUM_INTRAOP_THREADS", threads)))
         # here, as they import TensorFlow
-        from reverse_correlation.network_files import load_any_network
-        from reverse_correlation.networks import Network
-        from reverse_correlation.noise_pass import NoisePass
+        from reverse_correlation.observers.keras_networks import Network
+        from reverse_correlation.observers.network_files import load_any_network
+        from reverse_correlation.passes.noise_pass import NoisePass
 
         for module in plugin.modules:  # which register the network's custom layers
             importlib.import_module(module)

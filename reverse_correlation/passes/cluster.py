@@ -27,8 +27,8 @@ from distributed import Client, KilledWorker, LocalCluster, Security, WorkerPlug
 
 from reverse_correlation.backend import import_tensorflow_quietly
 from reverse_correlation.errors import FileError, UserError
-from reverse_correlation.sums import GROUP, decision_level
-from reverse_correlation.worker import task_of, upload
+from reverse_correlation.passes.shards import GROUP, decision_level
+from reverse_correlation.passes.worker import task_of, upload
 
 CONNECT_SECONDS = 30
 ASK_SECONDS = 5  # between two counts of the workers
@@ -41,8 +41,6 @@ TASK_SECONDS = 60  # of a task of several shards, at most: what is lost with a w
 SET_SECONDS = 0.005  # about what a set of sums costs scheduler and client, whatever its size,
 BYTES_A_SECOND = 1e8  # and how fast its numbers travel through both
 MOST_LEVEL = 3  # a task is 8**3 shards at most
-
-# --------------------------------------------------------------------------- the cluster
 
 
 @contextlib.contextmanager
@@ -203,9 +201,6 @@ class Workers:
             python = ".".join(told["host"]["python"].split(".")[:2]) if told else here
             if python != here:
                 raise UserError(f"{who} runs Python {python}, and this process {here}: use one")
-
-
-# --------------------------------------------------------------------------- the pass
 
 
 class Tasks:

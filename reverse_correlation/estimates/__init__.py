@@ -1,0 +1,1 @@
+"""What the sums of a pass say: estimates, measurements, exact images, agreement."""

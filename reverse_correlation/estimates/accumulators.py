@@ -1,0 +1,6 @@
+"""The accumulators that a pass has unless it is given others."""
+
+from reverse_correlation.estimates.class_sums import ChoiceSums, ClassSums
+from reverse_correlation.estimates.layer_sums import FilterSums, MapSums
+
+ACCUMULATORS = (ClassSums, FilterSums, MapSums, ChoiceSums)

@@ -1,0 +1,249 @@
+"""Sums of what classes answer: decision, probability, logit and choice."""
+
+import dataclasses
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from reverse_correlation.errors import UserError
+from reverse_correlation.estimates.accumulator import Accumulator
+from reverse_correlation.estimates.correlation import correlations, spearman_brown
+from reverse_correlation.estimates.estimate import Estimate, VarianceSplit
+
+CLASS_SUMS_BYTES = 2e9  # a network with more classes and pixels than this holds is refused
+RESPONSES = ("decision", "probability", "logit")
+PAIR_RESPONSES = (*RESPONSES, "choice")  # of ensembles whose stimuli come in mirrored pairs
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassSums(Accumulator):
+    """Decision, probability, logit and choice of every class, against the ensemble's numbers xi.
+
+    Where stimuli come in pairs, x = base + A xi and x' = base - A xi, a response has an odd part
+    (r(x) - r(x')) / 2 and an even part (r(x) + r(x')) / 2. Only the odd part covaries with xi, and
+    its variance gives the error. `choice` is +1 where the first stimulus of a pair has the larger
+    centred logit of the class, and -1 where the second has: two-interval forced choice.
+
+    Args:
+        coordinates: the shape of xi.
+        classes: how many the network has.
+        paired: whether stimuli come with mirror images.
+        only: indices of the classes whose sums are kept; empty for all.
+        labels: whether the network answers labels alone, so that only decisions are known.
+        pixels: of a stimulus.
+
+    Raises:
+        UserError: if the sums would not fit in memory.
+    """
+
+    coordinates: tuple
+    classes: int
+    paired: bool = True
+    only: tuple = ()
+    labels: bool = False
+    pixels: int = 0
+
+    def __post_init__(self):
+        """Check the size of the sums, and of the images that become of them."""
+        numbers = math.prod(self.coordinates)
+        size = len(self.responses) * self.measured * (20 * numbers + 16 * self.pixels)
+        if size > CLASS_SUMS_BYTES:
+            raise UserError(
+                f"the sums and images of {self.measured:,} classes over {numbers:,} numbers would "
+                f"take {size / 1e9:.1f} GB: measure fewer, by --classes 3 17 207 (only= in Python)"
+            )
+
+    name, every = "classes", 1
+
+    @classmethod
+    def for_pass(cls, network, noise, layers):
+        """Return one, of the classes that are measured."""
+        return [
+            cls(
+                tuple(noise.coordinates),
+                network.classes,
+                noise.symmetric,
+                network.only,
+                network.labels,
+                math.prod(noise.shape),
+            )
+        ]
+
+    @property
+    def measured(self):
+        """How many classes are measured."""
+        return len(self.only) or self.classes
+
+    @property
+    def responses(self):
+        """The kinds of response, in the order of their rows."""
+        if self.labels:
+            return RESPONSES[:1]
+        return PAIR_RESPONSES if self.paired else RESPONSES
+
+    def zeros(self):
+        """Return the shapes of the sums."""
+        odd = len(self.responses) * self.measured
+        every = odd - ("choice" in self.responses) * self.measured
+        return {
+            "n": (),
+            "pairs": (),
+            "r": (every,),
+            "rr": (every,),
+            "e": (every,),
+            "ee": (every,),
+            "oo": (odd,),
+            "ox": (odd, *self.coordinates),
+            "x": tuple(self.coordinates),
+        }
+
+    def block(self, block):
+        """Return the sums of a block."""
+        r, xi = self._answers(block["logits"]), block["xi"]
+        drawn = tf.shape(xi)[0]
+        pairs = tf.shape(r)[0] - drawn
+        if self.paired:
+            first, mirrored, xi = r[:pairs], r[drawn:], xi[:pairs]
+            odd, even = (first - mirrored) / 2, (first + mirrored) / 2
+            if "choice" in self.responses:
+                odd = tf.concat([odd, tf.sign(odd[:, 2 * self.measured :])], axis=1)
+            total = tf.zeros(self.coordinates)  # each number is shown with both signs
+        else:
+            odd, even = r, tf.zeros_like(r)
+            total = tf.reduce_sum(xi, 0)
+        flat = tf.reshape(xi, (-1, math.prod(self.coordinates)))
+        return {
+            "n": tf.cast(tf.shape(r)[0], tf.float32),
+            "pairs": tf.cast(pairs, tf.float32),
+            "r": tf.reduce_sum(r, 0),
+            "rr": tf.reduce_sum(tf.square(r), 0),
+            "e": tf.reduce_sum(even, 0),
+            "ee": tf.reduce_sum(tf.square(even), 0),
+            "oo": tf.reduce_sum(tf.square(odd), 0),
+            "ox": tf.reshape(tf.matmul(odd, flat, transpose_a=True), (-1, *self.coordinates)),
+            "x": total,
+        }
+
+    def _answers(self, logits):
+        """Return decisions, probabilities and logits of the measured classes: (n, rows)."""
+        answers = [tf.one_hot(tf.argmax(logits, axis=1), self.classes)]
+        if not self.labels:
+            answers += [tf.nn.softmax(logits), logits]
+        if self.only:
+            answers = [tf.gather(each, self.only, axis=1) for each in answers]
+        return tf.concat(answers, axis=1)
+
+    def estimates(self, sums, noise):
+        """Return an Estimate over (K, h, w, c) for each kind of response."""
+        return {
+            "classes": {name: self._estimate(name, sums, noise) for name in sorted(self.responses)}
+        }
+
+    def least_correlation(self, sums, noise):
+        """Return that of the logit and choice images; of labels, of the decision images."""
+        waited_for = {"logit", "choice"} & set(self.responses) or self.responses
+        return min(
+            self._estimate(name, sums, noise, halves=False).expected_correlation.min()
+            for name in waited_for
+        )
+
+    def _estimate(self, name, sums, noise, halves=True):
+        """Return the Estimate of one kind of response."""
+        rows = self._rows(name)
+        total = {key: value.sum(axis=0) for key, value in sums.items()}
+        with np.errstate(divide="ignore", invalid="ignore"):
+            coefficients, odd_std, samples = self._coefficients(total, rows)
+            mean, std = self._moments(name, total, rows)
+            error = odd_std / np.sqrt(samples)
+            reliability = np.full(self.measured, np.nan)
+            if halves:
+                parts = [{key: value[i] for key, value in sums.items()} for i in (0, 1)]
+                images = [noise.images(self._coefficients(part, rows)[0]) for part in parts]
+                reliability = spearman_brown(correlations(*images))
+            variance = self._variance(name, total, coefficients, error) if self.paired else None
+        return Estimate(
+            covariance=noise.images(coefficients),
+            standard_error=error[:, None, None, None] * noise.pixel_std,
+            mean_response=mean,
+            response_std=std,
+            reliability=reliability,
+            count=int(total["n"]),
+            nonnegative=name in ("decision", "probability"),
+            threshold=noise.threshold if halves else np.nan,
+            coefficients=coefficients,
+            coefficient_error=error,
+            weights=noise.weights(coefficients) if halves else None,
+            variance=variance,
+            null_norm=noise.null_norm if halves else None,
+        )
+
+    def _rows(self, name):
+        """Return the rows of one kind of response."""
+        first = self.responses.index(name) * self.measured
+        return slice(first, first + self.measured)
+
+    def _coefficients(self, total, rows):
+        """Return the covariance with xi, (K, *coordinates), the odd part's deviation, and its n."""
+        if self.paired:
+            samples = total["pairs"]
+            return total["ox"][rows] / samples, np.sqrt(total["oo"][rows] / samples), samples
+        n, r = total["n"], total["r"][rows]
+        covariance = (total["ox"][rows] - np.multiply.outer(r, total["x"]) / n) / n
+        return covariance, np.sqrt(np.maximum(total["rr"][rows] / n - (r / n) ** 2, 0)), n
+
+    def _moments(self, name, total, rows):
+        """Return the mean and standard deviation of a response over all stimuli: (K,), (K,)."""
+        if name == "choice":  # one of a pair is chosen: the mean over both is 0
+            return np.zeros(self.measured), np.sqrt(total["oo"][rows] / total["pairs"])
+        mean = total["r"][rows] / total["n"]
+        return mean, np.sqrt(np.maximum(total["rr"][rows] / total["n"] - mean**2, 0))
+
+    def _variance(self, name, total, coefficients, error):
+        """Split the variance of a response into linear, odd beyond linear, and even."""
+        rows, pairs = self._rows(name), total["pairs"]
+        odd = total["oo"][rows] / pairs
+        even = np.zeros(self.measured)
+        if name != "choice":
+            even = total["ee"][rows] / pairs - (total["e"][rows] / pairs) ** 2
+        z = coefficients.reshape(self.measured, -1) / error[:, None]
+        linear = np.clip((np.sum(z**2, axis=1) - z.shape[1]) / pairs, 0, 1)
+        whole = odd + np.maximum(even, 0)
+        return VarianceSplit(
+            linear=linear * odd / whole, odd=(1 - linear) * odd / whole, even=even / whole
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class ChoiceSums(ClassSums):
+    """Choices alone, as of people (see `choices.py`): no pass makes them; the estimates are alike.
+
+    Args:
+        coordinates, classes, paired, pixels: as for ClassSums.
+    """
+
+    @property
+    def responses(self):
+        """The kinds of response, in the order of their rows."""
+        return PAIR_RESPONSES[-1:]
+
+    @classmethod
+    def for_pass(cls, network, noise, layers):
+        """Return none: a network's choices are among its ClassSums."""
+        return []
+
+    @classmethod
+    def of_trials(cls, choices, xi):
+        """Return the sums of trials, by turns in two halves: {name: (2, ...)}.
+
+        Args:
+            choices: (N,), from -1 to 1.
+            xi: (N, *coordinates), of the first stimulus of each pair.
+        """
+        halves = [(choices[i::2], xi[i::2]) for i in (0, 1)]
+        return {
+            "n": np.array([2.0 * len(r) for r, _ in halves]),
+            "pairs": np.array([float(len(r)) for r, _ in halves]),
+            "oo": np.array([[np.sum(r**2)] for r, _ in halves]),
+            "ox": np.array([np.tensordot(r, x, 1)[None] for r, x in halves]),
+        }

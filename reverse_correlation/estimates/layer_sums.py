@@ -1,0 +1,225 @@
+"""Sums of what layers do: filters against patches, and logits against maps of activity."""
+
+import dataclasses
+import math
+
+import tensorflow as tf
+
+from reverse_correlation.estimates.accumulator import Accumulator
+from reverse_correlation.estimates.estimate import estimate_from_sums, with_covariance
+
+FILTER_SUMS_BYTES = 2.5e8  # of a layer with more, the first filters are measured
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FilterSums(Accumulator):
+    """A convolution's activity against the patch of stimulus before it, over all positions.
+
+    Summed over images and positions, activity times patch *is* the gradient of a convolution with
+    respect to its filter, with the receptive field as the filter's size and the layer's total
+    stride as its stride. Units that see padding are left out; where all do, the one that sees most
+    of the image is kept. A layer with many positions needs fewer images: it is measured on every
+    2nd, 4th or 8th block. Of a layer whose sums would not fit, the first filters are measured.
+
+    Args:
+        layer: its name.
+        windows: for rows and columns (first unit, last + 1, first pixel, pixels), see
+            `ReceptiveField.windows`.
+        stride: of the receptive field, for rows and columns.
+        channels: of a stimulus.
+        filters: how many are measured.
+        every: of blocks.
+        nonnegative: whether the activity is a rate.
+    """
+
+    layer: str
+    windows: tuple
+    stride: tuple
+    channels: int
+    filters: int
+    every: int
+    nonnegative: bool
+
+    @property
+    def name(self):
+        """Under which the sums are kept."""
+        return f"filters/{self.layer}"
+
+    @property
+    def shape(self):
+        """(rf_h, rf_w, c) of a patch."""
+        return (*(pixels for *_, pixels in self.windows), self.channels)
+
+    @property
+    def counts(self):
+        """How many rows and columns of units are measured."""
+        return [end - first for first, end, *_ in self.windows]
+
+    @classmethod
+    def for_pass(cls, network, noise, layers):
+        """Return one for each layer."""
+        height, width, channels = noise.shape
+        made = []
+        for layer in layers:
+            field, (_, *units, filters) = (
+                network.receptive_field(layer),
+                network.tapped(layer).shape,
+            )
+            windows = tuple(field.windows((height, width), units))
+            patch = math.prod(pixels for *_, pixels in windows) * channels
+            fit = max(1, int(FILTER_SUMS_BYTES // (50 * patch)))  # three sums a half, in float64
+            made.append(
+                cls(
+                    layer=layer,
+                    windows=windows,
+                    stride=field.stride,
+                    channels=channels,
+                    filters=min(filters, fit),
+                    every=blocks_between(math.prod(end - first for first, end, *_ in windows)),
+                    nonnegative=network.is_rate(layer),
+                )
+            )
+        return made
+
+    def zeros(self):
+        """Return the shapes of the sums."""
+        return {
+            "n": (),
+            "r": (self.filters,),
+            "rr": (self.filters,),
+            "x": self.shape,
+            "rx": (self.filters, *self.shape),
+        }
+
+    def block(self, block):
+        """Return the sums of a block."""
+        (top, bottom, *_), (left, right, *_) = self.windows
+        activity = block[self.layer][:, top:bottom, left:right, : self.filters]
+        flat = tf.reshape(activity, (-1, self.filters))
+        drawn = tf.shape(block["xi"])[0]
+        pairs = tf.shape(activity)[0] - drawn
+        stimuli, total = block["stimuli"][:drawn], tf.reduce_sum(block["stimuli"], 0, keepdims=True)
+        mirrored = tf.pad(activity[drawn:], ((0, drawn - pairs), (0, 0), (0, 0), (0, 0)))
+        for axis, (_, _, start, pixels) in enumerate(self.windows):
+            seen = slice(start, start + (self.counts[axis] - 1) * self.stride[axis] + pixels)
+            stimuli = stimuli[:, seen] if axis == 0 else stimuli[:, :, seen]
+            total = total[:, seen] if axis == 0 else total[:, :, seen]
+        triggered = self._correlate(stimuli, activity[:drawn] - mirrored, self.filters)
+        ones = tf.ones((1, tf.shape(flat)[0]))
+        return {
+            "n": tf.cast(tf.shape(flat)[0], tf.float32),
+            "r": tf.matmul(ones, flat)[0],
+            "rr": tf.matmul(ones, tf.square(flat))[0],
+            "x": self._correlate(total, tf.ones((1, *self.counts, 1)), 1)[..., 0],
+            "rx": tf.transpose(triggered, (3, 0, 1, 2)),
+        }
+
+    def _correlate(self, stimuli, activity, filters):
+        """Sum activity times patch over images and positions: (rf_h, rf_w, c, filters)."""
+        if self.counts == [1, 1]:
+            patches = tf.reshape(stimuli, (-1, math.prod(self.shape)))
+            summed = tf.matmul(patches, tf.reshape(activity, (-1, filters)), transpose_a=True)
+            return tf.reshape(summed, (*self.shape, filters))
+        return tf.raw_ops.Conv2DBackpropFilter(
+            input=stimuli,
+            filter_sizes=(*self.shape, filters),
+            out_backprop=activity,
+            strides=(1, *self.stride, 1),
+            padding="VALID",
+        )
+
+    def finish(self, shard):
+        """Add the shard's own covariance."""
+        return with_covariance(shard)
+
+    def estimates(self, sums, noise):
+        """Return an Estimate over (filters, rf_h, rf_w, c)."""
+        return {"layers": {self.layer: estimate_from_sums(sums, self.nonnegative)}}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MapSums(Accumulator):
+    """The logit of every class, against a layer's activity averaged over filters.
+
+    Args:
+        layer: its name.
+        shape: (map_h, map_w, 1).
+        classes: how many are measured.
+        every: of blocks; as for the layer's filters.
+        only: indices of those classes; empty for all.
+    """
+
+    layer: str
+    shape: tuple
+    classes: int
+    every: int
+    only: tuple = ()
+
+    @property
+    def name(self):
+        """Under which the sums are kept."""
+        return f"maps/{self.layer}"
+
+    @classmethod
+    def for_pass(cls, network, noise, layers):
+        """Return one for each layer."""
+        return [
+            cls(
+                layer=filters.layer,
+                shape=(*network.tapped(filters.layer).shape[1:3], 1),
+                classes=len(network.measured),
+                every=filters.every,
+                only=network.only,
+            )
+            for filters in FilterSums.for_pass(network, noise, layers)
+        ]
+
+    def zeros(self):
+        """Return the shapes of the sums."""
+        return pair_zeros(self.classes, self.shape)
+
+    def block(self, block):
+        """Return the sums of a block."""
+        filters = block[self.layer].shape[-1]
+        mean = tf.fill((filters, 1), 1 / filters)
+        activity = tf.matmul(tf.reshape(block[self.layer], (-1, filters)), mean)
+        logits = tf.gather(block["logits"], self.only, axis=1) if self.only else block["logits"]
+        return pair_sums(logits, activity, self.shape)
+
+    def finish(self, shard):
+        """Add the shard's own covariance."""
+        return with_covariance(shard)
+
+    def estimates(self, sums, noise):
+        """Return an Estimate over (K, map_h, map_w, 1)."""
+        return {"maps": {self.layer: estimate_from_sums(sums, nonnegative=False)}}
+
+
+def blocks_between(positions):
+    """Return of how many blocks one is enough for a layer with so many positions an image."""
+    return next(k for k in (8, 4, 2, 1) if positions >= 16 * k or k == 1)
+
+
+def pair_sums(r, x, shape):
+    """Return the sums over a block of responses r (n, R) and signals x, each shaped (h, w, c)."""
+    x = tf.reshape(x, (-1, math.prod(shape)))
+    ones = tf.ones((tf.shape(r)[0], 1))
+    rx = tf.matmul(tf.concat([ones, r], axis=1), x, transpose_a=True)  # its first row is sum of x
+    return {
+        "n": tf.cast(tf.shape(r)[0], tf.float32),
+        "r": tf.reduce_sum(r, 0),
+        "rr": tf.reduce_sum(tf.square(r), 0),
+        "x": tf.reshape(rx[0], shape),
+        "rx": tf.reshape(rx[1:], (-1, *shape)),
+    }
+
+
+def pair_zeros(responses, shape):
+    """Return the shapes of the sums that `pair_sums` returns."""
+    return {
+        "n": (),
+        "r": (responses,),
+        "rr": (responses,),
+        "x": tuple(shape),
+        "rx": (responses, *shape),
+    }

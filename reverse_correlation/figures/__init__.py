@@ -1,0 +1,1 @@
+"""Figures of arrays, in one style; nothing here imports what measures."""

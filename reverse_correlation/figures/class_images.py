@@ -1,0 +1,148 @@
+"""Figures of class images."""
+
+import numpy as np
+
+from reverse_correlation.errors import UserError
+from reverse_correlation.figures.style import (
+    SIGN,
+    empty,
+    grid,
+    picture,
+    show_signed,
+    signed_scale,
+    styled,
+)
+
+RESPONSES = ("choice", "decision", "probability", "logit")  # the rows of a figure
+SHOWN_CLASSES = 20  # in one figure
+
+
+def plot_measurement(measurement, kind=None, names=None):
+    """Draw the class images of a measurement: a matplotlib Figure.
+
+    Args:
+        measurement: a Measurement.
+        kind: "choice", "decision", "probability" or "logit"; by default a row for each it has.
+        names: of the measured classes; by default their numbers.
+
+    Raises:
+        UserError: for a kind that it does not have.
+    """
+    has = [name for name in RESPONSES if name in measurement.classes]
+    if kind not in (None, *has):
+        raise UserError(f"this measurement has {', '.join(has)} images, not {kind!r}")
+    names, shown = names or measurement.class_indices, commonest(measurement)
+    kinds = [kind] if kind else has
+    rows = {name: class_row(measurement, name, shown) for name in kinds}
+    return draw_class_images(
+        rows,
+        [str(names[k]) for k in shown],
+        f"What {measurement.provenance['network']} looks for{of_how_many(measurement, shown)}: "
+        f"covariance of its answers with {measurement.count:,} {measurement.noise.title} noise "
+        "images\nn: times answered; r: split-half reliability; needs: noise images for r = .9 with "
+        "the truth; outlined: pixels significant at family-wise 5 %",
+    )
+
+
+def commonest(measurement):
+    """Return the classes that a figure shows: those answered most often, in their order."""
+    return np.sort(np.argsort(-measurement.answered, kind="stable")[:SHOWN_CLASSES])
+
+
+def of_how_many(measurement, shown):
+    """Say in a caption of which classes those that are shown are; nothing where they are all."""
+    count = len(measurement.answered)
+    if measurement.provenance.get("only"):
+        return f" ({len(shown)} chosen classes)"
+    return f" ({len(shown)} commonest of {count:,} answers)" if len(shown) < count else ""
+
+
+def class_row(measurement, response, shown, agreement=None):
+    """Return a row of `draw_class_images`, of the classes that are shown.
+
+    Args:
+        measurement: a Measurement.
+        response: the kind.
+        shown: indices of measured classes.
+        agreement: (K,), correlation with exact images, where there are some.
+    """
+    estimate = measurement.classes[response]
+    notes = class_notes(measurement, response, agreement)
+    parts = estimate.image, estimate.significant, notes, _reasons(measurement, response)
+    return [[part[k] for k in shown] for part in parts]
+
+
+def _reasons(measurement, response):
+    """Return what an empty panel says, for each class."""
+    if response != "decision":
+        return ["varies\ntoo little"] * len(measurement.answered)
+    return [f"answered\n{n:,} of\n{measurement.count:,}" for n in measurement.answered]
+
+
+def class_notes(measurement, response, agreement=None):
+    """Return what stands below each class image: (K,) strings."""
+    estimate, needed = (
+        measurement.classes[response],
+        measurement.classes[response].images_needed(),
+    )
+    means, heads = estimate.mean_response, [""] * len(needed)
+    if response == "decision":
+        heads = [f"n = {n:,}" for n in measurement.answered]
+    elif response != "choice":
+        heads = [f"mean {m:.2g}" if response == "probability" else f"mean {m:.1f}" for m in means]
+    notes = []
+    for k, head in enumerate(heads):
+        lines = [head]
+        if np.isfinite(needed[k]):
+            if np.isfinite(estimate.reliability[k]):
+                lines.append(f"r = {estimate.reliability[k]:.3f}")
+            if agreement is not None and np.isfinite(agreement[k]):
+                lines.append(f"exact {agreement[k]:.3f}")
+            lines.append(f"needs {needed[k]:,.0f}")
+        notes.append("\n".join(filter(None, lines)))
+    return notes
+
+
+@styled
+def draw_class_images(rows, names, title):
+    """What a network looks for: one row of class images for each kind of response.
+
+    Args:
+        rows: {label: (maps (K, h, w, c), significant (K, h, w, c) bool, notes (K,), reasons (K,))};
+            a map of NaN is an empty panel that says its reason. Each map is shown in
+            units of its own largest absolute value, so that one scale serves all.
+        names: of the classes.
+    """
+    count = len(names)
+    side = min(1.8, max(1.02, 6 / count))
+    width, height = side * count + 0.7, (side + 0.43) * len(rows) + 0.6
+    figure, axes = grid(len(rows), count, width, height, title)
+    fill_class_images(figure, axes, rows, names)
+    return figure
+
+
+def fill_class_images(figure, axes, rows, names):
+    """Draw class images into the axes (rows, classes) of a figure; see `draw_class_images`."""
+    image = None
+    for line, (label, (maps, significant, notes, reasons)) in zip(axes, rows.items(), strict=True):
+        line[0].set_ylabel(label)
+        maps = picture(maps)
+        for axis, values, mask, note, reason in zip(
+            line, maps, significant, notes, reasons, strict=True
+        ):
+            axis.set_xlabel(note, fontsize=5.8, labelpad=2, linespacing=1.15)
+            if np.isnan(values).all():
+                empty(axis, values.shape, reason)
+                continue
+            image = show_class_image(axis, values, mask)
+    for axis, name in zip(axes[0], names, strict=True):
+        axis.set_title(name, pad=3)
+    signed_scale(figure, image, axes, SIGN)
+
+
+def show_class_image(axis, values, significant):
+    """Show a map as `show_signed` does, significant pixels (h, w, c) outlined."""
+    image, mask = show_signed(axis, values), np.asarray(significant).any(axis=2)
+    if mask.any() and not mask.all():
+        axis.contour(mask, levels=[0.5], colors="k", linewidths=0.35)
+    return image

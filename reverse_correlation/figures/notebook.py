@@ -1,0 +1,65 @@
+"""What a notebook shows of measurements."""
+
+import html
+
+import numpy as np
+
+from reverse_correlation.figures.class_images import (
+    RESPONSES,
+    SHOWN_CLASSES,
+    commonest,
+    of_how_many,
+    plot_measurement,
+)
+from reverse_correlation.figures.filters import plot_estimate
+from reverse_correlation.figures.style import image_tag, png
+
+
+def html_table(head, rows):
+    """Return an HTML table of texts."""
+    lines = ["".join(f"<th>{html.escape(str(cell))}</th>" for cell in head)]
+    lines += ["".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) for row in rows]
+    return "<table>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
+
+
+def measurement_html(measurement):
+    """Return a measurement as a notebook shows it: a table and the class images."""
+    has, shown = [name for name in RESPONSES if name in measurement.classes], commonest(measurement)
+    head = ["class", "answered", *(f"{name}: r" for name in has), f"{has[-1]}: needs for r = .9"]
+    reliability = [measurement.classes[name].reliability for name in has]
+    needed = measurement.classes[has[-1]].images_needed()
+    rows = [
+        [
+            measurement.class_indices[k],
+            f"{measurement.answered[k]:,}",
+            *(f"{r[k]:.3f}" if np.isfinite(r[k]) else "-" for r in reliability),
+            f"{needed[k]:,.0f}" if np.isfinite(needed[k]) else "-",
+        ]
+        for k in shown
+    ]
+    name = html.escape(str(measurement.provenance["network"]))
+    told = f"{measurement.count:,} {measurement.noise.title} noise images"
+    caption = f"<p><b>{name}</b> shown {html.escape(told)}{of_how_many(measurement, shown)}</p>"
+    picture = image_tag(png(plot_measurement(measurement)), f"class images of {name}")
+    return caption + html_table(head, rows) + picture
+
+
+def estimate_html(estimate):
+    """Return an Estimate as a notebook shows it: a table and its images."""
+    largest = np.abs(np.nan_to_num(estimate.z)).max(axis=(1, 2, 3))
+    significant = estimate.significant.sum(axis=(1, 2, 3))
+    rows = [
+        [
+            k,
+            f"{estimate.mean_response[k]:.3g}",
+            f"{r:.3f}" if np.isfinite(r) else "-",
+            f"{largest[k]:.1f}",
+            f"{significant[k]:,} of {estimate.covariance[k].size:,}",
+        ]
+        for k, r in enumerate(estimate.reliability[:SHOWN_CLASSES])
+    ]
+    head = ["response", "mean", "reliability", "largest |z|", "significant (family-wise 5 %)"]
+    more = len(estimate.covariance) - len(rows)
+    note = f"<p>and {more:,} more</p>" if more > 0 else ""
+    picture = image_tag(png(plot_estimate(estimate)), "images of an Estimate")
+    return html_table(head, rows) + note + picture

@@ -1,0 +1,113 @@
+"""ONNX files as observers, computed by ONNX Runtime."""
+
+import functools
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+
+from reverse_correlation.errors import UserError
+from reverse_correlation.observers.arrays import Observer, library
+
+TYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
+
+
+def onnx(path, channels=None, name=None):
+    """Return an Observer of an ONNX file, which ONNX Runtime computes on the CPU.
+
+    Args:
+        path: of the file; one input of images, and one output (n, K) of numbers.
+        channels: "first" or "last", where the shape of the input does not tell.
+        name: by default the file's.
+
+    Raises:
+        UserError: if ONNX Runtime is not installed, the file is damaged, takes or answers something
+            else, or its shape does not tell where the channels are.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"there is no file {path}: name a network saved as .onnx")
+    content = path.read_bytes()
+    answer = _Onnx(content, str(path), channels)
+    digest = hashlib.sha256(content + answer.layout.encode()).hexdigest()
+    return Observer(answer, name or path.stem, digest, answer.shape, ["onnxruntime"])
+
+
+class _Onnx:
+    """What an ONNX file answers to arrays. It travels as the bytes of the file.
+
+    Attributes:
+        shape: (h, w, c) of its images; None where the file leaves it open.
+        layout: "first", "last" or "none": where channels are.
+    """
+
+    def __init__(self, content, path, channels=None):
+        self.content, self.path = content, path
+        self.output = self._one_output()
+        self.batch, self.shape, self.layout = self._input(channels)
+
+    def __getstate__(self):
+        return {key: value for key, value in vars(self).items() if key != "session"}
+
+    @functools.cached_property
+    def session(self):
+        """ONNX Runtime's session, on as many threads as this process has cores."""
+        runtime = library("onnxruntime", "ONNX Runtime", "onnx")
+        options = runtime.SessionOptions()
+        options.log_severity_level = 4
+        if hasattr(os, "sched_getaffinity"):
+            options.intra_op_num_threads = len(os.sched_getaffinity(0))
+        try:
+            return runtime.InferenceSession(self.content, options, ["CPUExecutionProvider"])
+        except Exception as error:  # of its own classes, which have no common parent
+            reason = " ".join(str(error).split())[:160]
+            raise UserError(f"{self.path} cannot be read as an ONNX network: {reason}") from error
+
+    def _one_output(self):
+        """Return the name of the output of numbers, (n, K)."""
+        rows = [each for each in self.session.get_outputs() if "float" in each.type]
+        rows = [each for each in rows if len(each.shape) == 2] or rows
+        if len(rows) != 1 or len(rows[0].shape) != 2:
+            told = ", ".join(f"{o.name} {o.shape}" for o in self.session.get_outputs())
+            raise UserError(f"{self.path} answers {told}: expected one output (n, K) of numbers")
+        return rows[0].name
+
+    def _input(self, channels):
+        """Return (images at once or None, (h, w, c) or None, layout) of the only input."""
+        inputs = self.session.get_inputs()
+        told = ", ".join(f"{each.name} {each.shape} {each.type}" for each in inputs)
+        if len(inputs) != 1 or len(inputs[0].shape) not in (3, 4) or inputs[0].type not in TYPES:
+            raise UserError(
+                f"{self.path} takes {told}: expected one input of images, (n, h, w, c) or "
+                "(n, c, h, w), of floating-point numbers"
+            )
+        batch, *shape = [n if isinstance(n, int) and n > 0 else None for n in inputs[0].shape]
+        if len(shape) == 2:
+            return batch, None if None in shape else (*shape, 1), "none"
+        first, last = (n in (1, 3) for n in (shape[0], shape[2]))
+        if channels is None and first == last:
+            raise UserError(
+                f"{self.path} takes {told}: its shape does not tell whether channels come first or "
+                "last; say so by --channels first or --channels last (channels= in Python)"
+            )
+        layout = channels or ("first" if first else "last")
+        full = (*shape[1:], shape[0]) if layout == "first" else tuple(shape)
+        return batch, None if None in full else full, layout
+
+    def __call__(self, images):
+        given = self.session.get_inputs()[0]
+        if self.layout == "first":
+            images = images.transpose(0, 3, 1, 2)
+        elif self.layout == "none":
+            images = images[..., 0]
+        images = np.ascontiguousarray(images, TYPES[given.type])
+        if self.batch in (None, len(images)):
+            return self.session.run([self.output], {given.name: images})[0]
+        missing = -len(images) % self.batch  # the file takes so many at once, and no other number
+        images = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
+        parts = [
+            self.session.run([self.output], {given.name: images[i : i + self.batch]})[0]
+            for i in range(0, len(images), self.batch)
+        ]
+        return np.concatenate(parts)[: len(images) - missing]

@@ -1,0 +1,45 @@
+"""PyTorch modules as observers."""
+
+import hashlib
+
+import numpy as np
+
+from reverse_correlation.observers.arrays import Observer, library
+
+
+def torch(module, channels_first=True, name=None):
+    """Return an Observer of a PyTorch module, which computes where its parameters are.
+
+    Args:
+        module: takes (n, c, h, w) and answers logits or probabilities (n, K). Its mode is left as
+            it is: `module.eval()` is yours to call, and forgetting it is noticed.
+        channels_first: False for a module that takes (n, h, w, c).
+        name: by default that of its class.
+
+    Raises:
+        UserError: if PyTorch is not installed.
+    """
+    library("torch", "PyTorch", "torch")
+    digest = hashlib.sha256(repr(module).encode())
+    for key, tensor in module.state_dict().items():
+        digest.update(key.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    digest.update(str(channels_first).encode())
+    answer = _Torch(module, channels_first)
+    return Observer(answer, name or type(module).__name__, digest.hexdigest(), None, ["torch"])
+
+
+class _Torch:
+    """What a PyTorch module answers to arrays."""
+
+    def __init__(self, module, channels_first):
+        self.module, self.channels_first = module, channels_first
+
+    def __call__(self, images):
+        torch = library("torch", "PyTorch", "torch")
+        parameter = next(iter(self.module.parameters()), torch.zeros(()))
+        if self.channels_first:
+            images = images.transpose(0, 3, 1, 2)
+        with torch.inference_mode():
+            shown = torch.from_numpy(np.array(images, order="C"))
+            shown = shown.to(device=parameter.device, dtype=parameter.dtype)
+            return self.module(shown).float().cpu().numpy()

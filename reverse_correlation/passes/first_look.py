@@ -1,0 +1,60 @@
+"""What a few images tell before a long pass."""
+
+import time
+
+import numpy as np
+import tensorflow as tf
+
+from reverse_correlation.errors import UserError
+from reverse_correlation.observers.keras_networks import BLOCK_IMAGES, seconds_a_block
+from reverse_correlation.passes.noise_pass import refuse_nan
+
+FIRST_IMAGES = 1000  # shown before the long pass,
+FIRST_BLOCKS = 10  # or so many blocks, of a network that can be shown only few at once
+
+
+def first_remarks(work):
+    """Show a network 1,000 images before the long pass; return what should be said about it.
+
+    Raises:
+        UserError: if it answers NaN, or the same to all of them.
+    """
+    count = min(FIRST_IMAGES, FIRST_BLOCKS * work.block_images)
+    blocks = range(-(-count // work.block_images))
+    look = work.block
+    if work.responses and work.block_images < BLOCK_IMAGES:  # a large network, which eagerly would
+        look = tf.function(work.block)  # keep all its activities at once
+    logits = [look(block, work.block_images)["logits"] for block in blocks]
+    logits = np.concatenate(logits)[:count].astype(np.float64)
+    refuse_nan(work.name, logits)
+    if np.all(np.ptp(logits, axis=0) <= 1e-6 * np.abs(logits).max(axis=0)):
+        raise UserError(
+            f"the network {work.name!r} answers all of {len(logits):,} noise images alike: there "
+            "is nothing to correlate with; check the range of its input, or train it again"
+        )
+    answers, remarks = np.bincount(logits.argmax(axis=1), minlength=logits.shape[1]), []
+    if answers.max() > 0.999 * count:
+        remarks.append(
+            f"of the first {count:,} noise images {answers.max():,} are answered "
+            f"{answers.argmax()}: decision images of other classes will rest on few or no images; "
+            "logit images and filters remain meaningful"
+        )
+    return remarks
+
+
+def speed_remarks(work, count):
+    """Time a block of the compiled pass; return what should be said of how long it will take."""
+    work.shard_sums(0, work.block_images)  # compiles
+    started = time.perf_counter()
+    work.shard_sums(0, 2 * work.block_images)
+    seconds = (time.perf_counter() - started) / (2 * work.block_images) * count
+    remarks = [
+        f"{count:,} images at most, {seconds:,.0f} s here if all are shown "
+        f"({1000 * seconds / count:.2g} s for 1,000)"
+    ]
+    if work.precision != "float32":
+        slower = seconds_a_block(work.responses, work.block_images) / seconds_a_block(
+            work.network.responses(work.layers), work.block_images
+        )
+        remarks.append(f"{work.precision} takes {slower:.2f} of the time of float32 here")
+    return remarks

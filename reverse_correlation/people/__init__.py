@@ -1,0 +1,1 @@
+"""Studies of people: the page that asks them, their answers, and what these say."""

@@ -1,0 +1,1 @@
+"""What an observer is shown: a base image plus a linear map of independent numbers."""

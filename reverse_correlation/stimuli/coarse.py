@@ -1,0 +1,71 @@
+"""Coarse noise: white noise of cells of several pixels."""
+
+import dataclasses
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from reverse_correlation.errors import UserError
+from reverse_correlation.stimuli.ensemble import Ensemble
+from reverse_correlation.stimuli.null_images import chi_null, sidak_threshold
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class CoarseNoise(Ensemble):
+    """White Gaussian noise of cells of g x g pixels.
+
+    Args:
+        cells: g, in pixels; it must divide height and width.
+        shape, low, high, base, contrast: as for Ensemble.
+    """
+
+    shape: tuple = (28, 28, 1)
+    low: float = 0.0
+    high: float = 1.0
+    base: object = None
+    contrast: float | None = None
+    cells: int = 4
+
+    def __post_init__(self):
+        """Check the arguments."""
+        super().__post_init__()
+        if self.cells < 1 or any(n % self.cells for n in self.shape[:2]):
+            height, width = self.shape[:2]
+            raise UserError(
+                f"cells of {self.cells} pixels do not tile images of {height} x {width}: choose a "
+                f"divisor of {math.gcd(height, width)}"
+            )
+
+    @property
+    def coordinates(self):
+        """The shape of xi: one number a cell and channel."""
+        height, width, channels = self.shape
+        return height // self.cells, width // self.cells, channels
+
+    @property
+    def pixel_std(self):
+        """Standard deviation of each pixel, (h, w, c)."""
+        return np.full(self.shape, self.contrast * (self.high - self.low))
+
+    @property
+    def threshold(self):
+        """Sidak's, over the cells, which are independent."""
+        return sidak_threshold(math.prod(self.coordinates))
+
+    @property
+    def null_norm(self):
+        """Median, and deviation by the MAD, of the norm of a null image."""
+        deviation = self.contrast * (self.high - self.low)
+        return chi_null(math.prod(self.coordinates), self.cells * deviation)
+
+    def fluctuation(self, xi):
+        """Return the standard deviation times xi, each number over its cell."""
+        cells = xi[:, :, None, :, None] * tf.ones((1, 1, self.cells, 1, self.cells, 1), xi.dtype)
+        deviation = self.contrast * (self.high - self.low)
+        return deviation * tf.reshape(cells, (-1, *self.shape))
+
+    @property
+    def title(self):
+        """What the ensemble is called in a caption."""
+        return f"coarse ({self.cells} x {self.cells})"

@@ -1,0 +1,23 @@
+"""What images of noise alone look like: the threshold of their pixels, and their norm."""
+
+from scipy import optimize, stats
+
+
+def sidak_threshold(pixels, alpha=0.05):
+    """Return the |z| that none of `pixels` independent null pixels passes, with 1 - alpha."""
+    return stats.norm.ppf(0.5 + 0.5 * (1 - alpha) ** (1 / pixels))
+
+
+def chi_null(numbers, scale=1.0):
+    """Return the median and deviation (by the MAD) of the norm of independent normal numbers.
+
+    Args:
+        numbers: how many.
+        scale: the standard deviation of each.
+    """
+    null = stats.chi(numbers)
+    median = null.median()
+    mad = optimize.brentq(
+        lambda d: null.cdf(median + d) - null.cdf(median - d) - 0.5, 0, null.ppf(0.999)
+    )
+    return scale * median, scale * mad / stats.norm.ppf(0.75)

@@ -1,0 +1,78 @@
+"""Pink noise: the spatial frequencies of natural images."""
+
+import dataclasses
+import functools
+
+import numpy as np
+import tensorflow as tf
+
+from reverse_correlation.errors import UserError
+from reverse_correlation.stimuli.ensemble import Ensemble
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PinkNoise(Ensemble):
+    """Gaussian noise whose amplitude falls as 1 / frequency**exponent, as natural images' does.
+
+    Each channel by itself, by Fourier transform, so that an image's edges join. The mean of the
+    image has the amplitude of the lowest frequency.
+
+    Args:
+        exponent: 0 is white, 1 pink.
+        shape, low, high, base, contrast: as for Ensemble.
+    """
+
+    shape: tuple = (28, 28, 1)
+    low: float = 0.0
+    high: float = 1.0
+    base: object = None
+    contrast: float | None = None
+    exponent: float = 1.0
+
+    def __post_init__(self):
+        """Check the arguments."""
+        super().__post_init__()
+        if not 0 <= self.exponent <= 4:
+            raise UserError(f"the exponent of 1/f noise lies between 0 and 4, not {self.exponent}")
+
+    @property
+    def coordinates(self):
+        """The shape of xi: one number a pixel."""
+        return self.shape
+
+    @functools.cached_property
+    def gain(self):
+        """What each frequency is multiplied by: (h, w // 2 + 1) float64."""
+        height, width, _ = self.shape
+        rows = np.fft.fftfreq(height)[:, None]
+        columns = np.fft.rfftfreq(width)[None]
+        frequency = np.hypot(rows, columns)
+        lowest = 1 / max(height, width)
+        gain = np.maximum(frequency, lowest) ** -self.exponent
+        whole = np.hypot(rows, np.fft.fftfreq(width)[None])
+        power = np.mean(np.maximum(whole, lowest) ** (-2 * self.exponent))
+        return self.contrast * (self.high - self.low) * gain / np.sqrt(power)
+
+    @property
+    def pixel_std(self):
+        """Standard deviation of each pixel, (h, w, c)."""
+        return np.full(self.shape, self.contrast * (self.high - self.low))
+
+    def fluctuation(self, xi):
+        """Return xi with each of its frequencies multiplied by the gain."""
+        height, width, _ = self.shape
+        planes = tf.transpose(xi, (0, 3, 1, 2))
+        spectrum = tf.signal.rfft2d(planes)
+        spectrum *= tf.cast(tf.constant(self.gain, planes.dtype), spectrum.dtype)
+        return tf.transpose(tf.signal.irfft2d(spectrum, (height, width)), (0, 2, 3, 1))
+
+    def weights(self, coefficients):
+        """Return coefficients with each frequency divided by the gain."""
+        spectrum = np.fft.rfft2(np.asarray(coefficients, np.float64), axes=(1, 2))
+        spectrum /= self.gain[None, :, :, None]
+        return np.fft.irfft2(spectrum, self.shape[:2], axes=(1, 2))
+
+    @property
+    def title(self):
+        """What the ensemble is called in a caption."""
+        return "pink (1/f)" if self.exponent == 1 else f"1/f^{self.exponent:g}"

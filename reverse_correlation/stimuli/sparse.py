@@ -1,0 +1,66 @@
+"""Sparse noise: bright pixels on a dark ground."""
+
+import dataclasses
+import math
+
+import tensorflow as tf
+
+from reverse_correlation.errors import UserError
+from reverse_correlation.stimuli.numbers import uniform_numbers
+from reverse_correlation.stimuli.white import White
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SparseNoise(White):
+    """White noise on a dark ground: each pixel is `high` with probability `rate`, else `low`.
+
+    As white as binary `WhiteNoise`, of which it is the case that resembles images on black: a
+    network answers it with the filters that it uses on those, where noise about 1/2 saturates
+    many. cov(r, x) = rate (1 - rate) (high - low) E[r(x_i = high) - r(x_i = low)] at pixel i,
+    exactly. It is not symmetric about its mean, so its stimuli come without mirror images.
+
+    Args:
+        shape, low, high: as for Ensemble; it has no other base or contrast than its rate gives.
+        rate: between 0 and 1, both excluded.
+    """
+
+    rate: float = 0.1
+    shape: tuple = (28, 28, 1)
+    low: float = 0.0
+    high: float = 1.0
+
+    symmetric = False
+    distribution = "sparse"
+
+    def __post_init__(self):
+        """Check the arguments."""
+        if not 0 < self.rate < 1:
+            raise UserError(f"the rate of bright pixels lies between 0 and 1, not {self.rate}")
+        self._check_shape_and_range()
+
+    @property
+    def base(self):
+        """The mean of a pixel."""
+        return self.low + self.rate * (self.high - self.low)
+
+    @property
+    def contrast(self):
+        """Standard deviation of a pixel, as a share of the range."""
+        return math.sqrt(self.rate * (1 - self.rate))
+
+    def xi(self, seed, block, count):
+        """Draw (bright - rate) / sqrt(rate (1 - rate)) for each pixel."""
+        uniform = uniform_numbers(seed, block, (count, *self.shape))
+        bright = tf.cast(uniform < self.rate, tf.float32)
+        return (bright - self.rate) / self.contrast
+
+    def draw(self, seed, block, count):
+        """Draw the first `count` stimuli of a block: (count, h, w, c) float32, of low and high."""
+        uniform = uniform_numbers(seed, block, (count, *self.shape))
+        bright = tf.cast(uniform < self.rate, tf.float32)
+        return self.low + (self.high - self.low) * bright
+
+    @property
+    def title(self):
+        """What the ensemble is called in a caption."""
+        return "sparse"
