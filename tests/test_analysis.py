@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from observers import observer, yes_no
+from small_observers import observer, yes_no
 
 from analysis import (
     accuracy,

@@ -5,7 +5,7 @@ import pandas as pd
 import pingouin
 import pytest
 from helpers import measurements, show
-from observers import observer
+from small_observers import observer
 
 from reverse_correlation import Measurement, PinkNoise, UserError, WhiteNoise, compare, difference
 from reverse_correlation import measure as measured

@@ -8,9 +8,9 @@ import numpy as np
 import onnx_files
 import pytest
 from helpers import drawn, same_bits
-from observers import STD, centred, close, observer
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
+from small_observers import STD, centred, close, observer
 
 import lenet as lenet_class  # noqa: F401  (registers it, so that its files can be loaded)
 from reverse_correlation import (
@@ -23,7 +23,7 @@ from reverse_correlation import (
     observers,
 )
 
-LENET = Path(__file__).resolve().parent.parent / "models/mnist_lenet.keras"
+LENET = Path(__file__).resolve().parents[2] / "models/mnist_lenet.keras"
 NOISE = WhiteNoise(shape=(6, 5, 1))
 WEIGHTS = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
 

@@ -1,7 +1,7 @@
 """Attacks on answers: known answers."""
 
 import numpy as np
-from observers import observer
+from small_observers import observer
 
 from experiments.attack import at_random, attack_rates, between, own_gradient
 

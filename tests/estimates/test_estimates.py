@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from helpers import measurements, show
-from observers import STD, convolution, observer, yes_no
 from scipy import stats
+from small_observers import STD, convolution, observer, yes_no
 
 from reverse_correlation import Estimate, sidak_threshold
 from reverse_correlation.estimates.correlation import correlations, cosines, spearman_brown

@@ -1,8 +1,8 @@
 """How much of a class image must be mixed in: known answers."""
 
 import numpy as np
-from observers import yes_no
 from scipy import stats
+from small_observers import yes_no
 
 from experiments.mixing import Curve, draw, mixing_rates, unit_range
 from reverse_correlation import WhiteNoise

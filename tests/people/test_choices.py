@@ -5,7 +5,7 @@ import io
 
 import numpy as np
 import pytest
-from observers import observer
+from small_observers import observer
 
 from reverse_correlation import (
     GaborNoise,

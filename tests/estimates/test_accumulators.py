@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 from helpers import covariance_of_rows, drawn, same_bits, show
 from keras import layers
-from observers import STD, centred, close, convolution, observer, yes_no
 from scipy import integrate, stats
+from small_observers import STD, centred, close, convolution, observer, yes_no
 
 from reverse_correlation import (
     ACCUMULATORS,

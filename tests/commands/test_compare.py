@@ -3,7 +3,7 @@
 import numpy as np
 import onnx_files
 import pytest
-from observers import observer
+from small_observers import observer
 
 import compare
 from command_line import read_compare_settings

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from browser import Browser, has_browser
 from helpers import show
-from observers import observer
+from small_observers import observer
 
 import main
 from reverse_correlation import Measurement, UserError

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from helpers import same_bits
-from observers import observer
+from small_observers import observer
 
 from reverse_correlation import PinkNoise, UserError, measure
 from reverse_correlation.passes.shards import decision_level, is_decision_place

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from browser import Browser, has_browser
-from observers import observer
 from PIL import Image
+from small_observers import observer
 
 import people
 from command_line import read_people_settings

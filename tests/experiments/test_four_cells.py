@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from observers import observer
 from scipy import stats
+from small_observers import observer
 
 from experiments.four_cells import cell_weights, combine_cells, four_cells, snr_interval
 from reverse_correlation import UserError, WhiteNoise

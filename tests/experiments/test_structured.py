@@ -1,7 +1,7 @@
 """Class images of structured noise as classifiers: known answers."""
 
 import numpy as np
-from observers import yes_no
+from small_observers import yes_no
 
 from experiments.structured import best_ridge, root_mean_square_images, share_right
 from reverse_correlation import GaborNoise, WhiteNoise

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from observers import STD, observer
+from small_observers import STD, observer
 
 from experiments.individuals import Group, Individual, agreements_of, measured
 from reverse_correlation import WhiteNoise

@@ -39,7 +39,7 @@ from reverse_correlation.passes import worker
 from reverse_correlation.passes.noise_pass import NoisePass
 from reverse_correlation.passes.shards import SumTree
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 NOISE = WhiteNoise(shape=(10, 9, 1))
 BLOCK = 50
 SHARD = 8 * BLOCK  # images

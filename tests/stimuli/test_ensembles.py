@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from observers import centred, close, observer
 from scipy import stats
+from small_observers import centred, close, observer
 
 from reverse_correlation import (
     CoarseNoise,

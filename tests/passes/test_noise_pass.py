@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from helpers import same_bits, show
-from observers import convolution, observer, yes_no
+from small_observers import convolution, observer, yes_no
 from zoo import build, recurrent
 
 from reverse_correlation import Measurement, UserError, WhiteNoise, measure

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 from helpers import show
-from observers import STD, centred, observer
+from small_observers import STD, centred, observer
 
 from lenet import LeNet
 from reverse_correlation import (

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from observers import yes_no
+from small_observers import yes_no
 
 from experiments.microstimulation import (
     crossing,
