@@ -10,7 +10,7 @@ measure(function_that_answers_labels, noise, 10_000, classes=10)
 import importlib
 
 _HOMES = {
-    "Observer": "arrays",
+    "Observer": "observer",
     "function": "arrays",
     "onnx": "onnx_files",
     "sklearn": "scikit_learn",

@@ -19,14 +19,19 @@ import math
 import numpy as np
 
 from reverse_correlation.errors import UserError
-from reverse_correlation.observers.keras_networks import BLOCK_BYTES, LEAST_PROBABILITY, LOOK_IMAGES
+from reverse_correlation.observers.observer import (
+    BLOCK_BYTES,
+    LEAST_PROBABILITY,
+    LOOK_IMAGES,
+    Observer,
+)
 
 IMAGES_INSIDE = 16  # an observer's largest activity is taken for 4 images, and 4 such are kept
 SAME = 1e-3  # of the answers' range, by which the same image may be answered otherwise,
 SAME_LABELS = 0.02  # or so many of the labels, as ties may be
 
 
-class Observer:
+class ArrayObserver(Observer):
     """A classifier that is asked in arrays; see `onnx`, `torch`, `sklearn` and `function`.
 
     Args:
@@ -43,14 +48,14 @@ class Observer:
         only: indices of the classes that are measured; empty for all.
     """
 
-    only, classes, labels, meaning = (), None, False, ""
+    classes, meaning = None, ""
 
     def __init__(self, answer, name, digest="", shape=None, packages=()):
         self.answer, self.name, self.digest = answer, name, digest
         self.shape, self.packages = shape, tuple(packages)
 
     def looked(self, noise, classes=None):
-        """Show it a little noise, and return an Observer that knows what its answers mean.
+        """Show it a little noise, and return an observer that knows what its answers mean.
 
         Rows from 0 up that sum to 1 are probabilities, other rows are logits; a single column is
         two classes.
@@ -134,12 +139,18 @@ class Observer:
             )
         return rows.astype(int)
 
-    def logits(self, images):
-        """Return centred logits of images: (n, K) float32; of labels, 1 for the answer and 0.
+    def logits_of(self, images):
+        """Return centred logits of images; see Observer.
 
         Raises:
             UserError: for an answer of another shape than at first.
         """
+        size = self.images_that_fit()
+        parts = [self._logits(images[i : i + size]) for i in range(0, len(images), size)]
+        return np.concatenate(parts)
+
+    def _logits(self, images):
+        """Return centred logits of images shown at once: (n, K) float32."""
         rows = self._rows(images)
         if self.labels:
             return np.eye(self.classes, dtype=np.float32)[rows]
@@ -167,13 +178,6 @@ class Observer:
         changed.digest = self.digest and hashlib.sha256(told.encode()).hexdigest()
         return changed
 
-    # ------------------------------------------------------- what a pass asks of any network
-
-    @property
-    def measured(self):
-        """Indices of the classes that are measured."""
-        return self.only or tuple(range(self.classes))
-
     @property
     def sha256(self):
         """A hash of what it computes."""
@@ -187,26 +191,6 @@ class Observer:
     def images_that_fit(self, layers=(), gradients=False):
         """Return how many images it can be shown at once, from their size alone."""
         return max(1, int(BLOCK_BYTES // (4 * IMAGES_INSIDE * math.prod(self.shape))))
-
-    def convolutions(self):
-        """Return the names of convolutions that can be measured: none."""
-        return []
-
-    def rescalings(self):
-        """Return what its own layers do to a pixel, in words: not known."""
-        return []
-
-    def refuse_what_it_lacks(self, layers, precision):
-        """Raise UserError for layers, or another precision than its own."""
-        if layers:
-            raise UserError(
-                f"the network {self.name!r} is no Keras model: its layers, such as {layers[0]!r}, "
-                "cannot be tapped"
-            )
-        if precision != "float32":
-            raise UserError(
-                f"the network {self.name!r} is no Keras model: it has no {precision} here"
-            )
 
 
 class _Normalised:
@@ -230,12 +214,12 @@ def _digest_of_answers(answer, name, rows):
 
 
 def function(answer, name=None):
-    """Return an Observer of any function of images (n, h, w, c) float32; see `Observer`.
+    """Return an observer of any function of images (n, h, w, c) float32; see `ArrayObserver`.
 
     Two functions are told apart by their names, their texts, and which noise they answer how.
     """
     name = name or getattr(answer, "__qualname__", type(answer).__qualname__)
-    return Observer(answer, name)
+    return ArrayObserver(answer, name)
 
 
 def library(module, title, extra):

@@ -15,15 +15,17 @@ import tensorflow as tf
 
 from reverse_correlation.errors import UserError
 from reverse_correlation.observers import graphs
+from reverse_correlation.observers.observer import (
+    BLOCK_BYTES,
+    BLOCK_IMAGES,
+    LEAST_PROBABILITY,
+    LOOK_IMAGES,
+    Observer,
+)
 from reverse_correlation.observers.receptive_fields import CONVOLUTIONS, receptive_fields
 
-BLOCK_IMAGES = 1000  # stimuli shown at once, where the activities of so many fit in BLOCK_BYTES
-BLOCK_BYTES = 2.5e8
-LEAST_PROBABILITY = 1e-30  # a probability that underflowed counts as this when it is logged
-LOOK_IMAGES = 100  # answered to tell probabilities from logits, where the layers do not
 
-
-class Network:
+class Network(Observer):
     """A Keras classifier, written out as one flat graph, and what is known of it.
 
     Args:
@@ -37,19 +39,16 @@ class Network:
         graph: a functional Keras model that shares the layers and weights of `model`.
         tensors: {layer: its symbolic output}, the image's end first.
         shape: (h, w, c) of an image.
-        only: indices of the classes that are measured; empty for all.
-        labels: False; only observers that are no Keras models may answer nothing but labels.
-        versions: {}; those of TensorFlow and Keras are in every record.
 
     Raises:
         UserError: if it is not a classifier of such images.
     """
 
-    only, labels, versions = (), False, {}
+    has_gradients = True
 
     def __init__(self, model, noise=None, name=None):
+        self.model, self.noise, self.name = model, noise, name or model.name
         self.graph = graphs.flat_graph(model, noise and noise.shape)
-        self.name, self.noise = name or model.name, noise
         self.tensors = graphs.named_tensors(self.graph)
         self.shape = tuple(self.graph.inputs[0].shape[1:])
 
@@ -61,7 +60,7 @@ class Network:
     # ------------------------------------------------------------------- what it answers
 
     @property
-    def logits(self):
+    def symbolic_logits(self):
         """The symbolic logits log p_k - mean log p, (n, classes)."""
         return self._logits_and_meaning[0]
 
@@ -73,12 +72,7 @@ class Network:
     @property
     def classes(self):
         """How many classes it has."""
-        return self.logits.shape[-1]
-
-    @property
-    def measured(self):
-        """Indices of the classes that are measured."""
-        return self.only or tuple(range(self.classes))
+        return self.symbolic_logits.shape[-1]
 
     @functools.cached_property
     def _logits_and_meaning(self):
@@ -113,6 +107,35 @@ class Network:
             return _two_classes(output), "one logit counts as two classes"
         return _centred(output), "centred, from its logits"
 
+    def looked(self, noise, classes=None):
+        """Return the network as it is, or one whose images are those of an ensemble.
+
+        Raises:
+            UserError: if it does not take such images.
+        """
+        if self.noise is None:
+            return Network(self.model, noise, self.name)
+        if self.shape != tuple(noise.shape):
+            raise UserError(
+                f"the network takes images of {self.shape}, but the noise is {noise.shape}"
+            )
+        return self
+
+    def logits_of(self, images):
+        """Return centred logits of images, as many at once as fit: (n, K) float32."""
+        batch = min(BLOCK_IMAGES, self.images_that_fit())
+        return self.responses().predict(images, batch_size=batch, verbose=0)["logits"]
+
+    def normalised(self, means, deviations):
+        """Return the network behind a layer that subtracts and divides; see Observer."""
+        images = keras.Input(graphs.input_shape(self.model))
+        means, deviations = (
+            np.broadcast_to(v, self.shape[2]).astype(float) for v in (means, deviations)
+        )
+        scale = keras.layers.Rescaling((1 / deviations).tolist(), (-means / deviations).tolist())
+        behind = keras.Model(images, self.model(scale(images)), name=self.model.name)
+        return Network(behind, self.noise, self.name)
+
     def _look(self):
         """Return the network's answers to a little noise: (images, outputs)."""
         images = min(LOOK_IMAGES, self.images_that_fit())
@@ -129,7 +152,7 @@ class Network:
         Raises:
             UserError: for a layer or a precision that it does not have.
         """
-        taps = {"logits": self.logits, **{layer: self.tapped(layer) for layer in layers}}
+        taps = {"logits": self.symbolic_logits, **{layer: self.tapped(layer) for layer in layers}}
         model = keras.Model(self.graph.inputs[0], taps)
         return model if precision == "float32" else _in_precision(model, self.name, precision)
 

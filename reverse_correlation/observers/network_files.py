@@ -8,6 +8,8 @@ import h5py
 import keras
 
 from reverse_correlation.errors import UserError
+from reverse_correlation.observers.graphs import image_shape
+from reverse_correlation.observers.keras_networks import Network
 from reverse_correlation.observers.onnx_files import onnx
 
 H5 = (".h5", ".hdf5")
@@ -55,6 +57,38 @@ def load_any_network(path, channels=None):
     except Exception as error:  # a damaged archive can fail in any of its layers
         reason = _why(" ".join(str(error).split()))
         raise UserError(f"{path} cannot be read as a Keras network: {reason}") from error
+
+
+def read_observer(path, channels="", means=(), deviations=()):
+    """Read the file of an observer: an Observer that has not been shown anything yet.
+
+    Args:
+        path: as for `load_any_network`.
+        channels: "first" or "last", of an ONNX file whose shape does not tell.
+        means, deviations: that bring each channel to mean 0 and deviation 1: one a channel, or one
+            for all; empty for none.
+
+    Raises:
+        UserError: as `load_any_network`; if it takes images of any size, or has other channels.
+    """
+    path = Path(path)
+    model = load_any_network(path, channels or None)
+    if isinstance(model, keras.Model):
+        image_shape(model)  # refuses what does not take images of one size
+        model = Network(model, name=path.stem)
+    if model.shape is None:
+        raise UserError(
+            f"{path} takes images of any size: fix it, as by python -m onnxruntime.tools."
+            "make_dynamic_shape_fixed --input_name INPUT --input_shape 1,3,224,224"
+        )
+    for flag, values in (("mean", means), ("std", deviations)):
+        if len(values) not in (0, 1, model.shape[2]):
+            raise UserError(
+                f"--input-{flag} has {len(values)} numbers, but {path.name} takes "
+                f"{model.shape[2]} channel{'s' if model.shape[2] > 1 else ''}: give as many, or "
+                "one for all"
+            )
+    return model.normalised(means, deviations) if len(means) else model
 
 
 def _h5_configuration(path):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from reverse_correlation.errors import UserError
-from reverse_correlation.observers.arrays import Observer, library
+from reverse_correlation.observers.arrays import ArrayObserver, library
 
 TYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
 
@@ -31,7 +31,7 @@ def onnx(path, channels=None, name=None):
     content = path.read_bytes()
     answer = _Onnx(content, str(path), channels)
     digest = hashlib.sha256(content + answer.layout.encode()).hexdigest()
-    return Observer(answer, name or path.stem, digest, answer.shape, ["onnxruntime"])
+    return ArrayObserver(answer, name or path.stem, digest, answer.shape, ["onnxruntime"])
 
 
 class _Onnx:

@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 
-from reverse_correlation.observers.arrays import Observer, library
+from reverse_correlation.observers.arrays import ArrayObserver, library
 
 
 def torch(module, channels_first=True, name=None):
@@ -25,7 +25,7 @@ def torch(module, channels_first=True, name=None):
         digest.update(key.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
     digest.update(str(channels_first).encode())
     answer = _Torch(module, channels_first)
-    return Observer(answer, name or type(module).__name__, digest.hexdigest(), None, ["torch"])
+    return ArrayObserver(answer, name or type(module).__name__, digest.hexdigest(), None, ["torch"])
 
 
 class _Torch:

@@ -3,7 +3,7 @@
 import math
 
 from reverse_correlation.errors import UserError
-from reverse_correlation.observers.arrays import Observer, library
+from reverse_correlation.observers.arrays import ArrayObserver, library
 
 
 def sklearn(estimator, name=None):
@@ -23,7 +23,7 @@ def sklearn(estimator, name=None):
         )
     digest = library("joblib", "joblib", "").hash(estimator) + asked
     answer = _Sklearn(estimator, asked)
-    return Observer(answer, name or type(estimator).__name__, digest, None, ["sklearn"])
+    return ArrayObserver(answer, name or type(estimator).__name__, digest, None, ["sklearn"])
 
 
 class _Sklearn:

@@ -6,8 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from reverse_correlation.errors import UserError
-from reverse_correlation.observers.keras_networks import BLOCK_IMAGES, seconds_a_block
-from reverse_correlation.passes.noise_pass import refuse_nan
+from reverse_correlation.observers.keras_networks import seconds_a_block
+from reverse_correlation.observers.observer import BLOCK_IMAGES, refuse_nan
 
 FIRST_IMAGES = 1000  # shown before the long pass,
 FIRST_BLOCKS = 10  # or so many blocks, of a network that can be shown only few at once
@@ -54,7 +54,7 @@ def speed_remarks(work, count):
     ]
     if work.precision != "float32":
         slower = seconds_a_block(work.responses, work.block_images) / seconds_a_block(
-            work.network.responses(work.layers), work.block_images
+            work.observer.responses(work.layers), work.block_images
         )
         remarks.append(f"{work.precision} takes {slower:.2f} of the time of float32 here")
     return remarks

@@ -1,6 +1,5 @@
 """The pass: noise through a network, once for everything that is measured."""
 
-import copy
 import functools
 import json
 
@@ -9,10 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from reverse_correlation import backend
-from reverse_correlation.errors import UserError
 from reverse_correlation.estimates.accumulators import ACCUMULATORS
-from reverse_correlation.observers.arrays import Observer, function
-from reverse_correlation.observers.keras_networks import BLOCK_IMAGES, Network
+from reverse_correlation.observers.observer import BLOCK_IMAGES, refuse_nan
+from reverse_correlation.observers.observer_of import observer_of
 
 SHARD_BLOCKS = 8  # blocks of one graph call, in float32; shards are added in float64
 AT_ONCE = 10  # blocks may be drawn while another is answered; but one by one,
@@ -27,7 +25,7 @@ class NoisePass:
             `measure`.
 
     Attributes:
-        network: the Network, or the Observer.
+        observer: the Observer.
         shard_images: stimuli of one shard.
         identity: everything that the sums depend on, as JSON can hold it.
     """
@@ -44,25 +42,21 @@ class NoisePass:
         classes=None,
         only=(),
     ):
-        self.network = network = network_of(model, noise, classes, only)
-        self.name, self.noise, self.seed, self.kinds = network.name, noise, seed, accumulators
+        self.observer = observer = observer_of(model, noise, classes, only)
+        self.name, self.noise, self.seed, self.kinds = observer.name, noise, seed, accumulators
         self.layers, self.precision = tuple(layers), precision
-        self.responses = None  # of what is asked in arrays
-        if isinstance(network, Network):
-            self.responses = network.responses(layers, precision)
-        else:
-            network.refuse_what_it_lacks(self.layers, precision)
+        self.responses = observer.responses(self.layers, precision)  # None: it is asked in arrays
         self.accumulators = [
-            one for kind in accumulators for one in kind.for_pass(network, noise, self.layers)
+            one for kind in accumulators for one in kind.for_pass(observer, noise, self.layers)
         ]
-        fit = min(BLOCK_IMAGES, network.images_that_fit(layers))
+        fit = min(BLOCK_IMAGES, observer.images_that_fit(layers))
         self.block_images = block_images or max(fit - fit % 2, 1)  # whole pairs, where they fit
         self.shard_images = self.block_images * SHARD_BLOCKS
         self._shard = self._by_blocks() if self.responses is None else self._compiled()
         identity = {
-            "network": network.name,
-            "network_sha256": network.sha256,
-            "logits": network.meaning,
+            "network": observer.name,
+            "network_sha256": observer.sha256,
+            "logits": observer.meaning,
             "noise": noise.describe(),
             "seed": seed,
             "precision": precision,
@@ -74,10 +68,10 @@ class NoisePass:
             "versions": {
                 "tensorflow": tf.__version__,
                 "keras": keras.__version__,
-                **network.versions,
+                **observer.versions,
             },
             "machine": backend.machine(),
-            "only": list(network.only),
+            "only": list(observer.only),
         }
         self.identity = json.loads(json.dumps(identity))  # as it is read again
 
@@ -106,7 +100,7 @@ class NoisePass:
         block = self._drawn(index, images)
         shown = self.noise.mean + block["stimuli"]
         if self.responses is None:
-            return {**block, "logits": self.network.logits(shown.numpy())}
+            return {**block, "logits": self.observer.logits_of(shown.numpy())}
         answers = self.responses(shown, training=False)
         return {**block, **{name: tf.cast(each, tf.float32) for name, each in answers.items()}}
 
@@ -193,66 +187,8 @@ class NoisePass:
             sums = self._zeros()
             for index in range(-(-images // size)):
                 block, shown = drawn(first + index, min(images - index * size, size))
-                block["logits"] = tf.constant(self.network.logits(shown.numpy()))
+                block["logits"] = tf.constant(self.observer.logits_of(shown.numpy()))
                 sums = added(sums, tf.constant(first + index, tf.int64), block)
             return sums
 
         return shard
-
-
-def network_of(model, noise, classes=None, only=()):
-    """Return what is measured, as the pass sees it: a Network or an Observer.
-
-    Args:
-        model, noise, classes, only: as for `measure`.
-
-    Raises:
-        UserError: if it is nothing that answers images, or has not those classes.
-    """
-    if isinstance(model, (Network, keras.Model)):
-        network = Network.of(model, noise)
-    elif isinstance(model, Observer) or callable(model):
-        observer = model if isinstance(model, Observer) else function(model)
-        network = observer.looked(noise, classes)
-    else:
-        raise UserError(
-            f"a {type(model).__name__} cannot be shown images: hand over a Keras model, a function "
-            "of arrays, or what observers.onnx, .torch or .sklearn make"
-        )
-    if classes not in (None, network.classes):
-        raise UserError(f"the network has {network.classes:,} classes, not {classes:,}")
-    only = tuple(int(k) for k in only)
-    odd = [k for k in only if not 0 <= k < network.classes]
-    if odd or len(set(only)) < len(only):
-        raise UserError(
-            f"classes {', '.join(map(str, odd or only))} cannot be chosen: the network has "
-            f"{network.classes:,}, from 0 to {network.classes - 1}; name each once"
-        )
-    if only:
-        network = copy.copy(network)
-        network.only = only
-    return network
-
-
-def logits_of(network, images):
-    """Return centred logits of images (n, h, w, c), as many at once as fit: (n, K) float32.
-
-    Args:
-        network: a Network or an Observer.
-        images: (n, h, w, c), in the range of its input.
-    """
-    size = network.images_that_fit()
-    if isinstance(network, Observer):
-        parts = [network.logits(images[i : i + size]) for i in range(0, len(images), size)]
-        return np.concatenate(parts)
-    batch = min(BLOCK_IMAGES, size)
-    return network.responses().predict(images, batch_size=batch, verbose=0)["logits"]
-
-
-def refuse_nan(name, *answers):
-    """Raise UserError if answers, or sums of them, are not finite."""
-    if not all(np.isfinite(array).all() for array in answers):
-        raise UserError(
-            f"the network {name!r} answers NaN or infinity to noise: its weights are damaged; "
-            "train it again"
-        )

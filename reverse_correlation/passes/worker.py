@@ -57,11 +57,11 @@ def upload(work):
         "precision": work.precision,
         "accumulators": work.kinds,
         "block_images": work.block_images,
-        "classes": work.network.classes,
-        "only": work.network.only,
+        "classes": work.observer.classes,
+        "only": work.observer.only,
     }
     observed = work.responses is None
-    network, custom = _pickled(work.network) if observed else _saved(work.network.graph)
+    network, custom = _pickled(work.observer) if observed else _saved(work.observer.graph)
     modules = _modules([type(work.noise), *work.kinds, *custom])
     sources = read_sources(modules)
     with tempfile.TemporaryDirectory() as folder:

@@ -14,7 +14,8 @@ import numpy as np
 from reverse_correlation.errors import UserError
 from reverse_correlation.estimates.class_sums import ChoiceSums
 from reverse_correlation.estimates.measurement import Measurement
-from reverse_correlation.passes.noise_pass import logits_of, network_of, refuse_nan
+from reverse_correlation.observers.observer import refuse_nan
+from reverse_correlation.observers.observer_of import observer_of
 from reverse_correlation.stimuli.white import WhiteNoise
 
 LEAST_TRIALS = 4  # two in each half
@@ -125,10 +126,10 @@ def network_choices(model, noise, xi, to_range=(0.0, 1.0)):
         UserError: if the model does not take such images, or answers labels alone, or NaN.
     """
     low, high = to_range
-    network = network_of(model, WhiteNoise(shape=noise.shape, low=low, high=high))
+    observer = observer_of(model, WhiteNoise(shape=noise.shape, low=low, high=high))
     first, second = (
-        logits_of(network, low + (high - low) * (stimuli - noise.low) / (noise.high - noise.low))
+        observer.logits_of(low + (high - low) * (stimuli - noise.low) / (noise.high - noise.low))
         for stimuli in shown_pair(noise, xi)
     )
-    refuse_nan(network.name, first, second)
+    refuse_nan(observer.name, first, second)
     return np.sign(first - second)

@@ -1,21 +1,33 @@
-"""Ensembles in files: the fields that make one again. No pickles, no code."""
+"""All ensembles: made by name, and kept in files as the fields that make one again."""
 
 import dataclasses
+import importlib
 
 import numpy as np
 
 from reverse_correlation.errors import UserError
-from reverse_correlation.stimuli.coarse import CoarseNoise
-from reverse_correlation.stimuli.gabor import GaborNoise
-from reverse_correlation.stimuli.pink import PinkNoise
-from reverse_correlation.stimuli.sinusoid import SinusoidNoise
-from reverse_correlation.stimuli.sparse import SparseNoise
-from reverse_correlation.stimuli.white import WhiteNoise
+from reverse_correlation.stimuli import KINDS
 
-ENSEMBLES = {
-    kind.__name__: kind
-    for kind in (WhiteNoise, CoarseNoise, PinkNoise, SinusoidNoise, SparseNoise, GaborNoise)
-}
+
+def ensemble_of(kind, shape, input_range=(0.0, 1.0), base=None, contrast=None, images=None):
+    """Return the ensemble of that name for images of a shape and range.
+
+    Args:
+        kind: its name, one of KINDS.
+        shape: (h, w, c).
+        input_range: (low, high).
+        base: a number, an image (h, w, c), or None for the middle of the range.
+        contrast: as a share of the range, or None for the usual one.
+        images: (n, h, w, 1) training images, or None.
+
+    Raises:
+        UserError: for what the ensemble does not have.
+    """
+    low, high = input_range
+    shape = tuple(shape)
+    return _class_at(KINDS[kind]).of(
+        kind, shape=shape, low=low, high=high, base=base, contrast=contrast, images=images
+    )
 
 
 def kept_fields(noise):
@@ -32,10 +44,17 @@ def restored_ensemble(name, fields):
     Raises:
         UserError: if it is none of those that come with this package.
     """
-    if name not in ENSEMBLES:
+    homes = {home.partition(".")[2]: home for home in KINDS.values()}
+    if name not in homes:
         raise UserError(f"this measurement is of {name}: hand that ensemble over as `noise`")
     values = {key: value.item() if value.ndim == 0 else value for key, value in fields.items()}
     for key in ("shape", "scales"):
         if key in values:
             values[key] = tuple(int(n) for n in values[key])
-    return ENSEMBLES[name](**values)
+    return _class_at(homes[name])(**values)
+
+
+def _class_at(home):
+    """Import an ensemble's class, which takes seconds, when it is needed."""
+    module, _, name = home.partition(".")
+    return getattr(importlib.import_module(f"reverse_correlation.stimuli.{module}"), name)

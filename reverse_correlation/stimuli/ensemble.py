@@ -55,6 +55,11 @@ class Ensemble:
     is_white = False  # whether A is a number times the identity
     distribution = "gaussian"  # of xi
 
+    @classmethod
+    def of(cls, kind, *, images, **fields):
+        """Return the ensemble that `ensemble_of` names, made of its fields."""
+        return cls(**fields)
+
     def __post_init__(self):
         """Check the arguments."""
         self._check_shape_and_range()

@@ -11,6 +11,8 @@ from sklearn.linear_model import Ridge
 from reverse_correlation.errors import UserError
 from reverse_correlation.stimuli.ensemble import Ensemble
 
+FITTED_IMAGES = 5_000  # training images that it is fitted to by name, as published
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class GaborNoise(Ensemble):
@@ -35,6 +37,22 @@ class GaborNoise(Ensemble):
     low, high = 0.0, 1.0  # the range of the images that it is fitted to
 
     distribution = "uniform"
+
+    @classmethod
+    def of(cls, kind, *, shape, base, contrast, images, **_):
+        """Fit the ensemble that `ensemble_of` names to training images.
+
+        Raises:
+            UserError: without training images, or for a contrast.
+        """
+        if images is None:
+            raise UserError(
+                "gabor noise is fitted to training images: give labelled images, by --images FILE"
+            )
+        if contrast is not None:
+            raise UserError("gabor noise has the contrast of its training images: leave it out")
+        base = None if base is None else np.broadcast_to(np.float32(base), shape)
+        return cls.fit(images[:FITTED_IMAGES], base=base)
 
     def __post_init__(self):
         """Check that the arrays fit together."""

@@ -32,6 +32,17 @@ class SparseNoise(White):
     symmetric = False
     distribution = "sparse"
 
+    @classmethod
+    def of(cls, kind, *, base, contrast, images, **fields):
+        """Return the ensemble that `ensemble_of` names.
+
+        Raises:
+            UserError: for a base or a contrast.
+        """
+        if base is not None or contrast is not None:
+            raise UserError("sparse noise has a base and a contrast of its own: leave them out")
+        return cls(**fields)
+
     def __post_init__(self):
         """Check the arguments."""
         if not 0 < self.rate < 1:

@@ -70,6 +70,11 @@ class WhiteNoise(White):
     base: object = None
     contrast: float | None = None
 
+    @classmethod
+    def of(cls, kind, *, images, **fields):
+        """Return the ensemble that `ensemble_of` names, made of its fields."""
+        return cls(kind, **fields)
+
     def __post_init__(self):
         """Check the arguments."""
         if self.kind not in ("gaussian", "uniform", "binary"):

@@ -1,0 +1,55 @@
+"""How a command begins and ends: folders, a cluster, exit codes. Imports nothing heavy."""
+
+import contextlib
+import os
+import sys
+
+from reverse_correlation.errors import FileError, UserError
+
+
+def connected(scheduler):
+    """Return a context manager that yields a Dask client; None without a scheduler's address."""
+    if not scheduler:
+        return contextlib.nullcontext()
+    from reverse_correlation.passes.cluster import connect  # Dask takes a second, and few need it
+
+    return connect(scheduler)
+
+
+def check_writable(folder):
+    """Make a folder.
+
+    Raises:
+        FileError: if nothing can be written there.
+    """
+    probe = folder / f".{os.getpid()}.probe"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+    except OSError as error:
+        raise FileError(
+            f"cannot write in {folder} ({error.strerror}): choose another --out"
+        ) from None
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink()
+
+
+def exit_code(script, run, goes_on=True):
+    """Run a script's main part; return its exit code: 0, 2 for bad input, 130 for Ctrl-C.
+
+    Args:
+        script: its name.
+        run: its main part.
+        goes_on: whether it continues where it was stopped, when it is run again.
+    """
+    try:
+        run()
+    except UserError as error:
+        print(f"{script}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        told = "; the same command continues from here" if goes_on else ""
+        print(f"\n{script}: stopped{told}", file=sys.stderr)
+        return 130
+    return 0

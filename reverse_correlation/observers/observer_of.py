@@ -1,0 +1,36 @@
+"""Anything that answers images, as an observer."""
+
+import keras
+
+from reverse_correlation.errors import UserError
+from reverse_correlation.observers.arrays import function
+from reverse_correlation.observers.keras_networks import Network
+from reverse_correlation.observers.observer import Observer
+
+
+def observer_of(model, noise, classes=None, only=()):
+    """Return an observer that has been shown a little noise: it can be measured.
+
+    Args:
+        model, noise, classes, only: as for `measure`.
+
+    Raises:
+        UserError: if it does not answer images, or does not have those classes.
+    """
+    observer = _made_of(model).looked(noise, classes)
+    if classes not in (None, observer.classes):
+        raise UserError(f"the network has {observer.classes:,} classes, not {classes:,}")
+    return observer.choosing(only)
+
+
+def _made_of(model):
+    if isinstance(model, Observer):
+        return model
+    if isinstance(model, keras.Model):
+        return Network(model)
+    if callable(model):
+        return function(model)
+    raise UserError(
+        f"a {type(model).__name__} cannot be shown images: hand over a Keras model, a function "
+        "of arrays, or what observers.onnx, .torch or .sklearn make"
+    )

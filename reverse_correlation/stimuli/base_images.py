@@ -1,0 +1,96 @@
+"""The image about which noise is shown, as a command line names it: a number, or a file."""
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from reverse_correlation.errors import UserError
+
+
+def read_base(text, shape, input_range, mean_image=None):
+    """Read the base that `--base` names, and say what was done to an image file.
+
+    Args:
+        text: a number, "mean", the path of an image file, or "" for none.
+        shape: (h, w, c) of the network's images.
+        input_range: (low, high), to which black and white are brought.
+        mean_image: (h, w, c), the mean training image, in [0, 1]; None without a data set.
+
+    Returns:
+        (base, title): a number, an array (h, w, c) or None; and how it is called.
+
+    Raises:
+        UserError: if it is none of these, or does not fit the network.
+    """
+    low, high = input_range
+    if not text:
+        return None, ""
+    if text == "mean":
+        if mean_image is None:
+            raise UserError(
+                "--base mean is the mean training image: give labelled images, by --images FILE"
+            )
+        return low + (high - low) * mean_image, "the mean training image"
+    if is_image_file(text):
+        return low + (high - low) * read_image(text, shape), str(text).rpartition("/")[2]
+    return float(text), f"grey {float(text):g}"
+
+
+def is_image_file(base):
+    """Say whether a base is neither a number nor "mean" nor "", so that it names an image file."""
+    if base in ("", "mean"):
+        return False
+    try:
+        float(base)
+    except ValueError:
+        return True
+    return False
+
+
+def look_at_image(path):
+    """Return the (width, height) of an image file, and whether it has colours.
+
+    Raises:
+        UserError: if it cannot be read.
+    """
+    picture = _opened(path)
+    coloured = len(picture.getbands()) >= 3 and np.ptp(np.asarray(picture), axis=2).any()
+    return picture.size, bool(coloured)
+
+
+def read_image(path, shape):
+    """Read an image file, fitted to a shape, in [0, 1]: (h, w, c) float32.
+
+    Raises:
+        UserError: if it cannot be read, or has other channels.
+    """
+    height, width, channels = shape
+    pixels, coloured = look_at_image(path)
+    if channels not in (1, 3) or (coloured and channels == 1):
+        has = "in colour" if coloured else "grey"
+        raise UserError(
+            f"the base {path} is {has}, but the network takes {channels} channel"
+            f"{'s' if channels > 1 else ''}: give an image of as many channels"
+        )
+    picture = _opened(path).convert("L" if channels == 1 else "RGB")
+    picture = picture.resize((width, height), Image.Resampling.LANCZOS)
+    if pixels != (width, height):
+        print(f"base: {path} was brought from {pixels[0]} x {pixels[1]} to {width} x {height}")
+    return np.asarray(picture, np.float32).reshape(shape) / 255
+
+
+def _opened(path):
+    """Return an image file as a PIL image, grey or RGB.
+
+    Raises:
+        UserError: if it cannot be read.
+    """
+    try:
+        with Image.open(path) as picture:
+            if picture.mode.startswith("I"):  # grey of 16 bits, which PIL would clip to 8
+                return Image.fromarray((np.asarray(picture) / 257).astype(np.uint8))
+            return picture.convert("RGB" if picture.mode in ("P", "RGBA", "CMYK") else None)
+    except (OSError, UnidentifiedImageError) as error:
+        raise UserError(
+            f"the base {path} cannot be read as an image ({error}): give a number, mean, or a "
+            "PNG or JPEG file"
+        ) from error

@@ -1,0 +1,114 @@
+"""Labelled images of the user's own, in a .npz file as Keras's mnist.npz."""
+
+import dataclasses
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from reverse_correlation.errors import UserError
+
+KEYS = ("x_train", "y_train", "x_test", "y_test")
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelledImages:
+    """Training and test images with their labels.
+
+    Attributes:
+        name: of the file, without its suffix.
+        train, test: (images (n, h, w, c) float32 in [0, 1], labels (n,) int64) each.
+        class_names: of the labels; empty where the file has none.
+    """
+
+    name: str
+    train: tuple
+    test: tuple
+    class_names: tuple = ()
+
+    @property
+    def classes(self):
+        """How many classes there are: one more than the largest label."""
+        return 1 + max(int(self.train[1].max()), int(self.test[1].max()))
+
+    @property
+    def mean_image(self):
+        """The mean training image, (h, w, c)."""
+        return self.train[0].mean(axis=0)
+
+    def refuse_unlike(self, observer, path):
+        """Raise UserError if the images, or their classes, are not those of an observer."""
+        shape = self.train[0].shape[1:]
+        if tuple(observer.shape) != shape or observer.classes != self.classes:
+            raise UserError(
+                f"{path} takes images of {tuple(observer.shape)} and answers {observer.classes} "
+                f"classes, but {self.name} has images of {shape} and {self.classes} classes: leave "
+                "--images out"
+            )
+
+
+def read_labelled_images(path):
+    """Read labelled images: LabelledImages.
+
+    Pixels are whole numbers from 0 to 255, or from 0 to 1; images (n, h, w) have one channel.
+
+    Args:
+        path: of a .npz file with x_train, y_train, x_test and y_test, and class_names if they have
+            any.
+
+    Raises:
+        UserError: if it is missing, or does not hold labelled images.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"there is no file {path}: name a .npz file with {', '.join(KEYS)}")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+    except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"{path} cannot be read as a .npz file of arrays ({error}): save the images by "
+            "numpy.savez"
+        ) from error
+    missing = [key for key in KEYS if key not in arrays]
+    if missing:
+        raise UserError(f"{path} has no {', '.join(missing)}: it needs {', '.join(KEYS)}")
+    parts = [
+        (_pixels(path, f"x_{part}", arrays), _labels(path, part, arrays))
+        for part in ("train", "test")
+    ]
+    if parts[0][0].shape[1:] != parts[1][0].shape[1:]:
+        raise UserError(f"{path}: x_train and x_test hold images of different shapes")
+    names = tuple(map(str, arrays.get("class_names", ())))
+    return LabelledImages(path.stem, *parts, names)
+
+
+def _pixels(path, key, arrays):
+    """Return images (n, h, w, c) in [0, 1]."""
+    images = arrays[key]
+    images = images[..., None] if images.ndim == 3 else images
+    if images.ndim != 4 or not images.size or images.dtype.kind not in "uif":
+        raise UserError(
+            f"{path}: {key} is an array of {arrays[key].shape} {images.dtype}: expected images "
+            "(n, h, w) or (n, h, w, c) of numbers"
+        )
+    low, high = images.min(), images.max()
+    most = 1 if images.dtype.kind == "f" else 255
+    if not 0 <= low <= high <= most:
+        raise UserError(
+            f"{path}: the pixels of {key} lie between {low:g} and {high:g}: expected whole numbers "
+            "from 0 to 255, or numbers from 0 to 1"
+        )
+    return images.astype(np.float32) / most
+
+
+def _labels(path, part, arrays):
+    """Return labels (n,) int64."""
+    labels, count = arrays[f"y_{part}"], len(arrays[f"x_{part}"])
+    labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+    if labels.shape != (count,) or labels.dtype.kind not in "ui" or (count and labels.min() < 0):
+        raise UserError(
+            f"{path}: y_{part} is an array of {arrays[f'y_{part}'].shape} {labels.dtype}: expected "
+            f"one label for each of the {count:,} images, a whole number from 0 up"
+        )
+    return labels.astype(np.int64)
