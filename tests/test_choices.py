@@ -155,17 +155,16 @@ def test_a_screen_adds_rounded_levels_to_the_base_and_takes_them_from_it():
 
 @pytest.mark.parametrize("to_range", [(0, 255), (-1, 1), (0, 1)])
 def test_a_network_sees_the_levels_of_the_screen_in_its_own_range(to_range):
-    """It prefers what is nearer to 150 of 255 levels, and so not always what is brighter."""
+    """About 153, the darker of a pair is nearer to 150 and the brighter nearer to 156."""
     noise = WhiteNoise(shape=(1, 1, 1), low=-1, high=1, base=0.2, contrast=0.1)
     low, high = to_range
 
     def near(images):
         levels = 255 * (images[:, 0, 0] - low) / (high - low)
-        return np.concatenate([np.zeros_like(levels), -np.abs(levels - 150) / 255], axis=1)
+        return -np.abs(levels - [150, 156])
 
-    xi = np.float32([1.2, -2, 0, -1.2]).reshape(4, 1, 1, 1)
-    # 184 or 122; 102 or 204; 153 twice; 122 or 184
-    expected = np.array([-1, 1, 0, 1])
+    xi = np.float32([1.2, -2, 0, -1.2]).reshape(4, 1, 1, 1)  # brighter, darker, the same, darker
+    expected = np.array([1, -1, 0, -1])
     assert np.array_equal(network_choices(near, noise, xi, to_range).T, [-expected, expected])
 
 
