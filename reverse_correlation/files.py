@@ -1,10 +1,18 @@
 """Files are written whole or not at all."""
 
 import contextlib
+import json
 import os
+import zipfile
+import zlib
 from pathlib import Path
 
+import numpy as np
+
 from reverse_correlation.errors import FileError
+
+# what reading a damaged file raises
+DAMAGED = (ValueError, KeyError, TypeError, EOFError, OSError, zipfile.BadZipFile, zlib.error)
 
 
 @contextlib.contextmanager
@@ -29,3 +37,43 @@ def replacing(path):
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+def kept(path, identity, read, compute, write):
+    """Return what a file keeps of this identity, or compute it and keep it there.
+
+    A file of another identity, or a damaged one, is replaced.
+
+    Args:
+        path: of the file.
+        identity: all that the result depends on, as JSON can hold it.
+        read: function of the path that returns (identity, result).
+        compute: function of nothing that returns the result.
+        write: function of path, identity and result.
+    """
+    path, identity = Path(path), json.loads(json.dumps(identity))
+    if path.exists():
+        with contextlib.suppress(*DAMAGED):
+            known, result = read(path)
+            if known == identity:
+                return result
+    result = compute()
+    write(path, identity, result)
+    return result
+
+
+def read_arrays(path):
+    """Return (identity, {name: array}) of a .npz file, as `kept` wants it."""
+    with np.load(path, allow_pickle=False) as file:
+        identity = json.loads(str(file["identity"]))
+        return identity, {name: file[name] for name in file.files if name != "identity"}
+
+
+def write_arrays(path, identity, arrays):
+    """Write (identity, {name: array}) to a compressed .npz file, whole or not at all.
+
+    Raises:
+        FileError: if it cannot be written.
+    """
+    with replacing(path) as part, open(part, "wb") as file:
+        np.savez_compressed(file, identity=json.dumps(identity), **arrays)

@@ -10,7 +10,6 @@ how many is seen from their own split halves.
 """
 
 import dataclasses
-import json
 
 import keras
 import numpy as np
@@ -18,7 +17,7 @@ import tensorflow as tf
 
 from reverse_correlation.errors import UserError
 from reverse_correlation.estimates.correlation import correlations, spearman_brown
-from reverse_correlation.files import replacing
+from reverse_correlation.files import kept, read_arrays, write_arrays
 from reverse_correlation.observers.keras_networks import Network
 
 ENOUGH = 0.999  # reliability at which no more gradients are taken
@@ -179,37 +178,34 @@ def exact_receptive_fields(model, noise, layer, count=20_000, seed=1):
     return ExactImages(patches.images(mean), reliability, count)
 
 
-def kept(path, identity, compute):
-    """Return {name: ExactImages} from a file, or compute and keep them there.
+def kept_exact(path, identity, compute):
+    """Return {name: ExactImages} that a .npz file keeps, or compute and keep them there.
 
     Args:
-        path: of a .npz file.
-        identity: what the images depend on, as JSON can hold it; a file of another is replaced.
-        compute: called without arguments where the file does not have them.
+        path, identity, compute: as for `files.kept`.
     """
-    told = json.dumps(identity, sort_keys=True)
-    if path.exists():
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                if str(file["identity"]) == told:
-                    return {
-                        name: ExactImages(
-                            file[f"{name}:images"],
-                            file[f"{name}:reliability"],
-                            int(file[f"{name}:count"]),
-                        )
-                        for name in json.loads(str(file["names"]))
-                    }
-        except (ValueError, KeyError, EOFError, OSError):
-            pass  # a damaged file is computed anew
-    computed = compute()
-    arrays = {"identity": told, "names": json.dumps(list(computed))}
-    for name, exact in computed.items():
-        for field in dataclasses.fields(exact):
-            arrays[f"{name}:{field.name}"] = getattr(exact, field.name)
-    with replacing(path) as part:
-        np.savez(part, **arrays)
-    return computed
+    return kept(path, identity, _read, compute, _write)
+
+
+def _read(path):
+    identity, arrays = read_arrays(path)
+    named = {}
+    for key, array in arrays.items():
+        name, _, field = key.partition(":")
+        named.setdefault(name, {})[field] = array
+    return identity, {
+        name: ExactImages(fields["images"], fields["reliability"], int(fields["count"]))
+        for name, fields in named.items()
+    }
+
+
+def _write(path, identity, exact):
+    arrays = {
+        f"{name}:{field.name}": getattr(each, field.name)
+        for name, each in exact.items()
+        for field in dataclasses.fields(each)
+    }
+    write_arrays(path, identity, arrays)
 
 
 def _patch_noise(noise, shape):

@@ -64,6 +64,21 @@ class Measurement:
             return np.full(len(self.classes["choice"].covariance), self.count // 2)
         return np.rint(self.classes["decision"].mean_response * self.count).astype(int)
 
+    def weights_correlation(self, draws=8):
+        """Return the expected correlation of a logit's weights with their truth, (K,).
+
+        As for the image: 1 - error power / power, where the error is that of independent
+        coefficients, brought to pixels as weights are. 0 for white noise, whose weights are its
+        image.
+        """
+        logit, noise = self.classes.get("logit"), self.noise
+        if logit is None or logit.weights is None or noise.is_white:
+            return np.zeros(len(self.answered))
+        null = np.random.default_rng(0).normal(size=(draws, *noise.coordinates))
+        power = np.sum(noise.weights(null) ** 2) / draws
+        share = power * logit.coefficient_error**2 / np.sum(logit.weights**2, axis=(1, 2, 3))
+        return np.sqrt(np.maximum(1 - share, 0))
+
     def halves(self):
         """Return the Measurements of even shards alone, and of odd ones."""
         parts = []

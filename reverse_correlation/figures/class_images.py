@@ -15,6 +15,7 @@ from reverse_correlation.figures.style import (
 
 RESPONSES = ("choice", "decision", "probability", "logit")  # the rows of a figure
 SHOWN_CLASSES = 20  # in one figure
+LEAST_WEIGHTS = 0.5  # expected correlation of weights of coloured noise that are worth a row
 
 
 def plot_measurement(measurement, kind=None, names=None):
@@ -146,3 +147,45 @@ def show_class_image(axis, values, significant):
     if mask.any() and not mask.all():
         axis.contour(mask, levels=[0.5], colors="k", linewidths=0.35)
     return image
+
+
+def draw_bias(shown, names, place):
+    """Draw the class images of each ensemble and kind of response: a matplotlib Figure.
+
+    Args:
+        shown: a Shown of each ensemble.
+        names: of the measured classes.
+        place: what the observer is called.
+    """
+    measurements = [each.measurement for each in shown]
+    drawn, rows, several = commonest(measurements[0]), {}, len(shown) > 1
+    for each in shown:
+        measurement = each.measurement
+        for response in (name for name in RESPONSES if name in measurement.classes):
+            label = f"{each.title}\n{response}" if several else response
+            agreement = each.findings.exact_agreement.get(response)
+            rows[label] = class_row(measurement, response, drawn, agreement)
+        expected = measurement.weights_correlation()
+        if np.max(expected) >= LEAST_WEIGHTS:
+            weights = measurement.classes["logit"].weights
+            notes = [f"expected r {r:.2f}" for r in expected]
+            parts = weights, np.zeros_like(weights, bool), notes, [""] * len(names)
+            rows["logit,\nas weights"] = [[part[k] for k in drawn] for part in parts]
+    counts = " and ".join(
+        f"{m.count:,} {m.noise.title} noise images" + several * f" ({each.title})"
+        for each, m in zip(shown, measurements, strict=True)
+    )
+    some, exact = of_how_many(measurements[0], drawn), ""
+    if any(each.findings.exact_agreement for each in shown):
+        exact = (
+            "exact: correlation with the image from the network's gradients (choice: of the "
+            "logit);\n"
+        )
+    return draw_class_images(
+        rows,
+        [names[k] for k in drawn],
+        f"What {place} looks for{some}: covariance of its answers with {counts}\n"
+        f"n: times answered; r: split-half reliability; {exact}"
+        "needs: noise images for r = .9 with the truth; outlined: pixels significant at "
+        "family-wise 5 %",
+    )

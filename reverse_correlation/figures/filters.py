@@ -77,3 +77,53 @@ def draw_filters(
                 axis.set_xlabel(notes[i], fontsize=6, labelpad=2)
     signed_scale(figure, image, axes, label, shrink=0.9)
     return figure
+
+
+def draw_receptive_fields(measurement, found, place):
+    """Draw the spike-triggered averages of a layer's filters: a matplotlib Figure.
+
+    Those of a first convolution stand below its learned kernels. Of many filters, the first
+    SHOWN_MAPS are drawn.
+
+    Args:
+        measurement: a Measurement.
+        found: LayerFindings.
+        place: what the observer is called.
+    """
+    estimate, live, agreement = measurement.layers[found.layer], found.live, found.agreement
+    averages = estimate.average if estimate.nonnegative else estimate.covariance
+    rows, columns = {"": np.nan_to_num(averages)}, 8 if len(live) <= 32 else 12
+    title = (
+        f"{found.layer} of {place}: "
+        f"{'spike-triggered averages' if estimate.nonnegative else 'covariances'} "
+        f"from {measurement.maps[found.layer].count:,} {measurement.noise.title} noise images\n"
+    )
+    if found.learned is not None:
+        rows, columns = {"kernel": found.learned, "STA": rows[""]}, 8
+        notes = [f"{c:.5f}" for c in agreement]
+        least = agreement[live].min(initial=1)
+        title += (
+            "below the learned kernels, with their cosine: "
+            f"at least {least:.5f} for {np.sum(live)} live filters"
+        )
+    else:
+        notes = [f"r = {r:.3f}" for r in estimate.reliability]
+        title += f"r: split-half reliability; {np.sum(live)} of {len(live)} filters are live"
+        if agreement is not None:
+            notes = [f"{n}\nexact {c:.3f}" for n, c in zip(notes, agreement, strict=True)]
+            counted = agreement[live & np.isfinite(agreement)]
+            middle = np.median(counted) if len(counted) else np.nan
+            title += f"; exact: correlation with gradients, median {middle:.3f}"
+    if estimate.nonnegative:
+        notes = _rare_as_counts(notes, estimate, live)
+    if len(notes) > SHOWN_MAPS:
+        title += f"; the first {SHOWN_MAPS} are shown"
+    rows = {label: maps[:SHOWN_MAPS] for label, maps in rows.items()}
+    return draw_filters(rows, notes[:SHOWN_MAPS], title, columns)
+
+
+def _rare_as_counts(notes, estimate, live):
+    """Return notes in which a filter that hardly fires says how often it did."""
+    spikes = np.rint(estimate.events).astype(int)
+    rare = [f"spikes: {n:,}" if n else "" for n in spikes]
+    return [n if alive else r for n, r, alive in zip(notes, rare, live, strict=True)]

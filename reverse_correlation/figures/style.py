@@ -5,11 +5,14 @@ import functools
 import html
 import io
 import textwrap
+from pathlib import Path
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
+
+from reverse_correlation.files import replacing
 
 STYLE = {
     "font.family": "DejaVu Sans",
@@ -135,3 +138,16 @@ def signed_scale(figure, image, axes, label, **kwargs):
         figure.supxlabel(f"red, green and blue: {label}; grey is 0", fontsize=7)
     elif image is not None:
         scale(figure, image, axes, textwrap.fill(label, 24 * len(axes)), **kwargs)
+
+
+def save(figure, path):
+    """Write a PNG of 256 colours; the same figure gives the same bytes. Returns the path.
+
+    Raises:
+        FileError: if the file cannot be written.
+    """
+    path = Path(path)
+    with replacing(path) as part:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(png(figure))
+    return path

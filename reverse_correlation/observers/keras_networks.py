@@ -290,6 +290,12 @@ def images_that_fit(tensors, layers=(), gradients=False):
     return max(1, int(BLOCK_BYTES // need))
 
 
+def predict(model, images):
+    """Return a Keras model's answers to images (n, h, w, c): (n, K), or whatever a tap gives."""
+    batch = min(BLOCK_IMAGES, images_that_fit(graphs.named_tensors(model)))
+    return model.predict(images, batch_size=batch, verbose=0)
+
+
 def receptive_field(model, layer):
     """Derive what a unit of the named layer of a Keras model sees: a ReceptiveField.
 

@@ -52,6 +52,16 @@ class Observer:
         """
         raise NotImplementedError
 
+    def accuracy(self, images, labels):
+        """Return the share of images (n, h, w, c) that it names as their labels (n,) do.
+
+        Raises:
+            UserError: if it answers NaN or infinity.
+        """
+        logits = self.logits_of(images)
+        refuse_nan(self.name, logits)
+        return float(np.mean(logits.argmax(axis=1) == labels))
+
     def responses(self, layers=(), precision="float32"):
         """Return a Keras model of all that is asked; None where answers come in arrays.
 
@@ -116,8 +126,7 @@ def refuse_nan(name, *answers):
     """Raise UserError if answers, or sums of them, are not finite."""
     if not all(np.isfinite(array).all() for array in answers):
         raise UserError(
-            f"the network {name!r} answers NaN or infinity to noise: its weights are damaged; "
-            "train it again"
+            f"the network {name!r} answers NaN or infinity: its weights are damaged; train it again"
         )
 
 

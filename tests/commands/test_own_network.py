@@ -1,6 +1,7 @@
 """Networks of one's own on the command line."""
 
 import json
+import os
 import re
 import subprocess
 
@@ -15,7 +16,7 @@ from zoo import binary, build, recurrent, rescaled, residual, separable, subclas
 
 import main
 from command_line import read_main_settings
-from reverse_correlation import Measurement, load_any_network
+from reverse_correlation import Measurement, UserError, load_any_network
 
 
 def run(tmp_path, capsys, *flags):
@@ -169,6 +170,11 @@ def unregistered(path):
     keras.Sequential([keras.Input((4, 4, 1)), Odd(), layers.Flatten(), layers.Dense(2)]).save(path)
 
 
+def with_a_lambda(path):
+    stack = [keras.Input((4, 4, 1)), layers.Flatten(), layers.Lambda(lambda x: 2 * x)]
+    keras.Sequential([*stack, layers.Dense(2)]).save(path)
+
+
 @pytest.mark.parametrize(
     ("save", "sentence"),
     [
@@ -176,6 +182,7 @@ def unregistered(path):
         (truncated, "not a whole .keras archive"),
         (a_pickle, "not a whole .keras archive"),
         (unregistered, "custom object 'Odd', which is not registered"),
+        (with_a_lambda, "has a Lambda layer, whose code is not run"),
         (two_inputs, "has 2 inputs"),
         (two_outputs, "has 2 outputs"),
         (a_vector, "not images"),
@@ -191,11 +198,6 @@ def test_what_cannot_be_measured_is_refused_in_one_sentence(save, sentence, tmp_
     assert re.search(sentence, error), error
 
 
-def with_a_lambda(path):
-    stack = [keras.Input((4, 4, 1)), layers.Flatten(), layers.Lambda(lambda x: 2 * x)]
-    keras.Sequential([*stack, layers.Dense(2)]).save(path)
-
-
 def naming(**fields):
     """An .h5 file whose configuration names an object, as a crafted one might."""
 
@@ -207,6 +209,12 @@ def naming(**fields):
             file.attrs["model_config"] = json.dumps(config)
 
     return save
+
+
+def inside(name, module, config=None):
+    """The configuration of a layer that names another object for its first weights."""
+    named = {"class_name": name, "module": module, "config": config}
+    return {"name": "last", "units": 2, "kernel_initializer": named}
 
 
 def weights_alone(path):
@@ -222,6 +230,10 @@ def weights_alone(path):
         (unregistered, "has 'Odd' in it"),
         (naming(class_name="TorchModuleWrapper"), "has 'TorchModuleWrapper' in it"),
         (naming(class_name="Dense", module="os"), "has 'Dense' in it"),
+        (naming(class_name="Dense", module="keras_evil"), "has 'Dense' in it"),
+        (naming(class_name="Dense", module="my.keras.layers"), "has 'Dense' in it"),
+        (naming(config=inside("Zeros", "keras_evil")), "has 'Zeros' in it"),
+        (naming(config=inside("function", "builtins", "eval")), "has 'function' in it"),
         (naming(class_name="function", module="keras.utils", config="get_file"), "'function' in"),
         (weights_alone, "holds weights without a network"),
         (lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100)), "not a whole HDF5 file"),
@@ -234,6 +246,35 @@ def test_an_h5_file_of_more_than_kerass_own_layers_is_refused_unread(
     monkeypatch.setattr(keras.saving, "load_model", None)  # calling it would fail otherwise
     code, _, error = run(tmp_path, capsys, "--model", tmp_path / "old.h5")
     assert code == 2 and error.startswith("main.py: ") and re.search(sentence, error), error
+
+
+@pytest.mark.parametrize(
+    "name",
+    (
+        "Lambda TorchModuleWrapper TFSMLayer JaxLayer FlaxLayer TextVectorization StringLookup "
+        "IntegerLookup"
+    ).split(),
+)
+def test_no_layer_that_runs_code_or_reads_files_is_read_from_an_h5_file(name, tmp_path):
+    naming(class_name=name, module="keras.layers")(tmp_path / "old.h5")
+    with pytest.raises(UserError, match=f"has '{name}' in it.*nothing of it was run"):
+        load_any_network(tmp_path / "old.h5")
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_the_code_of_a_lambda_layer_is_never_run(suffix, tmp_path):
+    trace, path = str(tmp_path / "trace"), tmp_path / f"net{suffix}"
+
+    def leaves_a_trace(x):
+        open(trace, "w").close()
+        return 2 * x
+
+    stack = [keras.Input((4, 4, 1)), layers.Lambda(lambda x: leaves_a_trace(x)), layers.Flatten()]
+    keras.Sequential([*stack, layers.Dense(2)]).save(path)
+    os.unlink(trace)  # of building it
+    with pytest.raises(UserError, match="Lambda|__lambda__"):
+        load_any_network(path)
+    assert not os.path.exists(trace)
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".hdf5"])

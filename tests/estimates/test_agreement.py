@@ -33,7 +33,7 @@ def one_logit(template, common=0.0, axis=None):
 
 def test_unrelated_observers_with_a_common_nonlinearity_do_not_agree(rng):
     axis = np.eye(64)[0]
-    shared, found, pairs = [], [], 6
+    shared, found, intraclass_found, pairs = [], [], [], 6
     for seed in range(pairs):  # the two of a pair are shown the same noise
         both = rng.normal(size=(2, 64)) / 8
         a, b = (measure(one_logit(w, 12.0, axis), 8_000, seed=seed) for w in both)
@@ -41,8 +41,10 @@ def test_unrelated_observers_with_a_common_nonlinearity_do_not_agree(rng):
         shared.append(np.corrcoef(*images)[0, 1])
         agreed = compare([a, b], "logit")
         found.append(agreed.correlation[0, 1, 0])
+        intraclass_found.append(agreed.single.value[0])
     assert np.mean(shared) > 0.5  # what holding whole images against each other would have said
-    assert abs(np.mean(found)) < 3 * agreed.error / np.sqrt(pairs)
+    for values in (found, intraclass_found):
+        assert abs(np.mean(values)) < 3 * agreed.error / np.sqrt(pairs)
 
 
 @pytest.mark.parametrize("noise", [NOISE, PinkNoise(shape=SHAPE)])
@@ -102,11 +104,15 @@ def of_another_seed(measurement, seed):
 
 def test_no_more_than_five_percent_of_pairs_that_do_not_differ_seem_to(rng):
     net = observer(rng.normal(size=(*SHAPE, 2)))
-    made, false = list(measurements(net, 80, 3_200, shards=2)), np.zeros(2)
+    made, false, z = list(measurements(net, 80, 3_200, shards=2)), np.zeros(2), ([], [])
     for a, b in zip(made[::2], made[1::2], strict=True):
         for i, other in enumerate((b, of_another_seed(b, 1))):
-            false[i] += difference(a, other, "logit").significant[0].any()
+            found = difference(a, other, "logit")
+            false[i] += found.significant[0].any()
+            z[i].append(found.z[0])
     assert false.max() <= 7  # of 40; more than that has a probability of .001
+    for values in z:  # standard normal, but that a pixel's own share of the response adds 1 in 64
+        assert abs(np.std(values) - 1) < 0.07 and abs(np.mean(values)) < 0.08
 
 
 def test_where_two_observers_differ_is_found(rng):
@@ -117,6 +123,15 @@ def test_where_two_observers_differ_is_found(rng):
     found = difference(*(measure(net, seed=i) for i, net in enumerate(nets)), "logit")
     assert found.significant[1, 3, 4, 0] and found.z[1, 3, 4, 0] < 0
     assert np.abs(found.z[1]).argmax() == 3 * 8 + 4
+
+
+def test_a_steeper_observer_is_not_another_one(rng):
+    """Four times the logits, and the same template: nothing differs, and raters agree."""
+    a = rng.normal(size=SHAPE)
+    nets = [observer(np.stack([-w, w], axis=-1)) for w in (a, 4 * a)]
+    made = [measure(net, seed=i) for i, net in enumerate(nets)]
+    assert not difference(*made, "logit").significant.any()
+    assert compare(made, "logit").single.value.min() > 0.95
 
 
 def test_observers_that_cannot_be_compared_are_refused_in_a_sentence(rng):

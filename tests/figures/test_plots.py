@@ -11,7 +11,8 @@ from small_observers import observer
 
 import main
 from reverse_correlation import Measurement, UserError
-from reverse_correlation.figures.class_images import SHOWN_CLASSES
+from reverse_correlation.figures.class_images import RESPONSES, SHOWN_CLASSES, draw_class_images
+from reverse_correlation.figures.filters import draw_filters
 
 
 def of_classes(count):
@@ -51,6 +52,100 @@ def test_every_picture_of_a_plot_is_the_image_of_its_class(measurement):
         if axis.images:
             image = measurement.classes["logit"].image[int(axis.get_title()), ..., 0]
             assert np.allclose(axis.images[0].get_array(), image / np.abs(image).max())
+
+
+def test_chosen_classes_keep_their_numbers(measurement):
+    weights = np.random.default_rng(0).normal(size=(6, 6, 1, 5))
+    chosen = show(observer(weights), 16_000, only=(4, 2))  # of the network of `measurement`
+    figure = chosen.plot("logit")
+    assert titles(figure) == ["4", "2"] and "(2 chosen classes)" in figure.get_suptitle()
+    for axis, image in zip(figure.axes, measurement.classes["logit"].image[[4, 2]], strict=False):
+        shown = axis.images[0].get_array()
+        assert np.allclose(shown, image[..., 0] / np.abs(image).max(), atol=1e-5)
+    rows = re.findall(r"<tr><td>(\d+)</td><td>([\d,]+)</td>", chosen._repr_html_())
+    assert rows == [(str(k), f"{measurement.answered[k]:,}") for k in (4, 2)]
+    assert titles(chosen.plot("choice", names=["fifth", "third"])) == ["fifth", "third"]
+
+
+def test_a_caption_and_notes_say_what_was_counted(measurement):
+    figure = measurement.plot()
+    assert "16,000 Gaussian noise images" in figure.get_suptitle()
+    notes = [axis.get_xlabel() for axis in figure.axes[:20]]
+    counts = [int(re.match(r"n = ([\d,]+)", note)[1].replace(",", "")) for note in notes[5:10]]
+    assert sum(counts) == 16_000 and counts == measurement.answered.tolist()
+    means = [float(re.match(r"mean (\S+)", note)[1]) for note in notes[10:15]]
+    assert sum(means) == pytest.approx(1, abs=0.03)  # of probabilities
+    rows = zip(RESPONSES, (notes[:5], notes[5:10], notes[10:15], notes[15:]), strict=True)
+    for kind, row in rows:
+        estimate = measurement.classes[kind]
+        told = zip(row, estimate.reliability, estimate.images_needed(), strict=True)
+        for note, r, needed in told:
+            assert ("needs" in note) == np.isfinite(needed)
+            assert f"r = {r:.3f}\nneeds {needed:,.0f}" in note or not np.isfinite(needed)
+
+
+def test_a_class_that_is_never_answered_says_so_and_has_a_choice_image_all_the_same():
+    weights = np.random.default_rng(0).normal(size=(6, 6, 1, 3))
+    figure = show(observer(weights, [0, 0, -1000]), 8_000).plot()
+    choice, decision = figure.axes[2], figure.axes[5]
+    assert choice.images and not choice.texts
+    assert not decision.images and decision.texts[0].get_text() == "answered\n0 of\n8,000"
+
+
+# ----------------------------------------------------------------------- signs and places
+
+
+def colours(image, *values):
+    """Return what an image artist shows values in: RGB from 0 to 1."""
+    return [image.cmap(image.norm(value))[:3] for value in values]
+
+
+def test_what_is_positive_is_red_and_what_is_negative_blue(measurement):
+    figure = measurement.plot("logit")
+    image, bar = figure.axes[0].images[0], figure.axes[-1]
+    (red, _, blue), middle, (less_red, _, more_blue) = colours(image, 1.0, 0.0, -1.0)
+    assert red > 2 * blue and more_blue > 2 * less_red and min(middle) > 0.9
+    assert bar.get_ylim() == (-1, 1) and "covariance" in bar.get_ylabel()
+
+
+def test_of_maps_in_colour_grey_is_zero_and_brighter_is_more():
+    maps, no = np.zeros((1, 2, 2, 3)), np.zeros((1, 2, 2, 3), bool)
+    maps[0, 0, 1], maps[0, 1, 0] = (4, 0, -2), (-4, 2, 0)
+    figure = draw_class_images({"logit": (maps, no, [""], [""])}, ["a"], "title")
+    shown = figure.axes[0].images[0].get_array()
+    assert np.allclose(shown[0, 0], 0.5)
+    assert np.allclose(shown[0, 1], [1, 0.5, 0.25]) and np.allclose(shown[1, 0], [0, 0.75, 0.5])
+    assert "grey is 0" in figure.get_supxlabel()
+
+
+def test_each_map_is_drawn_upright_under_its_name_and_significant_pixels_are_outlined():
+    maps, significant = np.zeros((2, 4, 5, 1)), np.zeros((2, 4, 5, 1), bool)
+    maps[0, 1, 3], maps[1, 2, 0] = -2, 8
+    significant[0, 1, 3] = True
+    rows = {"logit": (maps, significant, ["first", "second"], ["", ""])}
+    figure = draw_class_images(rows, ["a", "b"], "title")
+    one, other = figure.axes[:2]
+    assert (one.get_title(), one.get_xlabel()) == ("a", "first")
+    assert (other.get_title(), other.get_xlabel()) == ("b", "second")
+    assert one.images[0].get_array()[1, 3] == -1 and other.images[0].get_array()[2, 0] == 1
+    assert one.images[0].origin == "upper" and one.get_ylim()[0] > one.get_ylim()[1]
+    outline = np.concatenate(
+        [path.vertices for each in one.collections for path in each.get_paths()]
+    )
+    assert np.allclose(outline.mean(axis=0), [3, 1], atol=0.2)  # the fourth column, second row
+    assert not other.collections
+
+
+def test_filters_stand_above_their_estimates():
+    kernels, found = np.zeros((2, 3, 3, 1)), np.zeros((2, 3, 3, 1))
+    kernels[0, 0, 0], kernels[1, 1, 1], found[0, 0, 1] = 5, -5, -3
+    figure = draw_filters({"kernel": kernels, "found": found}, ["one", "two"], "title")
+    above, below = np.array(figure.axes[:4]).reshape(2, 2)
+    assert [row[0].get_ylabel() for row in (above, below)] == ["kernel", "found"]
+    assert above[0].images[0].get_array()[0, 0] == 1 and above[1].images[0].get_array()[1, 1] == -1
+    assert below[0].images[0].get_array()[0, 1] == -1 and not below[1].images
+    assert below[1].texts[0].get_text() == "silent"
+    assert [axis.get_xlabel() for axis in below] == ["one", "two"]
 
 
 def test_an_estimate_plots_its_images(measurement):

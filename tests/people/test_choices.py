@@ -92,6 +92,28 @@ def test_the_informational_value_is_that_of_rcpyci(rng):
     assert theirs > 5
 
 
+def test_every_trial_counts_as_two_images_and_its_error_is_known(rng):
+    choices = rng.choice([-1, 1], 60)
+    measurement = measure_choices(choices, NOISE)
+    estimate = measurement.classes["choice"]
+    assert measurement.count == estimate.count == 120 and measurement.answered == [60]
+    assert estimate.coefficient_error[0] == pytest.approx(1 / np.sqrt(60))  # choices are 1 or -1
+    assert np.allclose(estimate.standard_error, 0.1 / np.sqrt(60))  # times a pixel's deviation
+    assert [half.classes["choice"].count for half in measurement.halves()] == [60, 60]
+    mean = np.tensordot(choices, trial_numbers(NOISE, 0, 60), 1) / 60
+    assert np.allclose(estimate.coefficients[0], mean)
+
+
+def test_the_halves_of_choices_are_even_and_odd_trials():
+    """Who turns round at every trial contradicts the other half; who never does agrees with it."""
+    drive = np.sign(trial_numbers(NOISE, 0, 400)[:, 2, 3, 0])
+    turning, steady = (
+        measure_choices(drive * turn, NOISE).classes["choice"].reliability[0]
+        for turn in (np.tile([1, -1], 200), np.ones(400))
+    )
+    assert turning < -0.8 and steady > 0.8
+
+
 def test_choices_by_chance_have_no_image(rng):
     z = []
     for seed in range(30):
@@ -121,6 +143,29 @@ def test_what_is_shown_has_256_levels_within_the_range_and_mirrors_the_base():
     assert np.allclose(levels, np.rint(levels), atol=1e-4)
     inside = (np.abs(first) < 1) & (np.abs(second) < 1)
     assert np.allclose((first + second)[inside], 2 * (2 * 115 / 255 - 1), atol=1e-6)
+
+
+def test_a_screen_adds_rounded_levels_to_the_base_and_takes_them_from_it():
+    noise = WhiteNoise(shape=(1, 3, 1), low=-1, high=1, base=0.2, contrast=0.1)  # 153; 25.5 levels
+    xi = np.float32([[1.2, -2, 9]]).reshape(1, 1, 3, 1)
+    first, second = (255 * (shown.ravel() + 1) / 2 for shown in shown_pair(noise, xi))
+    assert np.allclose(first, [153 + 31, 153 - 51, 255], atol=1e-4)
+    assert np.allclose(second, [153 - 31, 153 + 51, 153 - 127], atol=1e-4)  # as far as it goes
+
+
+@pytest.mark.parametrize("to_range", [(0, 255), (-1, 1), (0, 1)])
+def test_a_network_sees_the_levels_of_the_screen_in_its_own_range(to_range):
+    """About 153, the darker of a pair is nearer to 150 and the brighter nearer to 156."""
+    noise = WhiteNoise(shape=(1, 1, 1), low=-1, high=1, base=0.2, contrast=0.1)
+    low, high = to_range
+
+    def near(images):
+        levels = 255 * (images[:, 0, 0] - low) / (high - low)
+        return -np.abs(levels - [150, 156])
+
+    xi = np.float32([1.2, -2, 0, -1.2]).reshape(4, 1, 1, 1)  # brighter, darker, the same, darker
+    expected = np.array([1, -1, 0, -1])
+    assert np.array_equal(network_choices(near, noise, xi, to_range).T, [-expected, expected])
 
 
 def test_choices_on_gabor_noise_are_measured_in_its_components(rng):

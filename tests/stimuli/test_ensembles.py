@@ -1,5 +1,6 @@
 """What is shown: its moments, that it is a function, and what structured noise spans."""
 
+import itertools
 import json
 
 import keras
@@ -62,6 +63,16 @@ def test_a_block_is_a_function_of_seed_and_index():
     assert np.array_equal(x, noise.draw(1, 2, 10).numpy())
     for seed, block in [(1, 3), (2, 2), (2, 1), (0, 0)]:
         assert abs(np.corrcoef(x.ravel(), noise.draw(seed, block, 10).numpy().ravel())[0, 1]) < 0.4
+
+
+def test_no_block_shares_its_random_numbers_with_another():
+    """A pair of normal numbers is a point whose angle and radius each take a uniform number."""
+    uniform = []
+    for seed, block in itertools.product((0, 1), range(5)):
+        x, y = WhiteNoise(shape=(1, 2, 1)).xi(seed, block, 2000).numpy().reshape(2000, 2).T
+        uniform += [np.arctan2(y, x) / (2 * np.pi) % 1, 1 - np.exp(-(x**2 + y**2) / 2)]
+    z = np.corrcoef(uniform)[np.triu_indices(20, 1)] * np.sqrt(2000)
+    assert np.abs(z).max() < 4.5  # of a number that two of them share: 45
 
 
 @pytest.mark.parametrize("kind", ["gaussian", "uniform", "binary"])

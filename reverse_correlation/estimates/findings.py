@@ -1,0 +1,198 @@
+"""What is found of an observer: how good its class images and filters are."""
+
+import dataclasses
+import time
+
+import numpy as np
+
+from reverse_correlation.errors import UserError
+from reverse_correlation.estimates.correlation import correlations, cosines
+from reverse_correlation.estimates.exact import (
+    exact_class_images,
+    exact_receptive_fields,
+    kept_exact,
+)
+from reverse_correlation.estimates.measurement import Measurement
+from reverse_correlation.estimates.templates import confusion, template_answers
+from reverse_correlation.observers.observer import Observer
+
+LEAST_RELIABILITY = 0.99  # of an exact image that others are compared with
+EXACT_CLASSES, EXACT_FILTERS = 20, 96  # more are not held against gradients, which would take long
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassFindings:
+    """How good the class images of one ensemble are.
+
+    Attributes:
+        exact_agreement: {"choice", "logit" or "probability": (K,)}, correlation of each class
+            image with the one that the network's gradients give (of choice: with the logit's);
+            empty where there is none.
+        images_needed: {response: (K,)}, noise images for r = .9 with the truth.
+        template_confusions: {response: (K, K) or None}, how these images by themselves classify
+            test images: shares of each true class (row); None where no class has an image, and
+            {} without test images.
+        template_accuracy: {response: share of the test images that they classify right}.
+    """
+
+    exact_agreement: dict
+    images_needed: dict
+    template_confusions: dict
+    template_accuracy: dict
+
+
+@dataclasses.dataclass(frozen=True)
+class Shown:
+    """One ensemble that an observer was shown.
+
+    Attributes:
+        title: such as "pure noise".
+        measurement: the Measurement.
+        findings: ClassFindings.
+    """
+
+    title: str
+    measurement: Measurement
+    findings: ClassFindings
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerFindings:
+    """What is found of the filters of one layer.
+
+    Attributes:
+        layer: its name.
+        live: (filters,) bool; the others fire too rarely to be counted.
+        learned: (filters, kh, kw, c), the kernels of a first convolution; None of deeper layers.
+        agreement: (filters,), cosine of each spike-triggered average with the kernel, or its
+            correlation with the receptive field that the gradients give; None where there is
+            neither.
+    """
+
+    layer: str
+    live: np.ndarray
+    learned: np.ndarray | None
+    agreement: np.ndarray | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """All that is said of one observer.
+
+    Attributes:
+        observer: the Observer.
+        title, place: such as "LeNet" and "LeNet on MNIST".
+        class_names: of the classes that are measured.
+        shown: a Shown of each ensemble.
+        layers: LayerFindings of each layer that was measured, with the first ensemble.
+        test_accuracy: share of the test images that it names right; None without any.
+    """
+
+    observer: Observer
+    title: str
+    place: str
+    class_names: tuple
+    shown: tuple
+    layers: tuple = ()
+    test_accuracy: float | None = None
+
+    @property
+    def kernel_cosines(self):
+        """Cosines of the live filters of a first convolution with its kernels; None without one."""
+        found = [f.agreement[f.live] for f in self.layers if f.learned is not None]
+        return found[-1] if found else None
+
+    @property
+    def field_agreement(self):
+        """Correlations of a deep layer's live filters with gradients; None where there are none."""
+        deep = [f for f in self.layers if f.learned is None and f.agreement is not None]
+        return deep[-1].agreement[deep[-1].live & np.isfinite(deep[-1].agreement)] if deep else None
+
+
+def class_findings(measurement, exact=None, test=None):
+    """Say how good the class images of a measurement are: ClassFindings.
+
+    Args:
+        measurement: a Measurement.
+        exact: {"logit" and "probability": ExactImages}, or nothing.
+        test: (images, labels) that the class images classify by themselves, or None.
+    """
+    classes, exact = measurement.classes, exact or {}
+    agreement = {name: _agreement_with(one, classes[name]) for name, one in exact.items()}
+    if exact and "choice" in classes:
+        agreement["choice"] = _agreement_with(exact["logit"], classes["choice"])
+    needed = {name: estimate.images_needed() for name, estimate in classes.items()}
+    confusions, accuracy = {}, {}
+    for name, estimate in classes.items() if test is not None else ():
+        answers = template_answers(estimate.image, test[0])
+        confusions[name] = None
+        if answers is not None:
+            confusions[name] = confusion(test[1], answers, len(estimate.image))
+            accuracy[name] = float(np.mean(answers == test[1]))
+    return ClassFindings(agreement, needed, confusions, accuracy)
+
+
+def _agreement_with(exact, estimate):
+    """Correlate class images with exact ones, (K,); NaN where those are not reliable at .99."""
+    r = correlations(exact.images, estimate.covariance)
+    return np.where(exact.reliability >= LEAST_RELIABILITY, r, np.nan)
+
+
+def exact_images_of(observer, noise, path, count, seed, title="noise"):
+    """Return an observer's exact class images by response, kept in a file; {} where it has none.
+
+    Args:
+        observer: an Observer.
+        noise: the ensemble.
+        path: of the file.
+        count: of images whose gradients are averaged, at most.
+        seed: of these images; another one than the measurement's.
+        title: of the ensemble, for what is printed.
+    """
+    possible = observer.has_gradients and noise.has_gradient_identity and not observer.only
+    if not possible or observer.classes > EXACT_CLASSES:
+        return {}
+    identity = [observer.sha256, noise.describe(), count, seed]
+    print(f"{observer.name}: exact images of {title}, from {count:,} gradients at most")
+    started = time.monotonic()
+    exact = kept_exact(path, identity, lambda: exact_class_images(observer, noise, count, seed))
+    seconds, used = time.monotonic() - started, exact["logit"].count
+    print(f"{observer.name}: {used:,} gradients of each class were enough, {seconds:.0f} s")
+    return exact
+
+
+def layer_findings(observer, measurement, layer, path, *, patches, live_rate, seed):
+    """Hold the spike-triggered averages of a layer against what is known: LayerFindings.
+
+    Args:
+        observer, measurement: an Observer, and a Measurement of it.
+        layer: its name.
+        path: of the file that keeps exact receptive fields.
+        patches: whose gradients give those, at most.
+        live_rate: a filter that fires more rarely is not live.
+        seed: of the patches; another one than the measurement's.
+    """
+    estimate = measurement.layers[layer]
+    live = estimate.response_std > 0
+    if estimate.nonnegative:
+        live = estimate.events >= live_rate * estimate.count
+    learned = observer.kernels(layer)
+    if learned is not None and learned.shape == estimate.covariance.shape:
+        return LayerFindings(layer, live, learned, cosines(learned, estimate.covariance))
+    noise = measurement.noise
+    if not noise.has_gradient_identity or len(estimate.covariance) > EXACT_FILTERS:
+        return LayerFindings(layer, live, None, None)
+
+    def compute():
+        return {"filters": exact_receptive_fields(observer, noise, layer, patches, seed)}
+
+    identity = [observer.sha256, noise.describe(), layer, patches, seed]
+    started = time.monotonic()
+    try:
+        exact = kept_exact(path, identity, compute)["filters"]
+    except UserError as error:
+        print(f"{observer.name}: {layer} is not compared with gradients: {error}")
+        return LayerFindings(layer, live, None, None)
+    seconds = time.monotonic() - started
+    print(f"{observer.name}: exact fields of {layer}, {exact.count:,} patches, {seconds:.0f} s")
+    return LayerFindings(layer, live, None, correlations(exact.images, estimate.covariance))

@@ -1,0 +1,42 @@
+"""Class images as classifiers by themselves: what they answer to images, without the observer."""
+
+import numpy as np
+from sklearn.metrics import confusion_matrix
+
+from reverse_correlation.errors import UserError
+
+
+def match_templates(templates, images):
+    """Classify images by the template that each resembles most: (n,) int.
+
+    Templates are brought to zero mean and unit norm, so that neither brightness nor contrast of a
+    template counts; the image is assigned to the largest inner product.
+
+    Args:
+        templates: (K, h, w, c); one that is NaN or constant never wins.
+        images: (n, h, w, c).
+
+    Raises:
+        UserError: if no template can win, or shapes differ.
+    """
+    templates, images = np.asarray(templates, np.float64), np.asarray(images)
+    if templates.shape[1:] != images.shape[1:]:
+        raise UserError(f"templates {templates.shape[1:]} and images {images.shape[1:]} differ")
+    flat = templates.reshape(len(templates), -1)
+    flat = flat - flat.mean(axis=1, keepdims=True)
+    norm = np.linalg.norm(flat, axis=1, keepdims=True)
+    usable = norm[:, 0] > 1e-12  # NaN is not
+    if not usable.any():
+        raise UserError("every template is NaN or constant: there is nothing to match")
+    scores = images.reshape(len(images), -1) @ (flat[usable] / norm[usable]).T
+    return np.flatnonzero(usable)[scores.argmax(axis=1)]
+
+
+def template_answers(images, stimuli):
+    """Return what class images answer to stimuli, (n,); None where no class has an image."""
+    return None if np.isnan(images).all() else match_templates(images, stimuli)
+
+
+def confusion(labels, answers, classes):
+    """Return the share of each true class (row) that was answered as each class (column)."""
+    return confusion_matrix(labels, answers, labels=np.arange(classes), normalize="true")
