@@ -24,6 +24,7 @@ STYLE = {
     "axes.linewidth": 0.5,
     "image.interpolation": "nearest",
     "hatch.linewidth": 0.4,
+    "text.parse_math": False,  # names with dollar signs are drawn as typed
 }
 SIGNED = "RdBu_r"
 RATE = "viridis"
