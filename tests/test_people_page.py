@@ -197,6 +197,12 @@ def test_a_stimulus_stands_at_any_place_and_on_any_side(browser):
         assert np.mean(place) == pytest.approx((TRIALS - 1) / 2, abs=5 * deviation)
 
 
+def test_a_stimulus_stands_at_its_own_number_as_often_as_by_chance(browser):
+    stimuli, _ = plans(browser, *(f"p{i}" for i in range(400)))
+    fixed = np.sum(stimuli == np.arange(1, TRIALS + 1), axis=1)
+    assert np.mean(fixed) == pytest.approx(1, abs=5 / np.sqrt(400))  # 1 of any number, +- 1
+
+
 def test_another_study_has_other_plans(browser, tmp_path):
     first = plans(browser, "ann")
     write_study(tmp_path / "other.html", seed=1)
