@@ -1,0 +1,164 @@
+"""The numbers, colours and tables of a network's page, in a real browser and in its data."""
+
+import base64
+import json
+import re
+
+import numpy as np
+import pytest
+from browser import Browser, has_browser
+from observers import observer
+
+import main
+from part3 import find_classes
+from part4 import FilterFindings
+from report import write_report
+from reverse_correlation import GaborNoise, Network, measure
+from subjects import Shown, Subject
+from summary import Result
+
+NAMES = ("ant", "bee", "cow", "12", "9")
+in_a_browser = pytest.mark.skipif(not has_browser(), reason="no Chromium and chromedriver here")
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """The page of a network, and its measurement; "bee" is never answered.
+
+    The noise is ten times as strong in the last column as in the first.
+    """
+    folder, rng = tmp_path_factory.mktemp("page"), np.random.default_rng(0)
+    weights = rng.normal(size=(16, 16, 1, 5))
+    weights -= weights.mean(axis=(0, 1))  # no class has a head start
+    weights[..., 1] = -20
+    maps = rng.normal(size=(40, 16, 16, 1)) * np.linspace(0.1, 1, 16)[:, None]
+    noise = GaborNoise(np.full((16, 16, 1), 0.5), maps, np.full(40, 0.05))
+    shown = (Shown("patches", "", noise),)
+    names = {"title": "net", "place": "net", "part3": "net", "part4": "net", "result": "model_net"}
+    network = Network(observer(weights), name="net")
+    subject = Subject(network, **names, layers={}, class_names=NAMES, shown=shown, test=None)
+    measurement = measure(network, noise, 4000, seed=3, progress=False)
+    findings = find_classes(subject, [measurement], [{}])
+    result = Result(subject, [measurement], 0.98765, findings, FilterFindings())
+    path = write_report(result, [], main.DEFAULTS, "python main.py", folder / "net.html")
+    return path, measurement
+
+
+@pytest.fixture(scope="module")
+def browser(page):
+    with Browser(1200, 900) as window:
+        window.open(page[0])
+        yield window
+
+
+def sets_of(path):
+    """Return {(response, class): (shown as (h, w, c), entry of the page's data)}."""
+    data = json.loads(re.search(r'id="data">(.*?)</script>', path.read_text(), re.S)[1])
+    return {
+        (one["id"].rpartition("-")[2], each["name"]): (one["shape"], each)
+        for one in data
+        for each in one["classes"]
+    }
+
+
+def test_every_pixel_of_the_page_is_that_of_the_class_of_its_name(page):
+    found = sets_of(page[0])
+    responses = ("choice", "decision", "logit", "probability")
+    answered = {name for name, n in zip(NAMES, page[1].answered, strict=True) if n}
+    assert "bee" not in answered and len(answered) == 4
+    assert {name for response, name in found if response == "decision"} == answered
+    for response in ("choice", "logit"):
+        assert {name for told, name in found if told == response} == set(NAMES)
+    assert {response for response, _ in found} == set(responses)
+    for (response, name), (shape, each) in found.items():
+        stored = np.frombuffer(base64.b64decode(each["values"]), np.int16).reshape(shape)
+        covariance = page[1].classes[response].covariance[NAMES.index(name)]
+        largest = np.abs(covariance).max()
+        assert np.allclose(stored * each["scale"] / 32767, covariance, atol=largest / 60_000)
+
+
+@in_a_browser
+def test_z_is_in_units_of_each_pixel_s_own_error(page, browser):
+    estimate, deviation = page[1].classes["logit"], page[1].noise.pixel_std[..., 0]
+    assert deviation.max() > 5 * deviation.min()
+    places = {np.unravel_index(i, (16, 16)) for i in np.argsort(deviation.ravel())[[0, 128, -1]]}
+    places |= {np.unravel_index(np.argmax(np.abs(estimate.z[0])), (16, 16, 1))[:2]}
+    starred = set()
+    for row, column in places:
+        browser.point_at("#set-0-logit-0 canvas", (column + 0.5) / 16, (row + 0.5) / 16)
+        assert browser.text("#where") == f"{row}, {column}"
+        z, *star = browser.text("#z").split()
+        assert float(z) == pytest.approx(estimate.z[0, row, column, 0], abs=0.06)
+        assert (star == ["*"]) == estimate.significant[0, row, column, 0]
+        starred |= {*star}
+    assert starred == {"*"}
+
+
+@in_a_browser
+def test_red_speaks_for_a_class_and_blue_against_it(page, browser):
+    code = """const c = document.querySelector(arguments[0]);
+    return [...c.getContext("2d").getImageData(0, 0, c.width, c.height).data]"""
+    for k in (0, 2):
+        values = page[1].classes["logit"].covariance[k, ..., 0]
+        pixels = np.reshape(browser.run(code, f"#set-0-logit-{k} canvas"), (16, 16, 4))
+        red, blue = pixels[..., 0], pixels[..., 2]
+        clear = np.abs(values) > 0.05 * np.abs(values).max()
+        assert np.array_equal((red > blue)[clear], (values > 0)[clear])
+        strongest = np.unravel_index(np.argmax(np.abs(values)), values.shape)
+        dark = [103, 0, 31] if values[strongest] > 0 else [5, 48, 97]  # the ends of the colours
+        assert np.allclose(pixels[strongest][:3], dark, atol=2)
+
+
+def rows(browser):
+    """Return the table of reliability as a list of rows of texts."""
+    cells = browser.texts("#reliability td")
+    return [cells[i : i + 8] for i in range(0, len(cells), 8)]
+
+
+@in_a_browser
+def test_the_table_of_reliability_holds_the_numbers_of_each_class_and_response(page, browser):
+    found = {(row[0], row[2]): row for row in rows(browser)}
+    assert len(found) == 20
+    for (name, response), row in found.items():
+        estimate, k = page[1].classes[response], NAMES.index(name)
+        assert int(row[3].replace(",", "")) == page[1].answered[k]
+        for cell, value, most in (
+            (row[4], estimate.reliability[k], 5e-4),
+            (row[5], estimate.images_needed()[k], 0.5),
+            (row[6], estimate.significant[k].sum(), 0),
+            (row[7], estimate.info_value[k], 0.05),
+        ):
+            if np.isfinite(value):
+                assert float(cell.replace(",", "")) == pytest.approx(value, abs=1.01 * most)
+            else:
+                assert cell == "-"
+
+
+@in_a_browser
+def test_headings_sort_numbers_as_numbers_names_as_names_and_dashes_last(page, browser):
+    def sort(column):
+        browser.click(f"#reliability th:nth-child({column}) button")
+        return [row[column - 1] for row in rows(browser)]
+
+    before = sorted(map(tuple, rows(browser)))
+    for descending in (False, True):
+        needs = sort(6)
+        numbers = [float(text.replace(",", "")) for text in needs if text != "-"]
+        assert "-" in needs and "-" not in needs[: len(numbers)]  # nothing is known: last
+        assert numbers == sorted(numbers, reverse=descending)
+    order = sort(3)
+    assert order == sorted(order) and len(set(order)) == 4
+    names = sort(1)
+    assert names.index("9") < names.index("12") < names.index("ant") < names.index("cow")
+    assert sorted(map(tuple, rows(browser))) == before  # whole rows moved
+    pressed = "return [...document.querySelectorAll('#reliability th')].map(h => h.ariaSort)"
+    assert browser.run(pressed) == ["ascending"] + 7 * [None]
+
+
+def test_the_page_says_what_was_shown(page):
+    text = " ".join(page[0].read_text().split())
+    assert "It names 98.77% of the test images right." in text
+    assert "takes images of 16 × 16 × 1 and tells 5 classes apart" in text
+    assert "patches: 4,000 images of Gabor-PCA noise about an image, pixels of" in text
+    assert "in a range from 0 to 1, each with its mirror image about the base; seed 3." in text
+    assert f"|z| above {page[1].classes['logit'].threshold:.2f} (patches)" in text
