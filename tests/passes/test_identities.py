@@ -10,8 +10,8 @@ import onnx_files
 import pytest
 from helpers import show
 from keras import layers
-from observers import convolution
 from sklearn.linear_model import LogisticRegression
+from small_observers import convolution
 
 from reverse_correlation import (
     CoarseNoise,

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 from browser import Browser, has_browser
-from observers import observer
+from small_observers import observer
 
 import main
 from part3 import find_classes

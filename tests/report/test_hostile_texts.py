@@ -10,8 +10,8 @@ import onnx_files
 import pytest
 from browser import Browser, has_browser
 from matplotlib.cbook import is_math_text
-from observers import convolution
 from PIL import Image
+from small_observers import convolution
 
 import main
 from compare import draw_comparison
@@ -19,7 +19,9 @@ from part3 import draw_confusions, draw_pictures
 from people import judge
 from people_summary import draw_people
 from reverse_correlation import WhiteNoise, compare, difference, measure_choices
-from reverse_correlation.plots import draw_class_images, draw_filters, png
+from reverse_correlation.figures.class_images import draw_class_images
+from reverse_correlation.figures.filters import draw_filters
+from reverse_correlation.figures.style import png
 from study import Study, write_page
 
 ELEMENT = "<img src=x onerror=window.pwned=1>"

@@ -8,7 +8,7 @@ import pytest
 from people import judge
 from people_summary import draw_people, print_network, print_people
 from reverse_correlation import WhiteNoise
-from reverse_correlation.plots import png
+from reverse_correlation.figures.style import png
 from study import Answer, Study
 
 TRIALS = 40

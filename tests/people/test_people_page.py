@@ -5,7 +5,7 @@ import pytest
 from browser import Browser, has_browser
 
 from reverse_correlation import WhiteNoise
-from reverse_correlation.choices import shown_pair
+from reverse_correlation.people.choices import shown_pair
 from study import Study, write_page
 
 pytestmark = pytest.mark.skipif(not has_browser(), reason="no Chromium and chromedriver here")
