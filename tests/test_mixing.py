@@ -136,9 +136,10 @@ def test_what_is_mixed_in_is_each_class_image_in_the_range_of_images(mixed, rng)
 def test_rows_have_what_was_published_for_their_weight_on_mnist_alone(mixed, rng):
     images, labels = rng.random((6, *SHAPE), np.float32), np.array([0, 1, 2] * 2)
     settings = Settings(repeats=2, noise_images=1000, gammas=(0.3, 0.8), backgrounds=2)
+    network = observer(rng.normal(size=(*SHAPE, 3)))
     for dataset in ("mnist", "fashion_mnist"):
         rows, figure = mixing.run(
-            network=observer(rng.normal(size=(*SHAPE, 3))),
+            network=network,
             train=(images, labels),
             test=(images, labels),
             settings=settings,
