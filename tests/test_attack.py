@@ -110,7 +110,7 @@ def test_no_more_images_of_a_class_are_attacked_than_are_asked_for(monkeypatch):
 def test_attacks_go_where_a_linear_network_says_and_mean_images_where_they_are():
     network, templates, images, labels = three_classes()
     settings = Settings(
-        noise_images=4000, contrasts=(0.1, 0.2), contrast_images=1000, exact_images=256
+        noise_images=16_000, contrasts=(0.1, 0.2), contrast_images=1000, exact_images=256
     )
     means = np.random.default_rng(1).random((3, *SHAPE), np.float32)
     made = attacks(
@@ -134,6 +134,11 @@ def test_attacks_go_where_a_linear_network_says_and_mean_images_where_they_are()
         direction = np.broadcast_to(each.direction(images[3:5], 1, 2), (2, *SHAPE))
         if expected[each.label][1]:
             assert cosines(direction[:1], towards)[0] > expected[each.label][1], each.label
+    # the covariance of a linear logit is its weights times the variance of the noise: of that about
+    # grey, of that about the mean image, and of pixels that are 1 in ten of a hundred
+    for each, variance in zip(made[:3], (1 / 12, 0.1**2, 0.1 * 0.9), strict=True):
+        length = np.sum(each.direction(images, 1, 2) * towards) / np.sum(towards**2)
+        assert length == pytest.approx(variance, rel=0.03), each.label
     assert np.allclose(made[3].direction(images, 1, 2), means[2] - means[1])
     assert set(np.unique(made[7].direction(images[3:5], 1, 2))) == {-1, 1}
 

@@ -170,25 +170,27 @@ def test_a_p_value_is_students_for_one_further_score():
     assert null_p_value(np.exp(1.0), null) == 0.5
 
 
-def two_pixels(first, second):
-    """Class images of two classes and two pixels, (2, 1, 2, 1), whose difference is given."""
-    return np.array([[[[first], [second]]], [[[-first], [-second]]]]) / 2
+def pixels(*values):
+    """Class images of two classes, (2, 1, pixels, 1), whose difference is given."""
+    values = np.array(values)[None, :, None] / 2
+    return np.stack([values, -values])
 
 
 def test_a_deviation_is_in_standard_deviations_with_a_floor():
-    # each class against the other one: pixels a and b of the references have means 2 and 4, and
-    # variances 2 and 8, whose median is 5
-    references = np.array([two_pixels(1.0, 2.0), two_pixels(3.0, 6.0)])
-    images = two_pixels(7.0, 4.0)
+    # each class against the other one: the references' pixels have the means 2, 4 and 5 and the
+    # variances 2, 8 and 50, whose median is 8
+    references = np.array([pixels(1.0, 2.0, 0.0), pixels(3.0, 6.0, 10.0)])
+    images = pixels(7.0, 4.0, 5.0)
     without = backdoor_deviation(images, references, smoothing=0, floor=0)
-    assert np.allclose(without[0, 0], [5 / np.sqrt(2), 0]) and np.allclose(without[1], -without[0])
+    assert np.allclose(without[0, 0], [5 / np.sqrt(2), 0, 0])
+    assert np.allclose(without[1], -without[0])
     floored = backdoor_deviation(images, references, smoothing=0, floor=2)
-    assert np.allclose(floored[0, 0], [5 / np.sqrt(12), 0])
-    assert backdoor_score(floored) == (0, pytest.approx(5 / np.sqrt(12)))
+    assert np.allclose(floored[0, 0], [5 / np.sqrt(18), 0, 0])
+    assert backdoor_score(floored) == (0, pytest.approx(5 / np.sqrt(18)))
 
 
 def test_a_clean_network_is_held_against_the_others_without_itself():
-    references = np.array([two_pixels(a, 0.0) for a in (0.0, 2.0, 10.0)])
+    references = np.array([pixels(a, 0.0) for a in (0.0, 2.0, 10.0)])
     # of each: how far it is from the mean of the other two, over their deviation, and the floor
     # (here the median variance: half of theirs, as the other pixel has none)
     means, variances = np.array([6.0, 5.0, 1.0]), np.array([32.0, 50.0, 2.0])
