@@ -1,12 +1,8 @@
 """Attacks on answers: known answers."""
 
 import numpy as np
-<<<<<<< HEAD:tests/experiments/test_attack.py
-from small_observers import observer
-=======
 import pytest
 from small_observers import observer
->>>>>>> tests2:tests/test_attack.py
 
 from experiments import attack
 from experiments.attack import (

@@ -1,13 +1,9 @@
 """How much of a class image must be mixed in: known answers."""
 
 import numpy as np
-<<<<<<< HEAD:tests/experiments/test_mixing.py
-=======
 import pytest
-from small_observers import observer, yes_no
->>>>>>> tests2:tests/test_mixing.py
 from scipy import stats
-from small_observers import yes_no
+from small_observers import observer, yes_no
 
 from experiments import mixing
 from experiments.mixing import Curve, Settings, draw, mixing_curves, mixing_rates, unit_range

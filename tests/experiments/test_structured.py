@@ -1,11 +1,6 @@
 """Class images of structured noise as classifiers: known answers."""
 
-<<<<<<< HEAD:tests/experiments/test_structured.py
-import numpy as np
-from small_observers import yes_no
-=======
 import dataclasses
->>>>>>> tests2:tests/test_structured.py
 
 import numpy as np
 import pytest
