@@ -33,7 +33,6 @@ from distributed import Client, LocalCluster, Worker, WorkerPlugin  # noqa: E402
 from reverse_correlation import cluster  # noqa: E402
 from reverse_correlation.backend import import_tensorflow_quietly  # noqa: E402
 
-CONVOLUTIONS = {"lenet": ("conv1", "conv2"), "alexnet": ("conv1", "conv3")}
 SHARD_MB = 0.73  # of LeNet's sums; printed by --table
 SHARD_SECONDS = 0.28  # of LeNet on one thread
 SIMULATED_SHARDS = 64  # of a simulated task
@@ -42,14 +41,14 @@ WORKERS_ON_PAPER = 1000  # by which the size of tasks on paper is chosen
 
 def passes():
     """Return the passes of the demonstration networks, untrained (their speed is the same)."""
-    from alexnet import AlexNet  # these import TensorFlow, which the simulation does without
-    from lenet import LeNet
-    from reverse_correlation import WhiteNoise
+    from reverse_correlation import WhiteNoise  # TensorFlow; the simulation does without it
     from reverse_correlation.passes.noise_pass import NoisePass
+    from training import NETWORKS
 
+    entries = {name: NETWORKS[name] for name in ("lenet", "alexnet")}
     return {
-        name: NoisePass(model, WhiteNoise(), layers=CONVOLUTIONS[name])
-        for name, model in {"lenet": LeNet(), "alexnet": AlexNet()}.items()
+        name: NoisePass(entry.build(), WhiteNoise(), layers=entry.convolutions)
+        for name, entry in entries.items()
     }
 
 
@@ -68,7 +67,7 @@ class Timeline:
         """Ignore the text."""
 
     def rate(self, skip):
-        """Images/s between the end of the first `skip` tasks and the last end."""
+        """Return the images/s between the end of the first `skip` tasks and the last end."""
         (start, _), *later = self.events[skip:]
         return sum(images for _, images in later) / (later[-1][0] - start)
 
@@ -77,7 +76,7 @@ class Timeline:
 
 
 def one_worker():
-    """One worker process on one core, with one thread."""
+    """Return a worker process with one thread, and what pins it to one core."""
     few = LocalCluster(
         1, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", memory_limit=0
     )
@@ -161,7 +160,7 @@ async def many_workers(address, number):
 
 
 def scheduler_bytes(dask_scheduler):
-    """Bytes that the scheduler's open connections have sent and received (Linux)."""
+    """Return the bytes that the scheduler's connections have sent and received (Linux)."""
     import os
     import socket
     import struct
@@ -170,8 +169,8 @@ def scheduler_bytes(dask_scheduler):
     for fd in os.listdir("/proc/self/fd"):
         try:
             with socket.socket(fileno=os.dup(int(fd))) as copy:
-                told = copy.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 136)
-                total += sum(struct.unpack("QQ", told[120:136]))
+                record = copy.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 136)
+                total += sum(struct.unpack("QQ", record[120:136]))
         except OSError:
             pass
     return total
@@ -233,7 +232,7 @@ def report(client, scheduler, number, seconds, megabytes, tasks_each):
 
 
 def cpu(process):
-    """Seconds of processor time that a process has used."""
+    """Return the seconds of processor time that a process has used."""
     times = process.cpu_times()
     return times.user + times.system
 
@@ -242,7 +241,7 @@ def cpu(process):
 
 
 def resnet50():
-    """A ResNet-50 of 20 classes, random weights: 224x224 pixels, as large as ImageNet's."""
+    """Return a ResNet-50 of 20 classes with random weights, for 224x224 pixels as on ImageNet."""
     import keras  # it imports TensorFlow
 
     return keras.applications.ResNet50(weights=None, classes=20)

@@ -1,11 +1,12 @@
-"""Speed of observers that are no Keras models beside loops written by hand, as ratios in one run.
+"""Speed of observers other than Keras networks beside loops written by hand, in one run.
 
     pip install onnxruntime onnx torch
     python benchmarks/observers.py --seconds 5 --rounds 5
 
 The paper's net, 1,000 images at once, in PyTorch and as an ONNX file. The loops draw Gaussian noise
 by the framework's own generator (or NumPy's), answer it, and sum decisions by one matrix product;
-the pass draws the documented noise and sums four responses. In turn, in one process.
+the pass draws the documented noise and sums four responses. They take turns in one process, and
+what is printed is the ratio of their speeds.
 """
 
 import argparse
@@ -59,7 +60,7 @@ def onnx_loop(path):
 
 
 def passed(observer):
-    """A shard of our pass, and its images."""
+    """Return what computes a shard of our pass, and its number of images."""
     work = NoisePass(observer, WhiteNoise())
     return lambda: work.shard_sums(0), work.shard_images
 

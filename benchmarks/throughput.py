@@ -31,18 +31,17 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-from alexnet import AlexNet  # noqa: E402
 from lenet import LeNet  # noqa: E402
 from reverse_correlation import WhiteNoise, measure  # noqa: E402
 from reverse_correlation.passes.noise_pass import NoisePass  # noqa: E402
+from training import NETWORKS  # noqa: E402
 
-NETWORKS = {"lenet": LeNet, "alexnet": AlexNet}
-LAYERS = {"lenet": ("conv1", "conv2"), "alexnet": ("conv1", "conv3")}  # as main.py measures
+ENTRIES = {name: NETWORKS[name] for name in ("lenet", "alexnet")}
 ASKED = {"classes": 0.85, "main lenet": 0.70, "main alexnet": 0.80}  # of the bare forward pass
 
 
 def rate(step, images, seconds):
-    """Images/s of a step of so many images, after three that are not counted."""
+    """Return the images/s of a step of so many images, after three that are not counted."""
     for _ in range(3):
         step()
     steps, started = 0, time.perf_counter()
@@ -53,13 +52,13 @@ def rate(step, images, seconds):
 
 
 def passed(network, layers=(), precision="float32"):
-    """A shard of our pass, and its images."""
+    """Return what computes a shard of our pass, and its number of images."""
     work = NoisePass(network, WhiteNoise(), layers=layers, precision=precision)
     return lambda: work.shard_sums(0), work.shard_images
 
 
 def bare(network):
-    """A shard of the same noise, in pairs, answered and not measured."""
+    """Return what answers a shard of the same noise, in pairs, without measuring it."""
     work = NoisePass(network, WhiteNoise())
 
     @tf.function(autograph=False)
@@ -75,7 +74,7 @@ def bare(network):
 
 
 def predict_and_numpy(network):
-    """The usual way: NumPy draws, `predict` answers, NumPy averages by answer."""
+    """Return the usual way: NumPy draws, `predict` answers, NumPy averages by answer."""
     rng, total, noise = np.random.default_rng(0), np.zeros((10, 28, 28, 1)), WhiteNoise()
 
     def step():
@@ -88,7 +87,7 @@ def predict_and_numpy(network):
 
 
 def training(network):
-    """A training step of 128 images."""
+    """Return a training step of 128 images."""
     rng = np.random.default_rng(0)
     images, labels = rng.random((128, 28, 28, 1), np.float32), rng.integers(0, 10, 128)
     network.compile("adam", "sparse_categorical_crossentropy", jit_compile=False)
@@ -96,7 +95,7 @@ def training(network):
 
 
 def papers_net():
-    """The MNIST net of Borji and Lin, in Keras."""
+    """Return the MNIST net of Borji and Lin, in Keras."""
     stack = [
         keras.layers.Conv2D(20, 5, activation="relu"),
         keras.layers.MaxPooling2D(2),
@@ -110,14 +109,14 @@ def papers_net():
 
 
 def matmul(size=2048):
-    """The machine's own float32 matrix product; in FLOP rather than images."""
+    """Return the machine's own float32 matrix product; in FLOP rather than images."""
     a = tf.random.stateless_normal((size, size), (0, 0))
     product = tf.function(lambda: tf.matmul(a, a)[0, 0], autograph=False)
     return lambda: product().numpy(), 2 * size**3
 
 
 def flop(network):
-    """Floating-point operations of an image: twice the multiply-adds of its weights' uses."""
+    """Return the floating-point operations of an image: two for each use of a weight."""
     return sum(
         2 * np.prod(layer.output.shape[1:-1], dtype=int) * np.prod(layer.kernel.shape)
         for layer in network.layers
@@ -126,15 +125,15 @@ def flop(network):
 
 
 def contestants():
-    """Everything that is timed in this process: {name: (step, images)}."""
+    """Return everything that is timed in this process: {name: (step, images)}."""
     keras.utils.set_random_seed(0)
     steps = {"matrix product": matmul()}
-    for name, build in NETWORKS.items():
-        network = build()
+    for name, entry in ENTRIES.items():
+        network = entry.build()
         steps[f"{name} bare"] = bare(network)
         steps[f"{name} classes"] = passed(network)
-        steps[f"{name} main"] = passed(network, LAYERS[name])
-        steps[f"{name} bfloat16"] = passed(network, LAYERS[name], "bfloat16")
+        steps[f"{name} main"] = passed(network, entry.convolutions)
+        steps[f"{name} bfloat16"] = passed(network, entry.convolutions, "bfloat16")
         steps[f"{name} predict"] = predict_and_numpy(network)
     steps["paper classes"] = passed(papers_net())
     return steps
@@ -152,8 +151,8 @@ def in_a_process(*arguments, python=sys.executable, **environment):
 
 def ratios(rates, above, below, scale=1.0):
     """Say the median, least and most of the ratios within rounds."""
-    each = [scale * a / b for a, b in zip(rates[above], rates[below], strict=True)]
-    return f"{np.median(each):6.2f} ({min(each):.2f} to {max(each):.2f})"
+    found = [scale * a / b for a, b in zip(rates[above], rates[below], strict=True)]
+    return f"{np.median(found):6.2f} ({min(found):.2f} to {max(found):.2f})"
 
 
 def table(rounds, seconds, torch_python):
@@ -170,10 +169,10 @@ def table(rounds, seconds, torch_python):
                 rates.setdefault(f"torch {loop}", []).append(numbers[0])
     print(f"TensorFlow {tf.__version__}, {machine()}, {rounds} rounds of {seconds:g} s")
     print(f"matrix product: {np.median(rates['matrix product']) / 1e9:.0f} GFLOP/s")
-    for name, build in NETWORKS.items():
-        spoken = ("bare", "classes", "main", "bfloat16", "predict")
-        told = (f"{key} {np.median(rates[f'{name} {key}']) / 1e3:.1f}" for key in spoken)
-        print(f"{name}, thousand images/s: {', '.join(told)}")
+    for name, entry in ENTRIES.items():
+        ways = ("bare", "classes", "main", "bfloat16", "predict")
+        speeds = (f"{way} {np.median(rates[f'{name} {way}']) / 1e3:.1f}" for way in ways)
+        print(f"{name}, thousand images/s: {', '.join(speeds)}")
         rows = [
             (f"classes / bare (asked {ASKED['classes']})", "classes", "bare", 1),
             (f"as main.py does / bare (asked {ASKED[f'main {name}']})", "main", "bare", 1),
@@ -182,25 +181,25 @@ def table(rounds, seconds, torch_python):
         ]
         for label, above, below, scale in rows:
             print(f"  {label:50}{ratios(rates, f'{name} {above}', f'{name} {below}', scale)}")
-        share = ratios(rates, f"{name} bare", "matrix product", flop(build()))
+        share = ratios(rates, f"{name} bare", "matrix product", flop(entry.build()))
         print(f"  {'bare, FLOP / matrix product':50}{share}")
     for loop in ("notebook", "careful"):
-        told = "not measured: no PyTorch there"
+        ratio = "not measured: that Python has no PyTorch"
         if f"torch {loop}" in rates:
-            told = ratios(rates, "paper classes", f"torch {loop}")
-        print(f"  {f'paper net: classes / PyTorch, {loop} (asked 2)':50}{told}")
+            ratio = ratios(rates, "paper classes", f"torch {loop}")
+        print(f"  {f'paper net: classes / PyTorch, {loop} (asked 2)':50}{ratio}")
 
 
 def settings_of_one(seconds):
     """Print images/s of forward passes, passes and training steps under this process's setting."""
-    for build in NETWORKS.values():
+    for entry in ENTRIES.values():
         for make in (bare, passed, training):
-            print(rate(*make(build()), seconds))
+            print(rate(*make(entry.build()), seconds))
 
 
 def onednn(rounds, seconds):
     """Compare oneDNN with none, each in a process of its own, in turn."""
-    names = [f"{n} {what}" for n in NETWORKS for what in ("bare pass", "classes", "training")]
+    names = [f"{n} {what}" for n in ENTRIES for what in ("bare pass", "classes", "training")]
     speedups = {name: [] for name in names}
     for _ in range(rounds):
         off, on = (

@@ -14,7 +14,7 @@ BATCH = 1000
 
 
 def network():
-    """The MNIST net of Borji and Lin."""
+    """Return the MNIST net of Borji and Lin."""
     return nn.Sequential(
         nn.Conv2d(1, 20, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(20, 50, 5), nn.ReLU(),
         nn.MaxPool2d(2), nn.Flatten(), nn.Linear(800, 500), nn.ReLU(), nn.Linear(500, 10),

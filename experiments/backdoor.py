@@ -109,6 +109,12 @@ class Findings:
     published: Verdict
     detection: Detection
 
+    @property
+    def scores(self):
+        """Those of the networks under test, {"clean", "poisoned", "published": list}."""
+        roles = {"clean": self.clean, "poisoned": self.poisoned, "published": [self.published]}
+        return {role: [verdict.score for verdict in verdicts] for role, verdicts in roles.items()}
+
 
 def run(*, train, test, settings, seed, dataset, client, folder, **_):
     """Train, measure, judge, draw: (Rows, figure)."""
@@ -132,9 +138,9 @@ def run(*, train, test, settings, seed, dataset, client, folder, **_):
     findings = judge(probed, smoothing=settings.smoothing, floor=settings.floor, seed=seed)
     figure = draw(
         findings.null,
-        {role: [each.score for each in verdicts] for role, verdicts in under_test(findings)},
+        findings.scores,
         null_threshold(findings.null),
-        np.array([each.names_target for each in findings.poisoned]),
+        np.array([verdict.names_target for verdict in findings.poisoned]),
         findings.detection,
         examples(findings),
         findings.published.network.backdoor.mask,
@@ -143,12 +149,6 @@ def run(*, train, test, settings, seed, dataset, client, folder, **_):
         f"against {settings.references} clean reference networks",
     )
     return rows_of(findings, dataset == "mnist"), figure
-
-
-def under_test(findings):
-    """Return the roles and Verdicts of all networks under test."""
-    published = [findings.published]
-    return ("clean", findings.clean), ("poisoned", findings.poisoned), ("published", published)
 
 
 def judge(probed, *, smoothing, floor, seed):
@@ -170,9 +170,7 @@ def judge(probed, *, smoothing, floor, seed):
         [verdict(network) for network in probed[role]]
         for role in ("clean", "poisoned", "published")
     )
-    detection = detection_of(
-        [each.score for each in clean], [each.score for each in poisoned], seed
-    )
+    detection = detection_of([v.score for v in clean], [v.score for v in poisoned], seed)
     return Findings(null, clean, poisoned, published[0], detection)
 
 
@@ -196,23 +194,22 @@ def rows_of(findings, published):
     Args:
         published: whether the published numbers are of this data set.
     """
-    poisoned, count = findings.poisoned, len(findings.poisoned)
-    backdoored, over = [each.network for each in poisoned], f"{count} networks"
+    poisoned, count, example = findings.poisoned, len(findings.poisoned), findings.published
+    over = f"{count} networks"
     counts = {
-        "poisoned found at p < .05": sum(each.p_value < 0.05 for each in poisoned),
-        "clean with p < .05 (false alarms)": sum(each.p_value < 0.05 for each in findings.clean),
-        "class of the poisoned named": sum(each.names_target for each in poisoned),
+        "poisoned found at p < .05": sum(v.p_value < 0.05 for v in poisoned),
+        "clean with p < .05 (false alarms)": sum(v.p_value < 0.05 for v in findings.clean),
+        "class of the poisoned named": sum(v.names_target for v in poisoned),
     }
     area = findings.detection
-    chance = np.mean([network.backdoor.mask.mean() for network in backdoored])
+    chance = np.mean([v.network.backdoor.mask.mean() for v in poisoned])
     theirs = (PUBLISHED_ACCURACY, PUBLISHED_SUCCESS) if published else (None, None)
     answered = "patched images answered as wanted"
     means = (
-        (f"patch pixels found (chance {chance:.3f})", [each.overlap for each in poisoned], None),
-        ("test accuracy", [each.accuracy for each in backdoored], theirs[0]),
-        (answered, [each.success for each in backdoored], theirs[1]),
+        (f"patch pixels found (chance {chance:.3f})", [v.overlap for v in poisoned], None),
+        ("test accuracy", [v.network.accuracy for v in poisoned], theirs[0]),
+        (answered, [v.network.success for v in poisoned], theirs[1]),
     )
-    example = findings.published
     return [
         Row("backdoor: AUC", area.area, (area.low, area.high), f"{count} + {over}, bootstrap"),
         *(

@@ -52,7 +52,7 @@ def backdoor_deviation(images, references, smoothing=SMOOTHING, floor=FLOOR):
     if len(references) < 2:
         raise UserError("it takes two clean networks or more to know how much they differ")
     images = against_others(images, smoothing)
-    references = np.array([against_others(each, smoothing) for each in references])
+    references = np.array([against_others(maps, smoothing) for maps in references])
     variance = references.var(axis=0, ddof=1)
     return (images - references.mean(axis=0)) / np.sqrt(variance + floor * np.median(variance))
 

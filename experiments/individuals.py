@@ -153,7 +153,7 @@ def run(*, train, test, validation, settings, seed, dataset, client, folder, **_
                 )
                 bar.update(settings.noise_images)
             individuals.append(individual(group, network, measurements, test))
-    agreements = agreements_of(individuals, contrasts)
+    agreements = agreements_of(individuals)
     rows = rows_of(individuals, agreements, contrasts, dataset)
     figure = draw(
         individuals,
@@ -214,12 +214,8 @@ def trained(group, seed, recipe, train, validation, dataset, folder):
 def measured(network, noise, count, seed, client, path):
     """Return the Measurement of a network: as it was kept, or measured now and kept."""
     network = Network(network, noise)
-    identity = {
-        "network_sha256": network.sha256,
-        "noise": noise.describe(),
-        "seed": seed,
-        "count": count,
-    }
+    identity = {"network_sha256": network.sha256, "noise": noise.describe()}
+    identity |= {"seed": seed, "count": count}
 
     def read(path):
         measurement = Measurement.load(path)
@@ -249,25 +245,23 @@ def individual(group, network, measurements, test):
 # --------------------------------------------------------------------------- agreement
 
 
-def agreements_of(individuals, contrasts):
+def agreements_of(individuals):
     """Compare networks that were shown the same ensemble: a list of Agreements.
 
     Args:
-        individuals: Individuals, group by group.
-        contrasts: {name: contrast about the mean image}; another contrast is another ensemble.
+        individuals: Individuals, group by group; another contrast is another ensemble.
     """
     found = []
     for base in BASES:
-        same_noise = [tuple(contrasts)]
-        if base == "mean image":
-            values = dict.fromkeys(contrasts.values())
-            same_noise = [[n for n in contrasts if contrasts[n] == value] for value in values]
-        for together in same_noise:
-            chosen = [each for each in individuals if each.group.name in together]
+        same_noise = {}
+        for network in individuals:
+            contrast = network.measurements[base].noise.contrast
+            same_noise.setdefault(contrast, []).append(network)
+        for chosen in same_noise.values():
             if len(chosen) < 2:
                 continue
-            matrix = compare([each.measurements[base] for each in chosen], COMPARED).disattenuated
-            titles = np.array([each.group.title for each in chosen])
+            matrix = compare([n.measurements[base] for n in chosen], COMPARED).disattenuated
+            titles = np.array([n.group.title for n in chosen])
             groups = list(dict.fromkeys(titles))
             for i, one in enumerate(groups):
                 for other in groups[i:]:
@@ -299,8 +293,8 @@ def agreement_of(one, other, base, matrix):
 def rows_of(individuals, agreements, contrasts, dataset):
     """Return the Rows: of each group, then of the agreement within and between groups."""
     rows = []
-    for title in dict.fromkeys(each.group.title for each in individuals):
-        group = [each for each in individuals if each.group.title == title]
+    for title in dict.fromkeys(network.group.title for network in individuals):
+        group = [n for n in individuals if n.group.title == title]
         rows += group_rows(title, group, contrasts, dataset)
     return rows + agreement_rows(agreements, CLASS_NAMES[dataset])
 
@@ -308,9 +302,9 @@ def rows_of(individuals, agreements, contrasts, dataset):
 def group_rows(title, group, contrasts, dataset):
     """Return the Rows on the networks of a group: accuracy, answers to noise, templates."""
     over = f"{len(group)} networks"
-    rows = [row_of_mean(f"{title}: test set right", [each.accuracy for each in group], over)]
+    rows = [row_of_mean(f"{title}: test set right", [n.accuracy for n in group], over)]
     for base in BASES:
-        answered = np.array([each.answered(base) for each in group])
+        answered = np.array([n.answered(base) for n in group])
         commonest = int(answered.mean(axis=0).argmax())
         for k, name in enumerate(CLASS_NAMES[dataset]):
             what, shares = f"{title}, {base}: answered {name}", answered[:, k]
@@ -322,11 +316,11 @@ def group_rows(title, group, contrasts, dataset):
                     Row(f"{title}, {base}: the same, least of them", float(shares.min())),
                     Row(f"{title}, {base}: the same, most of them", float(shares.max())),
                 ]
-        contrast = f" (contrast {contrasts[group[0].group.name]:g})" if base == BASES[1] else ""
+        note = f" (contrast {contrasts[group[0].group.name]:g})" if base == "mean image" else ""
         for response in RESPONSES:
-            what = f"{title}, {base}{contrast}: right by {response} images"
-            rows.append(row_of_mean(what, [each.right[base][response] for each in group], over))
-    gain = [each.right[BASES[1]]["logit"] - each.right[BASES[0]]["logit"] for each in group]
+            what = f"{title}, {base}{note}: right by {response} images"
+            rows.append(row_of_mean(what, [n.right[base][response] for n in group], over))
+    gain = [n.right["mean image"]["logit"] - n.right["pure noise"]["logit"] for n in group]
     interval = student_interval(gain, limits=(-1, 1))
     what = f"{title}, mean image minus pure noise: right by logit images"
     return [*rows, row_of_mean(what, gain, over, interval=interval)]
@@ -335,15 +329,15 @@ def group_rows(title, group, contrasts, dataset):
 def agreement_rows(agreements, names):
     """Return the Rows on agreement: mean over classes, class by class, and between groups."""
     rows = []
-    for each in agreements:
-        one, other = each.groups
-        sizes = each.matrix.shape[:2]
+    for agreement in agreements:
+        one, other = agreement.groups
+        sizes = agreement.matrix.shape[:2]
         over = f"{sizes[0]} networks" if one == other else f"{sizes[0]} and {sizes[1]} networks"
         who = one if one == other else f"{one} with {other}"
-        what = f"agreement, {each.base}: {who}"
-        rows.append(Row(what, each.mean, each.interval, over))
-        if each.parts is not None:
-            for name, parts in zip(names, each.parts.T, strict=True):
+        what = f"agreement, {agreement.base}: {who}"
+        rows.append(Row(what, agreement.mean, agreement.interval, over))
+        if agreement.parts is not None:
+            for name, parts in zip(names, agreement.parts.T, strict=True):
                 interval = student_interval(parts, limits=(-1, 1))
                 what_class = f"{what}, {name}"
                 rows.append(row_of_mean(what_class, parts, over, interval=interval, detail=True))

@@ -31,7 +31,7 @@ def draw(individuals, agreements, names, title):
     """
     figure = Picture(figsize=(12.6, 8.9), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=(1, 3.7), hspace=0.02)
-    groups = list(dict.fromkeys(each.group.title for each in individuals))
+    groups = {network.group.title: network.group for network in individuals}
     colours = dict(zip(groups, SERIES, strict=False))
     _draw_examples(above, individuals, colours, names[EXAMPLE])
     axes = below.subplots(2, 4, width_ratios=(1.35, 0.95, 1.35, 1.1))
@@ -39,20 +39,19 @@ def draw(individuals, agreements, names, title):
         _draw_answers(line[0], individuals, colours, base, names)
         _draw_right(line[1], individuals, colours, base)
         _draw_classes(line[2], agreements, colours, base, names)
-        image = _draw_matrix(line[3], individuals, agreements, base, groups)
+        image = _draw_matrix(line[3], individuals, agreements, base, list(groups))
     scale(below, image, list(axes[:, 3]), "correlation of choice images without noise", shrink=0.6)
     handles = [
         axes[0, 0].plot([], [], "o", color=colour, markersize=4)[0] for colour in colours.values()
     ]
-    labels = [_told({e.group for e in individuals if e.group.title == title}) for title in groups]
+    labels = [_description(group) for group in groups.values()]
     below.legend(handles, labels, loc="outside lower center", ncols=len(groups), frameon=False)
     figure.suptitle(title)
     return figure
 
 
-def _told(groups):
-    """Say in a legend what the only one of a set of groups is."""
-    (group,) = groups
+def _description(group):
+    """Describe a group in the legend."""
     noisy = f", trained with white noise in {group.noisy_share:.0%} of the images"
     return f"{group.title} ({group.count} networks{noisy if group.noisy_share else ''})"
 
@@ -63,12 +62,12 @@ def _draw_examples(figure, individuals, colours, name):
     without_ticks(axes)
     for line, base in zip(axes, BASES, strict=True):
         line[0].set_ylabel(base, fontsize=7)
-        for axis, each in zip(line, individuals, strict=True):
-            estimate = each.measurements[base].classes["choice"]
+        for axis, network in zip(line, individuals, strict=True):
+            estimate = network.measurements[base].classes["choice"]
             show_signed(axis, picture(estimate.image[EXAMPLE : EXAMPLE + 1])[0])
             axis.set_xlabel(f"{estimate.reliability[EXAMPLE]:.2f}", fontsize=6, labelpad=3)
             for spine in axis.spines.values():
-                spine.set(color=colours[each.group.title], linewidth=1.5)
+                spine.set(color=colours[network.group.title], linewidth=1.5)
     figure.suptitle(
         f"choice image of {name} of each network, in units of its own largest absolute value; "
         "below it, its split-half reliability",
@@ -80,7 +79,7 @@ def _draw_answers(axis, individuals, colours, base, names):
     """Draw how often noise gets each answer: a dot a network, a bar for the mean."""
     curve_axes(axis, "", "share of noise so answered", f"{base}: answers")
     for place, colour, group in _beside(individuals, colours):
-        shares = np.array([each.answered(base) for each in group])
+        shares = np.array([network.answered(base) for network in group])
         for k, values in enumerate(shares.T):
             _strip(axis, k + place, values, colour)
     _name_classes(axis, names)
@@ -92,20 +91,20 @@ def _draw_right(axis, individuals, colours, base):
     axis.axhline(0.1, color="0.6", linewidth=0.8, linestyle=":")
     for place, colour, group in _beside(individuals, colours):
         for k, response in enumerate(RESPONSES):
-            _strip(axis, k + place, [each.right[base][response] for each in group], colour)
+            _strip(axis, k + place, [network.right[base][response] for network in group], colour)
     axis.set_xticks(range(len(RESPONSES)), RESPONSES)
 
 
 def _draw_classes(axis, agreements, colours, base, names):
     """Draw the mean agreement within a group, class by class, with its interval."""
     curve_axes(axis, "", "r, mean over pairs", f"{base}: agreement within a group")
-    within = [each for each in agreements if each.base == base and each.parts is not None]
+    within = [a for a in agreements if a.base == base and a.parts is not None]
     least = 0.0
-    for i, each in enumerate(within):
+    for i, agreement in enumerate(within):
         place = (i - (len(within) - 1) / 2) * 0.24
-        for k, parts in enumerate(each.parts.T):
+        for k, parts in enumerate(agreement.parts.T):
             low, high = student_interval(parts, limits=(-1, 1))
-            colour = colours[each.groups[0]]
+            colour = colours[agreement.groups[0]]
             axis.plot([k + place] * 2, [low, high], color=colour, linewidth=1)
             axis.plot(k + place, parts.mean(), "o", color=colour, markersize=3.5)
             least = min(least, low)
@@ -115,13 +114,13 @@ def _draw_classes(axis, agreements, colours, base, names):
 
 def _draw_matrix(axis, individuals, agreements, base, groups):
     """Draw the agreement of every pair, mean over classes; grey where the noise was another."""
-    sizes = [sum(each.group.title == title for each in individuals) for title in groups]
+    sizes = [sum(network.group.title == title for network in individuals) for title in groups]
     ends = np.cumsum([0, *sizes])
     matrix = np.full((ends[-1], ends[-1]), np.nan)
-    for each in agreements:
-        if each.base == base:
-            i, j = (groups.index(title) for title in each.groups)
-            part = np.nanmean(each.matrix, axis=2)
+    for agreement in agreements:
+        if agreement.base == base:
+            i, j = (groups.index(title) for title in agreement.groups)
+            part = np.nanmean(agreement.matrix, axis=2)
             matrix[ends[i] : ends[i + 1], ends[j] : ends[j + 1]] = part
             matrix[ends[j] : ends[j + 1], ends[i] : ends[i + 1]] = part.T
     np.fill_diagonal(matrix, np.nan)
@@ -143,7 +142,7 @@ def _beside(individuals, colours):
     """Yield the place beside a tick, the colour and the Individuals of each group."""
     for i, (title, colour) in enumerate(colours.items()):
         place = (i - (len(colours) - 1) / 2) * 0.24
-        yield place, colour, [each for each in individuals if each.group.title == title]
+        yield place, colour, [network for network in individuals if network.group.title == title]
 
 
 def _strip(axis, place, values, colour):

@@ -88,14 +88,14 @@ def run(*, network, train, test, settings, seed, dataset, client, **_):
     names = {"noise": "noise", "image": "test image"}
     rows = [
         row_of_mean(
-            f"{names[each.background]} + {gamma:.1f} of the {each.template} image: answered as "
+            f"{names[found.background]} + {gamma:.1f} of the {found.template} image: answered as "
             "target",
             shares,
-            published=each.published.get(gamma) if dataset == "mnist" else None,
+            published=found.published.get(gamma) if dataset == "mnist" else None,
             detail=gamma not in PRINTED_GAMMAS,
         )
-        for each in curves
-        for gamma, shares in zip(settings.gammas, each.shares.T, strict=True)
+        for found in curves
+        for gamma, shares in zip(settings.gammas, found.shares.T, strict=True)
     ]
     return rows, figure
 
@@ -175,7 +175,7 @@ def draw(gammas, curves, title):
     }
     colours = dict(zip(names, SERIES, strict=False))
     for axis, background in zip(axes, ("noise", "image"), strict=True):
-        by_template = {each.template: each for each in curves if each.background == background}
+        by_template = {found.template: found for found in curves if found.background == background}
         for template, name in names.items():
             shares = by_template[template].shares
             ends = shares.min(axis=0), shares.max(axis=0)

@@ -96,19 +96,19 @@ def run(*, network, train, test, validation, settings, seed, dataset, client, **
         noise_images=settings.noise_images, ridges=settings.ridges, seed=seed, client=client,
     )  # fmt: skip
     figure = draw(
-        [each for each in sets if each.response.startswith(("logit", "root"))],
+        [templates for templates in sets if templates.response.startswith(("logit", "root"))],
         CLASS_NAMES[dataset],
         f"{place('lenet', dataset)}: class images from {settings.noise_images:,} noise images "
         f"each,\nand the share of {len(test[1]):,} test images that they classify right by "
         f"themselves (mean of {settings.repeats} seeds)",
     )
     rows = []
-    for each in sets:
-        what = f"class images ({each.noise}, {each.response})"
-        if each.ridge is not None:
-            what += f", ridge {each.ridge}"
-        published = PUBLISHED[dataset] if each.noise == "white, uniform" else None
-        rows.append(row_of_mean(what, each.shares, published=published))
+    for templates in sets:
+        what = f"class images ({templates.noise}, {templates.response})"
+        if templates.ridge is not None:
+            what += f", ridge {templates.ridge}"
+        published = PUBLISHED[dataset] if templates.noise == "white, uniform" else None
+        rows.append(row_of_mean(what, templates.shares, published=published))
     return rows, figure
 
 
@@ -117,15 +117,15 @@ def ensembles(
 ):
     """Return what the network is shown, {name: ensemble}, made of training images (n, h, w, c)."""
     shape, mean = images.shape[1:], images.mean(axis=0)
-    kinds = {
+    makers = {
         "white": WhiteNoise,
         "coarse": functools.partial(CoarseNoise, cells=2),
         "pink": PinkNoise,
         "sinusoid": SinusoidNoise,
     }
     shown = {"white, uniform": WhiteNoise("uniform", shape)}
-    shown |= {name: make(shape=shape) for name, make in kinds.items()}
-    for name, make in kinds.items():
+    shown |= {name: make(shape=shape) for name, make in makers.items()}
+    for name, make in makers.items():
         noise = at_best_contrast(
             network, make(shape=shape, base=mean), contrasts, validation,
             images=contrast_images, seed=seed,
@@ -215,11 +215,11 @@ def draw(sets, names, title):
     columns = len(names)
     figure, axes = grid(len(sets), columns, columns + 1.2, 1.08 * len(sets) + 0.8, title)
     shown = None
-    for line, each in zip(axes, sets, strict=True):
-        note = f"{np.mean(each.shares):.1%} right"
-        label = each.noise.replace(" about", "\nabout").replace(", contrast", "\ncontrast")
-        line[0].set_ylabel(f"{label}\n{each.response}\n{note}", fontsize=6)
-        for axis, values in zip(line, picture(each.images), strict=True):
+    for line, templates in zip(axes, sets, strict=True):
+        note = f"{np.mean(templates.shares):.1%} right"
+        label = templates.noise.replace(" about", "\nabout").replace(", contrast", "\ncontrast")
+        line[0].set_ylabel(f"{label}\n{templates.response}\n{note}", fontsize=6)
+        for axis, values in zip(line, picture(templates.images), strict=True):
             if np.isnan(values).all():
                 empty(axis, values.shape, "never\nanswered")
             else:

@@ -62,7 +62,7 @@ def found(tmp_path_factory):
         *networks(groups[0], NOISE, templates[:3], folder),
         *networks(groups[1], OTHER, templates[3:], folder),
     ]
-    found = agreements_of(shown, {"lenet": 0.1, "alexnet": 0.3})
+    found = agreements_of(shown)
     return {(each.base, *each.groups): each for each in found}, templates.reshape(5, -1)
 
 
