@@ -4,10 +4,10 @@ Design: LeNets, each with a seed of its own. For the poisoned ones 2,000 trainin
 class get a bright patch and the label of another; patch, place and both classes are drawn for each
 network. All are shown the same sparse white noise (its mean is as dark as that of the images), and
 nothing else: no image, patched or not, enters the score. Clean reference networks say how much the
-class images of clean networks differ (`backdoor_deviation`); held against each other they give the
-score's null distribution, and with it a p-value for every network under test. The noise, the score,
-its smoothing and its floor were chosen on networks of other seeds, with patches and classes of
-their own (12 + 12 on MNIST, 9 + 9 on Fashion-MNIST, none of them among these). One more network has
+class images of clean networks differ (`backdoor_deviation`); compared with one another they give
+the score's null distribution, and with it a p-value for every network under test. The noise, the
+score, its smoothing and its floor were chosen on networks of other seeds, with patches and classes
+of their own (12 + 12 on MNIST, 9 + 9 on Fashion-MNIST, none of them among these). One more network has
 the published backdoor.
 """
 
@@ -152,7 +152,7 @@ def run(*, train, test, settings, seed, dataset, client, folder, **_):
 
 
 def judge(probed, *, smoothing, floor, seed):
-    """Hold the networks under test against the clean references: Findings.
+    """Compare the networks under test with the clean references: Findings.
 
     Args:
         probed: {"reference", "clean", "poisoned", "published": lists of ProbedNetworks}.

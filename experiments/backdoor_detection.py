@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from experiments.intervals import bootstrap_interval
-from reverse_correlation import UserError
+from reverse_correlation.errors import UserError
 
 SMOOTHING = 0.6  # standard deviation of a Gaussian, in pixels
 FLOOR = 3.0  # of the variance, in medians of it
@@ -75,7 +75,7 @@ def backdoor_score(deviation):
 
 
 def clean_null(references, smoothing=SMOOTHING, floor=FLOOR):
-    """Return the scores of clean networks (M, K, h, w, c), each held against the others: (M,)."""
+    """Return the scores of clean networks (M, K, h, w, c), each compared with the others: (M,)."""
     scores = []
     for i, images in enumerate(references):
         others = np.delete(references, i, axis=0)

@@ -8,7 +8,8 @@ from scipy import stats
 
 from experiments.experiment import sums_over_blocks
 from noise import mixture
-from reverse_correlation import Network, UserError
+from reverse_correlation import Network
+from reverse_correlation.errors import UserError
 from reverse_correlation.observers.observer import BLOCK_IMAGES
 
 WEIGHTINGS = ("ahumada", "optimal")
@@ -61,7 +62,7 @@ def four_cells(model, images, labels, classes, gamma, noise, count, seed=0):
     """Show two classes in noise, (1 - gamma) * noise + gamma * image, and sort the noise: Cells.
 
     Trials alternate between the two classes and take the images of each in turn. The answer is a
-    forced choice, the larger of the two classes' logits, so that no trial is lost to the others.
+    forced choice, the larger of the two classes' logits, so that no trial is lost to other classes.
 
     Args:
         model: a Keras classifier.

@@ -32,7 +32,7 @@ from reverse_correlation.files import kept
 from reverse_correlation.progress import progress_bar
 from training import DATASET_TITLES, NETWORKS, load_network, train_and_save, training_record
 
-COMPARED = "choice"  # the response whose images are held against each other: it has no empty class
+COMPARED = "choice"  # the response whose images are compared: it has no empty classes
 PUBLISHED_EIGHT = "published: .62 to .95"  # Borji and Lin 2020, MNIST, over five trainings
 
 
