@@ -7,8 +7,8 @@ nothing else: no image, patched or not, enters the score. Clean reference networ
 class images of clean networks differ (`backdoor_deviation`); compared with one another they give
 the score's null distribution, and with it a p-value for every network under test. The noise, the
 score, its smoothing and its floor were chosen on networks of other seeds, with patches and classes
-of their own (12 + 12 on MNIST, 9 + 9 on Fashion-MNIST, none of them among these). One more network has
-the published backdoor.
+of their own (12 + 12 on MNIST, 9 + 9 on Fashion-MNIST, none of them among these). One more network
+has the published backdoor.
 """
 
 import dataclasses
