@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from experiments.experiment import Row, row_of_mean
-from experiments.intervals import (
+from reverse_correlation.estimates.intervals import (
     bootstrap_interval,
     crossed_interval,
     difference_interval,
