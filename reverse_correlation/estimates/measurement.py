@@ -4,7 +4,7 @@ import numpy as np
 
 from reverse_correlation.errors import UserError
 from reverse_correlation.estimates.accumulator import restored
-from reverse_correlation.estimates.accumulators import ACCUMULATORS
+from reverse_correlation.estimates.accumulators import ACCUMULATORS, OF_TRIALS
 from reverse_correlation.estimates.sums import added_up, read_sums, write_sums
 from reverse_correlation.stimuli.catalogue import kept_fields, restored_ensemble
 
@@ -33,7 +33,7 @@ class Measurement:
         self.count = provenance["count"]
         self.estimates = {}
         for described in provenance["accumulators"]:
-            accumulator = restored(described, accumulators)
+            accumulator = restored(described, (*accumulators, *OF_TRIALS))
             for group, named in accumulator.estimates(sums[accumulator.name], noise).items():
                 self.estimates.setdefault(group, {}).update(named)
 

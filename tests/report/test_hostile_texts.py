@@ -16,13 +16,14 @@ from small_observers import convolution
 import main
 from compare import draw_comparison
 from part3 import draw_confusions, draw_pictures
-from people import judge
-from people_summary import draw_people
 from reverse_correlation import WhiteNoise, compare, difference, measure_choices
 from reverse_correlation.figures.class_images import draw_class_images
 from reverse_correlation.figures.filters import draw_filters
 from reverse_correlation.figures.style import png
-from study import Study, write_page
+from reverse_correlation.people.figure import draw_people
+from reverse_correlation.people.observers import StudyObserver, StudyResult
+from reverse_correlation.people.page import write_page
+from reverse_correlation.people.study import Study
 
 ELEMENT = "<img src=x onerror=window.pwned=1>"
 SCRIPT = "</script><script>window.pwned=1</script>"
@@ -206,8 +207,8 @@ def comparison():
 def people_and_classes():
     study = Study(WhiteNoise(shape=(4, 4, 1)), 0, 40, f"Is it {DOLLARS[0]}?", "main")
     rng = np.random.default_rng(0)
-    judges = [judge(name, rng.choice([-1, 1], 40), study) for name in DOLLARS]
-    return draw_people(judges[:2], None, judges[2:], study, Path("$a$.onnx"))
+    found = [StudyObserver.of(name, rng.choice([-1, 1], 40), study) for name in DOLLARS]
+    return draw_people(StudyResult(study, found[:2], classes=found[2:], network=Path("$a$.onnx")))
 
 
 TEX = pytest.mark.xfail(strict=True, reason="matplotlib takes what is between two dollars as TeX")
