@@ -53,9 +53,9 @@ class MakeSettings(NoiseSettings):
     """standard deviation of a pixel of noise, as a share of the range from black to white; a face
     stays visible at .08; gabor noise has its own"""
 
-    def __post_init__(self):
+    def check(self):
         """Check every field."""
-        super().__post_init__()
+        super().check()
         if not self.question.strip():
             raise UserError("--question is empty: ask something of each pair")
         if len(self.size) > 2:
@@ -75,9 +75,9 @@ class ReadSettings(FileSettings):
     out: optional(Folder) = None
     """where results go; by default the study's folder"""
 
-    def __post_init__(self):
+    def check(self):
         """Check every field, and that flags of a network come with one."""
-        super().__post_init__()
+        super().check()
         if not self.files:
             raise UserError("name the CSV files that the page downloaded")
         for field in dataclasses.fields(FileSettings):

@@ -69,9 +69,9 @@ class FileSettings(Checked):
     class_names: tuple[Text, ...] = ()
     """of all classes, or of those that are measured, in their order"""
 
-    def __post_init__(self):
+    def check(self):
         """Check every field, and those that belong together."""
-        super().__post_init__()
+        super().check()
         if self.input_range[0] >= self.input_range[1]:
             raise UserError("--input-range goes from a lower to a higher number")
         if bool(self.input_mean) != bool(self.input_std):

@@ -341,15 +341,15 @@ def test_what_an_onnx_file_lacks_is_said_in_one_sentence(shape, flags, sentence,
     [
         (["--epochs", "2"], "Unrecognized options: --epochs"),
         (["--noise-imags", "2"], "--noise-images N"),  # the nearest one
-        (["--classes", "-3"], "'-3' is not a whole number from 0 up"),
+        (["--classes", "-3"], "-3 is not a whole number from 0 up"),
         (["--input-mean", "0.5"], "--input-mean and --input-std belong together"),
-        (["--input-mean", "0.5", "--input-std", "0"], "'0' is not a number other than 0"),
+        (["--input-mean", "0.5", "--input-std", "0"], "0.0 is not a number other than 0"),
         (["--input-range", "0", "white"], "'white' is not a number"),
         (["--input-range", "1", "0"], "--input-range goes from a lower to a higher number"),
         (["--noise-kind", "purple"], "invalid choice 'purple'"),
-        (["--contrast", "0"], "'0' is not a positive share of the input range"),
-        (["--until", "1"], "'1' is not a correlation from 0 up and below 1"),
-        (["--noise-images", "0"], "'0' is not a whole number from 1 up"),
+        (["--contrast", "0"], "0.0 is not a positive share of the input range"),
+        (["--until", "1"], "1.0 is not a correlation from 0 up and below 1"),
+        (["--noise-images", "0"], "0 is not a whole number from 1 up"),
     ],
 )
 def test_flags_that_cannot_be_are_refused_in_one_sentence(flags, sentence, capsys):
