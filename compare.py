@@ -30,6 +30,7 @@ if __name__ == "__main__":  # read before the imports below, which take seconds
 import textwrap
 
 import numpy as np
+from subjects import ensemble, read_base, shape_of
 
 import data
 import figures
@@ -45,7 +46,6 @@ from reverse_correlation import (
 )
 from reverse_correlation.figures.class_images import SHOWN_CLASSES, fill_class_images, of_how_many
 from reverse_correlation.figures.style import SIGNED, Picture, styled, without_ticks
-from subjects import ensemble, read_base, shape_of
 
 
 def main(settings):

@@ -3,10 +3,10 @@
 import dataclasses
 
 import numpy as np
-
 from part4 import FilterFindings
-from reverse_correlation.figures.class_images import RESPONSES, commonest
 from subjects import Subject
+
+from reverse_correlation.figures.class_images import RESPONSES, commonest
 
 
 @dataclasses.dataclass(frozen=True)

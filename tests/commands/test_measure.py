@@ -6,6 +6,8 @@ import os
 import re
 import shlex
 import subprocess
+import sys
+from pathlib import Path
 
 import h5py
 import keras
@@ -20,6 +22,7 @@ from zoo import binary, build, recurrent, rescaled, residual, separable, subclas
 from reverse_correlation import Measurement, UserError, load_any_network
 from reverse_correlation.__main__ import run as run_command
 
+ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = "python -m reverse_correlation measure: "
 
 
@@ -442,3 +445,31 @@ def test_a_registered_subclass_is_measured_from_its_file(tmp_path, processes):
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     assert (tmp_path / "out/sta_conv1_subclassed.png").exists()
+
+
+def test_a_class_of_the_current_folder_is_found_and_no_other_module_is_imported(
+    tmp_path, processes
+):
+    (tmp_path / "mine.py").write_text(
+        "import keras\n@keras.saving.register_keras_serializable()\n"
+        "class Twice(keras.layers.Layer):\n    def call(self, x):\n        return 2 * x\n"
+    )
+    make = (
+        "import keras, mine\nfrom keras import layers\n"
+        "stack = [keras.Input((4, 4, 1)), mine.Twice(), layers.Flatten(), layers.Dense(2)]\n"
+        "keras.Sequential(stack).save('net.keras')"
+    )
+    measure = ["-m", "reverse_correlation", "measure", "net.keras", "--noise-images", "2000"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), "."])}
+    for words in (["-c", make], measure):
+        process = processes.start(sys.executable, *words, cwd=tmp_path, env=environment)
+        assert process.wait(timeout=120) == 0
+    assert (tmp_path / "results/net.html").exists()
+
+    (tmp_path / "mine.py").write_text("open('ran', 'w')\n")  # a module that registers nothing
+    process = processes.start(
+        sys.executable, *measure, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+    )
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 2 and "custom object 'Twice'" in errors
+    assert not (tmp_path / "ran").exists()

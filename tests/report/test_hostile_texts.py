@@ -10,12 +10,12 @@ import onnx_files
 import pytest
 from browser import Browser, has_browser
 from matplotlib.cbook import is_math_text
+from part3 import draw_confusions, draw_pictures
 from PIL import Image
 from small_observers import convolution
 
 import main
 from compare import draw_comparison
-from part3 import draw_confusions, draw_pictures
 from reverse_correlation import WhiteNoise, compare, difference, measure_choices
 from reverse_correlation.figures.class_images import draw_class_images
 from reverse_correlation.figures.filters import draw_filters

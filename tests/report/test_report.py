@@ -7,14 +7,14 @@ import re
 import numpy as np
 import pytest
 from browser import Browser, has_browser
-from small_observers import observer
-
-import main
 from part3 import find_classes
 from part4 import FilterFindings
+from small_observers import observer
+from subjects import Shown, Subject
+
+import main
 from report import write_report
 from reverse_correlation import GaborNoise, Network, measure
-from subjects import Shown, Subject
 from summary import Result
 
 NAMES = ("ant", "bee", "cow", "12", "9")
