@@ -102,8 +102,8 @@ class Measurement:
                 for name, named in self.sums.items()
             }
             shown = int(sums["classes"]["n"].sum()) if "classes" in sums else 0
-            told = {**self.provenance, "count": shown}
-            parts.append(Measurement(sums, told, self.noise, self.kinds))
+            provenance = {**self.provenance, "count": shown}
+            parts.append(Measurement(sums, provenance, self.noise, self.kinds))
         return parts
 
     def plot(self, kind=None, names=None):
