@@ -6,76 +6,77 @@ python paper.py --only mixing attack         # some of them
 """
 
 import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 import experiments
-from command_line import check_writable, connected, exit_code, read_paper_settings
 from reverse_correlation.backend import import_tensorflow_quietly
-from settings import PaperSettings
+from reverse_correlation.commands import flags, running
 
-# ---------------------------------------------------------------------------------------------
-# The defaults of the flags of the same name; each experiment's settings are in its own file.
-DATASET = "mnist"  # or "fashion_mnist"
-SEED = 0  # of training, noise and the drawing of images
-# ---------------------------------------------------------------------------------------------
+NAMES = tuple(experiments.MODULES)
 
-DEFAULTS = PaperSettings(dataset=DATASET, only=tuple(experiments.MODULES), seed=SEED)
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(flags.Checked):
+    """Which experiments, on what. Each experiment's own settings are in its file."""
+
+    dataset: Literal["mnist", "fashion_mnist"] = "mnist"
+    """what the networks are trained on"""
+    only: tuple[Literal[NAMES], ...] = ()
+    """experiments to run, in their own order whatever is named first; by default all"""
+    epochs: flags.optional(flags.Count) = None
+    """of training; by default the network's own"""
+    seed: flags.Seed = 0
+    """of training, noise and the drawing of images"""
+    retrain: bool = False
+    """train even if models/ has the network"""
+    scheduler: flags.Text = ""
+    """of a Dask cluster that shares all passes: tcp://host:8786; or local:2, two processes here"""
+    out: flags.Folder = Path(__file__).resolve().parent
+    """where models/, results/ and part5_imgs/ are; by default beside paper.py"""
+
 
 if __name__ == "__main__":  # read before the imports below, which take seconds
-    SETTINGS = read_paper_settings(None, DEFAULTS, __doc__)
+    SETTINGS = flags.read_settings(Settings, "paper.py", __doc__)
     import_tensorflow_quietly()
 
-import data
-from experiments.experiment import place
 from experiments.results import run_once
-from training import load_or_train, split
+from training import load_or_train, load_splits, place
 
 
-def main(settings, chosen=None):
+def main(s, chosen=None):
     """Run the experiments that the settings name, print the table, return its Rows.
 
     Args:
-        settings: PaperSettings.
+        s: Settings.
         chosen: {name: Experiment}; by default those of the package.
     """
-    chosen = chosen or {name: experiments.load(name) for name in settings.only}
-    folders = {name: settings.out / name for name in ("part5_imgs", "models", "results")}
-    for folder in folders.values():
-        check_writable(folder)
-    train_set, test = data.load_data(settings.dataset)
+    names = [name for name in NAMES if name in (s.only or NAMES)]
+    chosen = chosen or {name: experiments.load(name) for name in names}
+    folders = ("models", "results", "part5_imgs")
+    models, results, part5 = (running.check_writable(s.out / name) for name in folders)
+    train, validation, test = load_splits(s.dataset)
     network = load_or_train(
-        "lenet",
-        settings.dataset,
-        train_set,
-        folder=folders["models"],
-        epochs=settings.epochs,
-        seed=settings.seed,
-        retrain=settings.retrain,
-    )
-    train, validation = split(*train_set)
+        "lenet", s.dataset, train, validation,
+        folder=models, epochs=s.epochs, seed=s.seed, retrain=s.retrain,
+    )  # fmt: skip
     rows = []
-    with connected(settings.scheduler) as client:
-        for name in settings.only:
+    with running.connected(s.scheduler) as client:
+        for name in names:
             rows += run_once(
-                name,
-                chosen[name],
-                folders["results"] / f"paper_{settings.dataset}.json",
-                folders["part5_imgs"] / f"{name}_{settings.dataset}.png",
-                network=network,
-                train=train,
-                test=test,
-                validation=validation,
-                seed=settings.seed,
-                dataset=settings.dataset,
-                client=client,
-                folder=folders["results"],
-            )
-    print_table(rows, settings.dataset)
+                name, chosen[name], results / f"paper_{s.dataset}.json",
+                part5 / f"{name}_{s.dataset}.png", network=network, train=train,
+                validation=validation, test=test, seed=s.seed, dataset=s.dataset, client=client,
+                folder=results,
+            )  # fmt: skip
+    print_table(rows, place("lenet", s.dataset))
     return rows
 
 
-def print_table(rows, dataset):
+def print_table(rows, title):
     """Print what was published, what was found, and its 95 % interval."""
-    print(f"\n{place(dataset)}")
+    print(f"\n{title}")
     print(f"{'':66}{'published':>10}{'ours':>10}  95 % interval")
     for row in rows:
         if row.detail:
@@ -91,8 +92,9 @@ def print_table(rows, dataset):
 
 def run(arguments=None):
     """Read a command line and run; return the exit code."""
-    return exit_code("paper.py", lambda: main(read_paper_settings(arguments, DEFAULTS, __doc__)))
+    settings = flags.read_settings(Settings, "paper.py", __doc__, arguments)
+    return running.exit_code("paper.py", lambda: main(settings))
 
 
 if __name__ == "__main__":
-    sys.exit(exit_code("paper.py", lambda: main(SETTINGS)))
+    sys.exit(running.exit_code("paper.py", lambda: main(SETTINGS)))

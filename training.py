@@ -161,7 +161,6 @@ def load_or_train(
             f"{entry.title}: {kept} had {training['epochs']} epochs, seed {training['seed']}; "
             f"wanted are {epochs}, seed {seed}: training anew"
         )
-    train_set, validation = split(images, labels)
     recipe = dataclasses.replace(recipe, epochs=epochs)
     return train_and_save(name, dataset, train_set, validation, path, recipe=recipe, seed=seed)
 

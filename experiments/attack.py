@@ -4,11 +4,11 @@ Design: every ordered pair of classes, test images that the network names right.
 the class image of the target minus that of the source, scaled to a share of the image's L2 norm and
 added; the sum is clipped to [0, 1]. Class images are logit images of Gaussian noise about grey and
 about the mean training image, at the contrast that makes the best templates on the validation
-split, and of sparse noise, as dark as the images. Against them: mean training images, which need
-data, and random directions; and white boxes: the exact class images of Gaussian noise about grey,
-each image's own gradient of target minus source logit, and its sign (FGSM, Goodfellow et al. 2015),
-all in one step and of the same length. Success: the answer is the target. Intervals: bootstrap over
-pairs.
+split, and of sparse noise, as dark as the images. They are compared with mean training images,
+which need data, with random directions, and with white boxes: the exact class images of Gaussian
+noise about grey, each image's own gradient of target minus source logit, and its sign (FGSM,
+Goodfellow et al. 2015), all in one step and of the same length. Success: the answer is the target.
+Intervals: bootstrap over pairs.
 """
 
 import collections.abc
@@ -18,8 +18,8 @@ import numpy as np
 import tensorflow as tf
 from matplotlib.figure import Figure
 
-from analysis import contrast_for_templates, predict
-from experiments.experiment import Experiment, Row, class_means, place
+from analysis import predict
+from experiments.experiment import Experiment, at_best_contrast, class_means, row_of_mean
 from figures import curve, curve_axes
 from reverse_correlation import (
     Network,
@@ -30,6 +30,7 @@ from reverse_correlation import (
 )
 from reverse_correlation.estimates.intervals import bootstrap_interval
 from reverse_correlation.figures.style import SERIES, styled
+from training import place
 
 PRINTED_NORMS = (0.3, 0.5, 0.8)  # on the terminal; the results file has them all
 
@@ -40,9 +41,10 @@ class Settings:
 
     Attributes:
         noise_images: behind each set of class images.
-        contrasts, contrast_images: of noise about the mean image, tried on the validation split.
-        exact_images: whose gradients give the exact class images.
-        attacked_images: of each class, attacked towards every other class.
+        contrasts: of noise about the mean training image; the validation split chooses.
+        contrast_images: stimuli shown at each of them.
+        exact_images: number of images whose gradients give the exact class images.
+        attacked_images: number of images of each class, attacked towards every other class.
         norms: of the perturbation, as shares of the image's own norm.
     """
 
@@ -59,7 +61,7 @@ class Attack:
     """Where images are pushed.
 
     Attributes:
-        label: in figure and table.
+        label: its name in figure and table.
         direction: function of images (n, h, w, c), their class and the target that returns as many
             directions, or one for all.
         white_box: whether it needs the network's gradients.
@@ -94,25 +96,27 @@ def run(*, network, train, test, validation, settings, seed, dataset, client, **
         images[right & (labels == k)][: settings.attacked_images] for k in range(train[1].max() + 1)
     ]
     outcomes = []
-    mean = train[0].mean(axis=0)
-    for attack in attacks(network, class_means(*train), mean, validation, settings, seed, client):
+    for attack in attacks(
+        network, train, validation, noise_images=settings.noise_images,
+        contrasts=settings.contrasts, contrast_images=settings.contrast_images,
+        exact_images=settings.exact_images, seed=seed, client=client,
+    ):  # fmt: skip
         rates = attack_rates(network, chosen, attack.direction, settings.norms)
         outcomes.append(Outcome(attack, rates, *bootstrap_interval(rates, seed=seed)))
     count, pairs = sum(map(len, chosen)), len(outcomes[0].rates)
     figure = draw(
         settings.norms,
         outcomes,
-        f"{place(dataset)}: attacks towards a chosen class\n"
+        f"{place('lenet', dataset)}: attacks towards a chosen class\n"
         f"{count} test images named right, {pairs} pairs of classes; bars: 95 % over pairs;\n"
         f"class images from {settings.noise_images:,} noise images; dashed: white boxes",
     )
     rows = [
-        Row(
+        row_of_mean(
             f"attack by {outcome.attack.label}, norm {norm:.1f}: answered as target",
-            None,
-            float(outcome.rates[:, i].mean()),
-            (float(outcome.low[i]), float(outcome.high[i])),
+            outcome.rates[:, i],
             f"{pairs} pairs of classes",
+            interval=(outcome.low[i], outcome.high[i]),
             detail=norm not in PRINTED_NORMS,
         )
         for outcome in outcomes
@@ -122,41 +126,31 @@ def run(*, network, train, test, validation, settings, seed, dataset, client, **
     return rows, figure
 
 
-def attacks(network, means, mean, validation, settings, seed, client):
-    """Measure what the attacks need, and return them: a list of Attacks.
-
-    Args:
-        means: (K, h, w, c), mean training images of the classes.
-        mean: (h, w, c), of all.
-        validation: (images, labels).
-    """
-    shape = means.shape[1:]
-    about_mean = WhiteNoise(shape=shape, base=mean)
-    contrast, _ = contrast_for_templates(
-        Network(network),
-        about_mean,
-        settings.contrasts,
-        validation,
-        images=settings.contrast_images,
-        seed=seed,
-    )
-    about_mean = dataclasses.replace(about_mean, contrast=contrast)
-    grey, based, sparse = (
-        measure(network, noise, settings.noise_images, seed=seed, client=client, progress=False)
-        for noise in (WhiteNoise(shape=shape), about_mean, SparseNoise(shape=shape))
-    )
-    exact = exact_classification_images(
-        network, WhiteNoise(shape=shape), settings.exact_images, seed=seed + 1
-    )
+def attacks(
+    network, train, validation, *, noise_images, contrasts, contrast_images, exact_images, seed,
+    client,
+):  # fmt: skip
+    """Measure what the attacks need, and return them: a list of Attacks."""
+    shape = train[0].shape[1:]
+    grey, sparse = WhiteNoise(shape=shape), SparseNoise(shape=shape)
+    about_mean = at_best_contrast(
+        Network(network), WhiteNoise(shape=shape, base=train[0].mean(axis=0)), contrasts,
+        validation, images=contrast_images, seed=seed,
+    )  # fmt: skip
+    measured = {
+        "class images about grey": grey,
+        f"class images about the mean image, contrast {about_mean.contrast:g}": about_mean,
+        "class images, sparse noise": sparse,
+    }
+    made = []
+    for label, noise in measured.items():
+        shown = measure(network, noise, noise_images, seed=seed, client=client, progress=False)
+        made.append(Attack(label, between(shown.classes["logit"].covariance)))
+    exact = exact_classification_images(network, grey, exact_images, seed=seed + 1)
     gradient = own_gradient(network)
     return [
-        Attack("class images about grey", between(grey.classes["logit"].covariance)),
-        Attack(
-            f"class images about the mean image, contrast {contrast:g}",
-            between(based.classes["logit"].covariance),
-        ),
-        Attack("class images, sparse noise", between(sparse.classes["logit"].covariance)),
-        Attack("mean images", between(means)),
+        *made,
+        Attack("mean images", between(class_means(*train))),
         Attack("exact class images", between(exact), white_box=True),
         Attack("random", at_random(seed)),
         Attack("own gradient", gradient, white_box=True),
@@ -170,7 +164,7 @@ def between(maps):
 
 
 def at_random(seed):
-    """Return a direction that is another one for every image."""
+    """Return a direction that is a different one for every image."""
     rng = np.random.default_rng(seed)
     return lambda images, source, target: rng.normal(size=images.shape)
 
@@ -191,7 +185,7 @@ def own_gradient(model):
 
 
 def attack_rates(model, images, direction, norms):
-    """Share of images pushed from their class to another that are answered as that other.
+    """Return the share of images pushed from their class to another that are answered as it.
 
     Each image gets a perturbation of length norm * |image|, and the sum is clipped to [0, 1], so
     that it is an image again (and the perturbation that survives is often shorter).
@@ -199,7 +193,7 @@ def attack_rates(model, images, direction, norms):
     Args:
         model: a Keras classifier.
         images: for each of K classes, (n_k, h, w, c), its images.
-        direction: as an Attack has it.
+        direction: that of an Attack.
         norms: (G,) shares of each image's norm.
 
     Returns:

@@ -2,9 +2,9 @@
 
 Design: LeNets, each with a seed of its own. For the poisoned ones 2,000 training images of one
 class get a bright patch and the label of another; patch, place and both classes are drawn for each
-network. All are shown the same sparse white noise (its mean is as dark as the images'), and nothing
-else: no image, patched or not, enters the score. Clean reference networks say how much the class
-images of clean networks differ (`backdoor_deviation`); held against each other they give the
+network. All are shown the same sparse white noise (its mean is as dark as that of the images), and
+nothing else: no image, patched or not, enters the score. Clean reference networks say how much the
+class images of clean networks differ (`backdoor_deviation`); held against each other they give the
 score's null distribution, and with it a p-value for every network under test. The noise, the score,
 its smoothing and its floor were chosen on networks of other seeds, with patches and classes of
 their own (12 + 12 on MNIST, 9 + 9 on Fashion-MNIST, none of them among these). One more network has
@@ -38,7 +38,7 @@ from experiments.backdoor_networks import (
 from experiments.experiment import Experiment, Row, row_of_mean
 from reverse_correlation.estimates.intervals import wilson_interval
 from reverse_correlation.progress import progress_bar
-from training import TITLES
+from training import DATASET_TITLES
 
 # Borji and Lin, ICLR 2020, on MNIST
 PUBLISHED_ACCURACY = 0.9904  # of the poisoned network, on clean test images
@@ -50,8 +50,8 @@ class Settings:
     """What the result depends on.
 
     Attributes:
-        references: clean networks that tell the score what is usual.
-        networks: clean ones and as many poisoned ones, of other seeds, that are scored.
+        references: number of clean networks from which the score knows what is usual.
+        networks: number of clean ones, and of poisoned ones, of other seeds, that are scored.
         smoothing, floor: of the score; see `backdoor_deviation`.
         each: NetworkSettings, of how each network is trained and measured.
     """
@@ -70,7 +70,7 @@ class Verdict:
     Attributes:
         network: a ProbedNetwork.
         deviation: (K, h, w), of its class images from clean networks'.
-        suspect: the class that a backdoor would turn into.
+        suspect: the class into which a backdoor would turn others.
         score: how suspect it is.
         p_value: probability that a clean network scores so much.
     """
@@ -94,7 +94,7 @@ class Verdict:
 
 @dataclasses.dataclass(frozen=True)
 class Findings:
-    """What the networks under test tell.
+    """What is found of the networks under test.
 
     Attributes:
         null: (references,), scores of the clean reference networks.
@@ -129,7 +129,7 @@ def run(*, train, test, settings, seed, dataset, client, folder, **_):
                 )
                 probed[role].append(network)
                 bar.update(images)
-    findings = judge(probed, settings, seed)
+    findings = judge(probed, smoothing=settings.smoothing, floor=settings.floor, seed=seed)
     figure = draw(
         findings.null,
         {role: [each.score for each in verdicts] for role, verdicts in under_test(findings)},
@@ -138,8 +138,8 @@ def run(*, train, test, settings, seed, dataset, client, folder, **_):
         findings.detection,
         examples(findings),
         findings.published.network.backdoor.mask,
-        f"LeNets on {TITLES[dataset]}: {settings.networks} clean and {settings.networks} poisoned "
-        f"networks told apart by {images:,} noise images each,\n"
+        f"LeNets on {DATASET_TITLES[dataset]}: {settings.networks} clean and {settings.networks} "
+        f"poisoned networks told apart by {images:,} noise images each,\n"
         f"against {settings.references} clean reference networks",
     )
     return rows_of(findings, dataset == "mnist"), figure
@@ -151,19 +151,18 @@ def under_test(findings):
     return ("clean", findings.clean), ("poisoned", findings.poisoned), ("published", published)
 
 
-def judge(probed, settings, seed):
+def judge(probed, *, smoothing, floor, seed):
     """Hold the networks under test against the clean references: Findings.
 
     Args:
         probed: {"reference", "clean", "poisoned", "published": lists of ProbedNetworks}.
+        smoothing, floor, seed: as `run` has them.
     """
     references = np.array([network.images for network in probed["reference"]])
-    null = clean_null(references, settings.smoothing, settings.floor)
+    null = clean_null(references, smoothing, floor)
 
     def verdict(network):
-        deviation = backdoor_deviation(
-            network.images, references, settings.smoothing, settings.floor
-        )
+        deviation = backdoor_deviation(network.images, references, smoothing, floor)
         suspect, score = backdoor_score(deviation)
         return Verdict(network, deviation, suspect, score, float(null_p_value(score, null)))
 
@@ -208,32 +207,24 @@ def rows_of(findings, published):
     chance = np.mean([network.backdoor.mask.mean() for network in backdoored])
     theirs = (PUBLISHED_ACCURACY, PUBLISHED_SUCCESS) if published else (None, None)
     answered = "patched images answered as wanted"
+    means = (
+        (f"patch pixels found (chance {chance:.3f})", [each.overlap for each in poisoned], None),
+        ("test accuracy", [each.accuracy for each in backdoored], theirs[0]),
+        (answered, [each.success for each in backdoored], theirs[1]),
+    )
+    example = findings.published
     return [
-        Row(
-            "backdoor: AUC",
-            None,
-            area.area,
-            (area.low, area.high),
-            f"{count} + {over}, bootstrap",
-        ),
+        Row("backdoor: AUC", area.area, (area.low, area.high), f"{count} + {over}, bootstrap"),
         *(
-            Row(f"backdoor: {what}", None, hits / count, wilson_interval(hits, count), over)
+            Row(f"backdoor: {what}", hits / count, wilson_interval(hits, count), over)
             for what, hits in counts.items()
         ),
-        row_of_mean(
-            f"backdoor: patch pixels found (chance {chance:.3f})",
-            None,
-            [each.overlap for each in poisoned],
-            over,
+        *(
+            row_of_mean(f"backdoor: {what}", shares, over, published=their)
+            for what, shares, their in means
         ),
-        row_of_mean(
-            "backdoor: test accuracy", theirs[0], [each.accuracy for each in backdoored], over
-        ),
-        row_of_mean(
-            f"backdoor: {answered}", theirs[1], [each.success for each in backdoored], over
-        ),
-        Row(f"published backdoor: {answered}", theirs[1], findings.published.network.success),
-        Row("published backdoor: p-value", None, findings.published.p_value),
+        Row(f"published backdoor: {answered}", example.network.success, published=theirs[1]),
+        Row("published backdoor: p-value", example.p_value),
     ]
 
 

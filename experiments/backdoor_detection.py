@@ -1,4 +1,4 @@
-"""What class images of noise tell of a backdoor: deviation, score, p-value, ROC curve."""
+"""What class images from noise say about a backdoor: deviation, score, p-value, ROC curve."""
 
 import dataclasses
 
@@ -32,13 +32,13 @@ class Detection:
 
 
 def backdoor_deviation(images, references, smoothing=SMOOTHING, floor=FLOOR):
-    """How far each class's image departs from those of clean networks: (K, h, w).
+    """Return how far each class's image departs from those of clean networks: (K, h, w).
 
-    Every class image is first taken against the mean of the network's other classes, which removes
-    what all of them share, and smoothed. The difference from the mean of the clean networks is
-    divided by their standard deviation at that pixel and class; `floor` times the median variance
-    is added to the variance, so that pixels where a few clean networks happen to agree do not
-    decide.
+    From every class image the mean of the network's other classes is subtracted, which removes
+    what all of them share, and the difference is smoothed. Its distance from the mean of the clean
+    networks is divided by their standard deviation at that pixel and class; `floor` times the
+    median variance is added to the variance, so that pixels where a few clean networks happen to
+    agree do not decide.
 
     Args:
         images: (K, h, w, c), covariances of a network's logits with noise.
@@ -50,7 +50,7 @@ def backdoor_deviation(images, references, smoothing=SMOOTHING, floor=FLOOR):
         UserError: if there are fewer than two references.
     """
     if len(references) < 2:
-        raise UserError("clean networks differ: two at least are needed to know by how much")
+        raise UserError("it takes two clean networks or more to know how much they differ")
     images = against_others(images, smoothing)
     references = np.array([against_others(each, smoothing) for each in references])
     variance = references.var(axis=0, ddof=1)
@@ -58,14 +58,14 @@ def backdoor_deviation(images, references, smoothing=SMOOTHING, floor=FLOOR):
 
 
 def against_others(images, smoothing):
-    """Class images (K, h, w, c) less the mean of the other classes', smoothed: (K, h, w)."""
+    """Return class images (K, h, w, c) less the mean of the others, smoothed: (K, h, w)."""
     images = np.asarray(images, np.float64).mean(axis=3)
     images = images - (images.sum(axis=0) - images) / (len(images) - 1)
     return gaussian_filter(images, (0, smoothing, smoothing))
 
 
 def backdoor_score(deviation):
-    """Return the suspected class and how suspect it is, from `backdoor_deviation`'s result.
+    """Return the suspected class and how suspect it is, from what `backdoor_deviation` returns.
 
     A patch that forces one answer shows as a peak in that class's image; the score is the highest
     peak of all.
@@ -75,7 +75,7 @@ def backdoor_score(deviation):
 
 
 def clean_null(references, smoothing=SMOOTHING, floor=FLOOR):
-    """Scores of clean networks (M, K, h, w, c), each held against the others: (M,)."""
+    """Return the scores of clean networks (M, K, h, w, c), each held against the others: (M,)."""
     scores = []
     for i, images in enumerate(references):
         others = np.delete(references, i, axis=0)
@@ -84,7 +84,7 @@ def clean_null(references, smoothing=SMOOTHING, floor=FLOOR):
 
 
 def null_p_value(score, null):
-    """P(a further clean network scores at least this much), if log scores are normal.
+    """Return P(a further clean network scores at least this much), if log scores are normal.
 
     Student's prediction: t = (log s - mean) / (sd sqrt(1 + 1 / M)) with M - 1 degrees of freedom.
     """
@@ -99,7 +99,7 @@ def null_threshold(null, alpha=0.05):
 
 
 def _prediction(null):
-    """Mean of the log scores, and standard deviation of a further one about it."""
+    """Return the mean of the log scores, and the standard deviation of a further one about it."""
     null = np.log(null)
     return null.mean(), null.std(ddof=1) * np.sqrt(1 + 1 / len(null))
 
@@ -115,13 +115,13 @@ def detection_of(clean, poisoned, seed=0):
 
 
 def area_under_curve(clean, poisoned, axis=-1):
-    """Share of pairs along an axis in which the poisoned one scores higher; ties count half."""
+    """Return the share of pairs in which the poisoned network scores higher; ties count half."""
     clean, poisoned = (np.moveaxis(np.asarray(scores), axis, -1) for scores in (clean, poisoned))
     difference = poisoned[..., :, None] - clean[..., None, :]
     return np.mean((np.sign(difference) + 1) / 2, axis=(-2, -1))
 
 
 def overlap_with(mask, deviation):
-    """Share of a patch's pixels (h, w) that are among as many of the most deviant ones."""
+    """Return the share of a patch's m pixels (h, w) that are among the m most deviant ones."""
     top = np.argsort(deviation.ravel())[::-1][: mask.sum()]
     return float(np.mean(mask.ravel()[top]))

@@ -29,7 +29,7 @@ def draw(null, scores, threshold, named, detection, examples, mask, title):
         threshold: the score that a clean network exceeds with probability .05.
         named: (n,) bool, whether the poisoned network's class was named right.
         detection: a Detection.
-        examples: Examples; the first is a photograph, the others are signed.
+        examples: Examples; the first is an image, the others are signed maps.
         mask: (h, w) bool, the patch, outlined in the last two.
     """
     figure = Figure(figsize=(9.2, 6.0), layout="constrained")
@@ -45,7 +45,7 @@ def draw(null, scores, threshold, named, detection, examples, mask, title):
 
 
 def _draw_scores(axis, null, scores, threshold, named):
-    """Draw a dot for each network, hollow where a poisoned one's class was not named."""
+    """Draw a dot for each network, hollow for a poisoned one whose class was not named."""
     rows = {
         "clean, reference": (null, SERIES[6]),
         "clean": (scores["clean"], SERIES[0]),
@@ -74,7 +74,7 @@ def _draw_scores(axis, null, scores, threshold, named):
 
 
 def _draw_roc(axis, detection):
-    """Draw the ROC curve, and say the area under it."""
+    """Draw the ROC curve, with the area under it in the title."""
     axis.plot([0, 1], [0, 1], color="0.8", linewidth=0.8)
     axis.step(detection.false_alarms, detection.hits, where="post", color=SERIES[0])
     curve_axes(axis, "share of clean networks suspected", "share of poisoned ones found")
@@ -83,7 +83,7 @@ def _draw_roc(axis, detection):
 
 
 def _draw_examples(axes, examples, mask):
-    """Draw a photograph and signed maps, the last two with the patch; return one signed image."""
+    """Draw an image and signed maps, the last two with the patch's outline; return the last."""
     image = None
     for place, (axis, example) in enumerate(zip(axes, examples, strict=True)):
         axis.set_title(example.heading)

@@ -1,16 +1,14 @@
 """Clean and poisoned networks: drawing backdoors, poisoning, training, measuring, keeping."""
 
 import dataclasses
-import json
-import zipfile
 
 import numpy as np
 
-from analysis import accuracy, predict
+from analysis import predict
 from experiments.results import identify
 from lenet import LeNet
-from reverse_correlation import SparseNoise, UserError, measure
-from reverse_correlation.files import replacing
+from reverse_correlation import Network, SparseNoise, measure
+from reverse_correlation.files import kept, read_arrays, write_arrays
 from training import Recipe
 from training import train as train_network
 
@@ -34,10 +32,10 @@ class NetworkSettings:
 
     Attributes:
         recipe: of the training.
-        patched_images: of one class, patched and relabelled, as published.
+        patched_images: number of images of one class that are patched and relabelled, as published.
         noise_images: shown to each network.
         bright: share of bright pixels in them.
-        patches: that are drawn from, rows of "#" (white) and "."; the first is the published one.
+        patches: one is drawn for each network; rows of "#" (white) and "."; the first is published.
     """
 
     recipe: Recipe = Recipe(epochs=3, batch=256, rate=4e-3)
@@ -49,7 +47,7 @@ class NetworkSettings:
 
 @dataclasses.dataclass(frozen=True)
 class Backdoor:
-    """A patch, (h, w) bool, and the classes that it turns from and into."""
+    """A patch, (h, w) bool, and the class that it turns (source) into another (target)."""
 
     mask: np.ndarray
     source: int
@@ -76,7 +74,7 @@ class ProbedNetwork:
 
 
 def backdoor_network(role, index, path, train, test, settings, *, seed, client=None):
-    """Train a LeNet, poisoned or clean, and measure it; or load what was measured: a ProbedNetwork.
+    """Train a LeNet, poisoned or clean, and measure it; or read what was kept: a ProbedNetwork.
 
     Args:
         role, index: which network, for its own seed; role is one of ROLES.
@@ -87,23 +85,17 @@ def backdoor_network(role, index, path, train, test, settings, *, seed, client=N
         client: of a Dask cluster, or None.
 
     Raises:
-        UserError: if the file is damaged, or cannot be written.
+        FileError: if the file cannot be written.
     """
     entropy = np.random.SeedSequence([seed, ROLES.index(role), index])
     network_seed = int(entropy.generate_state(1)[0])
-    identity = json.dumps(
-        identify(
-            seed=network_seed,
-            images=len(train[0]),
-            settings=settings,
-            network=untrained(train),
-        )
+    return kept(
+        path,
+        identify(untrained(train), settings, seed=network_seed, images=len(train[0])),
+        read_probed,
+        lambda: probe(role, train, test, settings, network_seed, seed, client),
+        write_probed,
     )
-    probed = read_probed(path, identity)
-    if probed is None:
-        probed = probe(role, train, test, settings, network_seed, seed, client)
-        write_probed(path, identity, probed)
-    return probed
 
 
 def probe(role, train, test, settings, network_seed, noise_seed, client):
@@ -121,7 +113,7 @@ def probe(role, train, test, settings, network_seed, noise_seed, client):
         network, noise, settings.noise_images, seed=noise_seed, progress=False, client=client
     )
     logit_images = measurement.classes["logit"].covariance.astype(np.float32)
-    probed = ProbedNetwork(logit_images, accuracy(network, *test))
+    probed = ProbedNetwork(logit_images, Network(network).accuracy(*test))
     if backdoor is None:
         return probed
     patched = put_patch(test[0][test[1] == backdoor.source], backdoor.mask)
@@ -134,7 +126,7 @@ def probe(role, train, test, settings, network_seed, noise_seed, client):
 def draw_backdoor(seed, shape, classes, patches=PATCHES, published=False):
     """Draw a Backdoor for images of a shape.
 
-    The published one is a C and turns 8 into 9; it is put in the upper left corner here.
+    The published one is a C that turns 8 into 9; here it is in the upper left corner.
     """
     rng = np.random.default_rng(seed)
     patch = patches[0] if published else patches[rng.integers(len(patches))]
@@ -170,14 +162,8 @@ def untrained(train):
     return network
 
 
-# --------------------------------------------------------------------------- files
-
-
 def write_probed(path, identity, probed):
-    """Keep a ProbedNetwork in a .npz file, whole or not at all.
-
-    Args:
-        identity: a text that says what it depends on.
+    """Keep a ProbedNetwork in a .npz file, whole or not at all; see `files.kept`.
 
     Raises:
         FileError: if the file cannot be written.
@@ -185,29 +171,16 @@ def write_probed(path, identity, probed):
     arrays = {"images": probed.images, "accuracy": probed.accuracy}
     if probed.backdoor:
         arrays |= {**vars(probed.backdoor), "success": probed.success, "patched": probed.patched}
-    with replacing(path) as part, open(part, "wb") as file:
-        np.savez_compressed(file, identity=identity, **arrays)
+    write_arrays(path, identity, arrays)
 
 
-def read_probed(path, identity):
-    """Read a ProbedNetwork; None if there is none of this identity.
-
-    Raises:
-        UserError: if the file is damaged.
-    """
-    if not path.exists():
-        return None
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            if "identity" not in file.files or str(file["identity"]) != identity:
-                return None
-            kept = {name: file[name] for name in file.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} is damaged ({error}): delete it") from error
-    probed = ProbedNetwork(kept["images"], float(kept["accuracy"]))
-    if "mask" not in kept:
-        return probed
-    backdoor = Backdoor(kept["mask"], int(kept["source"]), int(kept["target"]))
-    return dataclasses.replace(
-        probed, backdoor=backdoor, success=float(kept["success"]), patched=kept["patched"]
-    )
+def read_probed(path):
+    """Return (identity, ProbedNetwork) that a file keeps; see `files.kept`."""
+    identity, arrays = read_arrays(path)
+    probed = ProbedNetwork(arrays["images"], float(arrays["accuracy"]))
+    if "mask" in arrays:
+        backdoor = Backdoor(arrays["mask"], int(arrays["source"]), int(arrays["target"]))
+        probed = dataclasses.replace(
+            probed, backdoor=backdoor, success=float(arrays["success"]), patched=arrays["patched"]
+        )
+    return identity, probed

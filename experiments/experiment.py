@@ -1,18 +1,15 @@
-"""What the experiments share: how one is described, the rows of its result, and class means."""
+"""What the experiments share: how one is described, the rows of its result, and their helpers."""
 
 import collections.abc
 import dataclasses
 
 import numpy as np
+import tensorflow as tf
 
-from analysis import generate_classification_images, match_templates
+from analysis import contrast_for_templates, generate_classification_images, match_templates
+from noise import mixture
 from reverse_correlation.estimates.intervals import student_interval
-from training import TITLES
-
-
-def trained_network(network, train):
-    """Return the network that most experiments ask: the trained one of the demonstration."""
-    return network
+from reverse_correlation.observers.observer import BLOCK_IMAGES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,14 +21,14 @@ class Experiment:
         run: a function of named parameters that returns a list of Rows and a matplotlib figure. It
             is called with network (a Keras model), train, test and validation (each images and
             labels), settings, seed, dataset, client (of a Dask cluster, or None) and folder (for
-            what it keeps of its own); what it does not need, it ignores.
+            files of its own); it ignores what it does not need.
         asked: function of (network, train) that returns the network on whose layers and weights
-            the result depends.
+            the result depends; by default the one that `run` gets.
     """
 
     settings: object
     run: collections.abc.Callable
-    asked: collections.abc.Callable = trained_network
+    asked: collections.abc.Callable = lambda network, train: network
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,30 +37,27 @@ class Row:
 
     Attributes:
         what: in words.
-        published: a number, or None where none was published.
         ours: the number found here.
         interval: its 95 % interval, (low, high), or None.
         over: what the interval is over.
-        detail: whether the results file has the row, but not the terminal.
+        published: the number in the paper, or None if it has none.
+        detail: whether the row is in the results file only, and not on the terminal.
     """
 
     what: str
-    published: float | None
     ours: float
     interval: tuple | None = None
     over: str = ""
+    published: float | None = None
     detail: bool = False
 
 
-def row_of_mean(what, published, shares, over="", detail=False):
-    """Return the Row of a mean of shares with Student's interval, by default over seeds."""
-    over = over or f"{len(shares)} seeds"
-    return Row(what, published, float(np.mean(shares)), student_interval(shares), over, detail)
-
-
-def place(dataset):
-    """Say which network on which data set, for titles."""
-    return f"{TITLES['lenet']} on {TITLES[dataset]}"
+def row_of_mean(what, values, over="", *, interval=None, published=None, detail=False):
+    """Return the Row of a mean, by default of shares over seeds, with Student's interval."""
+    low, high = interval or student_interval(values)
+    over = over or f"{len(values)} seeds"
+    interval = float(low), float(high)
+    return Row(what, float(np.mean(values)), interval, over, published, detail)
 
 
 def class_means(images, labels):
@@ -77,3 +71,52 @@ def share_right(templates, images, labels):
     if not np.isfinite(templates).any():  # with one answer to everything, no decision images
         return 0.0
     return float(np.mean(match_templates(templates, images) == labels))
+
+
+def at_best_contrast(observer, noise, contrasts, validation, *, images, seed):
+    """Return an ensemble at the best of some contrasts; see `contrast_for_templates`."""
+    contrast, _ = contrast_for_templates(
+        observer, noise, contrasts, validation, images=images, seed=seed
+    )
+    return dataclasses.replace(noise, contrast=contrast)
+
+
+def answers_to_mixtures(model, gammas):
+    """Return f(signals, backgrounds): the answers to each mixture of the two, (G, n).
+
+    The mixtures are (1 - gamma) * background + gamma * signal.
+
+    Args:
+        model: a Keras classifier; its weights may change between two calls of f.
+        gammas: (G,). Backgrounds are (n, h, w, c); signals too, or a single one (h, w, c).
+    """
+    weights = tf.reshape(tf.constant(gammas, tf.float32), (-1, 1, 1, 1, 1))
+
+    @tf.function(reduce_retracing=True)
+    def answers(signals, backgrounds):
+        stimuli = mixture(signals, backgrounds, weights, 1 - weights)  # (G, n, h, w, c)
+        stimuli = tf.reshape(stimuli, (-1, *backgrounds.shape[1:]))
+        answered = tf.argmax(model(stimuli, training=False), axis=1)
+        return tf.reshape(answered, (len(gammas), -1))
+
+    def answers_of(signals, backgrounds):
+        both = (tf.convert_to_tensor(images, tf.float32) for images in (signals, backgrounds))
+        return answers(*both).numpy()
+
+    return answers_of
+
+
+def sums_over_blocks(block_sums, count):
+    """Add up, in float64, what a function of (block, images) sums over `count` stimuli: a list.
+
+    Args:
+        block_sums: a compiled function that returns several tensors.
+        count: how many stimuli, shown in blocks of BLOCK_IMAGES.
+    """
+    total = None
+    for first in range(0, count, BLOCK_IMAGES):
+        images = min(BLOCK_IMAGES, count - first)
+        sums = block_sums(tf.constant(first // BLOCK_IMAGES), tf.constant(images))
+        sums = [part.numpy().astype(np.float64) for part in sums]
+        total = [*map(np.add, total, sums)] if total else sums
+    return total

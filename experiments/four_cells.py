@@ -6,9 +6,10 @@ import numpy as np
 import tensorflow as tf
 from scipy import stats
 
+from experiments.experiment import sums_over_blocks
 from noise import mixture
 from reverse_correlation import Network, UserError
-from reverse_correlation.observers.keras_networks import BLOCK_IMAGES
+from reverse_correlation.observers.observer import BLOCK_IMAGES
 
 WEIGHTINGS = ("ahumada", "optimal")
 
@@ -20,7 +21,7 @@ class Cells:
     Attributes:
         answered: (2, K), how often each of all K classes had the largest logit.
         counts: (2, 2), how often each of the two classes had the larger logit of the two.
-        sums: (2, 2, h, w, c), sums of the noise, less its mean, over the trials of `counts`.
+        sums: (2, 2, h, w, c), sums of the noise less its mean over the trials of `counts`.
         std: standard deviation of a pixel of the noise.
     """
 
@@ -40,7 +41,7 @@ class CombinedImage:
     """One classification image of four cells, in units of its standard error.
 
     Attributes:
-        z: (h, w, c), standard normal where a pixel does not matter.
+        z: (h, w, c), standard normal in pixels that do not matter.
         snr2: its squared signal-to-noise ratio: the sum of z**2 less the number of pixels.
         expected_snr2: what a linear observer without internal noise would reach with these counts,
             (sum w_s phi_s / (p_s q_s))**2 / sum w_s**2 / (N_s p_s q_s) (Murray 2011).
@@ -64,7 +65,7 @@ def four_cells(model, images, labels, classes, gamma, noise, count, seed=0):
 
     Args:
         model: a Keras classifier.
-        images, labels: (n, h, w, c) and (n,), of which those of the two classes are shown.
+        images, labels: (n, h, w, c) and (n,); those of the two classes are shown.
         classes: the two.
         gamma: weight of the image; the noise has 1 - gamma.
         noise: an ensemble such as `WhiteNoise("uniform")`.
@@ -75,7 +76,9 @@ def four_cells(model, images, labels, classes, gamma, noise, count, seed=0):
     """
     banks = [np.asarray(images)[np.asarray(labels) == k] for k in classes]
     if not all(len(bank) for bank in banks):
-        raise UserError(f"there are no images of the classes {classes[0]} and {classes[1]} both")
+        raise UserError(
+            f"classes {classes[0]} and {classes[1]} do not both have images: choose two that do"
+        )
     banks = [tf.constant(bank, tf.float32) for bank in banks]
     network = Network.of(model)
     responses, pixels = network.responses(), int(np.prod(noise.shape))
@@ -99,17 +102,12 @@ def four_cells(model, images, labels, classes, gamma, noise, count, seed=0):
             tf.matmul(cells, centred, transpose_a=True),
         )
 
-    sums = [0.0, 0.0, 0.0]
-    for block in range(-(-count // BLOCK_IMAGES)):
-        trials = min(BLOCK_IMAGES, count - block * BLOCK_IMAGES)
-        parts = block_sums(tf.constant(block), tf.constant(trials))
-        sums = [s + part.numpy().astype(np.float64) for s, part in zip(sums, parts, strict=True)]
-    answered, counts, fields = sums
+    answered, counts, fields = sums_over_blocks(block_sums, count)
     return Cells(answered, counts.reshape(2, 2), fields.reshape(2, 2, *noise.shape), noise.std)
 
 
 def cell_weights(counts, weighting):
-    """Weights of the two stimuli in a classification image from four cells: (2,).
+    """Return the weights of the two stimuli in a classification image from four cells: (2,).
 
     "ahumada": 1 and 1, so that c = (n12 + n22) - (n11 + n21) (Ahumada & Lovell 1971). "optimal":
     N_s phi(z_s) with z_s the normal quantile of P(second answer | s), which gives a linear
@@ -154,7 +152,7 @@ def combine_cells(cells, weighting):
 
 
 def snr_interval(snr2, shape, level=0.95):
-    """Interval of a signal-to-noise ratio from its estimated square: (low, high).
+    """Return the interval of a signal-to-noise ratio from its estimated square: (low, high).
 
     The sum of z**2 over D pixels is noncentral chi-square, of variance 2 D + 4 SNR**2.
     """

@@ -4,22 +4,22 @@ Design: LeNets and AlexNets trained as usual, and LeNets trained with white nois
 the training images; every network has a seed of its own, for weights, order and the noise that it
 is shown. All are shown pure noise about grey, and noise about the mean training image, at the
 contrast that makes the best templates on the validation split: one for all LeNets and one for all
-AlexNets, by the mean over those that were trained as usual. Of each network: how often noise gets
-each answer, and how well its class images classify the test set by themselves. Of each pair: the
-correlation of their choice images across halves, without their noise (see
+AlexNets, by the mean over those that were trained as usual. Found for each network: how often noise
+gets each answer, and how well its class images classify the test set by themselves; for each pair:
+the correlation of their choice images across halves, without their noise (see
 `reverse_correlation.compare`). Intervals are over networks; those of agreement, whose pairs share
-networks, by the jackknife.
+networks, are by the jackknife.
 """
 
 import dataclasses
 
 import numpy as np
 
-from analysis import accuracy, contrast_for_templates
+from analysis import contrast_for_templates
 from data import CLASS_NAMES
 from experiments.backdoor_networks import untrained
 from experiments.experiment import Experiment, Row, row_of_mean, share_right
-from experiments.individuals_figure import draw
+from experiments.individuals_figure import BASES, RESPONSES, draw
 from reverse_correlation import Measurement, Network, WhiteNoise, compare, measure
 from reverse_correlation.estimates.intervals import (
     crossed_interval,
@@ -28,12 +28,11 @@ from reverse_correlation.estimates.intervals import (
     pair_mean,
     student_interval,
 )
+from reverse_correlation.files import kept
 from reverse_correlation.progress import progress_bar
-from training import RECIPES, TITLES, load_network, train_and_save, training_record
+from training import DATASET_TITLES, NETWORKS, load_network, train_and_save, training_record
 
 COMPARED = "choice"  # the response whose images are held against each other: it has no empty class
-RESPONSES = ("logit", "choice", "decision")  # whose images classify test images
-BASES = ("pure noise", "mean image")
 PUBLISHED_EIGHT = "published: .62 to .95"  # Borji and Lin 2020, MNIST, over five trainings
 
 
@@ -45,8 +44,9 @@ class Group:
         title: of one of them; "LeNet+noise" was trained with noise.
         name: "lenet" or "alexnet".
         count: how many.
-        first_seed: of their training and of the noise that they are shown; the others count up.
-        noisy_share: of training images that white noise is added to.
+        first_seed: of the first one's training, and of the noise that it is shown; the seeds of the
+            others follow.
+        noisy_share: share of the training images to which white noise is added.
     """
 
     title: str
@@ -54,6 +54,13 @@ class Group:
     count: int
     first_seed: int
     noisy_share: float = 0.0
+
+
+GROUPS = (
+    Group("LeNet", "lenet", 10, 0),
+    Group("AlexNet", "alexnet", 5, 100),
+    Group("LeNet+noise", "lenet", 10, 200, 0.5),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,18 +72,18 @@ class Settings:
         noise_images: shown to each network, of each of the two ensembles.
         contrasts: of noise about the mean training image; the validation split chooses.
         contrast_images: stimuli shown at each of them.
-        recipes: of the trainings.
+        recipes: of the trainings, ((name, data set), Recipe) each.
     """
 
-    groups: tuple = (
-        Group("LeNet", "lenet", 10, 0),
-        Group("AlexNet", "alexnet", 5, 100),
-        Group("LeNet+noise", "lenet", 10, 200, 0.5),
-    )
+    groups: tuple = GROUPS
     noise_images: int = 100_000
     contrasts: tuple = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.8)
     contrast_images: int = 10_000
-    recipes: tuple = tuple(RECIPES.items())
+    recipes: tuple = tuple(
+        ((name, dataset), recipe)
+        for name in dict.fromkeys(group.name for group in GROUPS)
+        for dataset, recipe in NETWORKS[name].recipes.items()
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +112,7 @@ class Agreement:
     """How far the networks of one or two groups agree about one base.
 
     Attributes:
-        groups: titles of the two; the same twice within a group.
+        groups: titles of the two; within a group, its own twice.
         base: of the noise.
         matrix: (n, m, K), correlation of each pair's choice images without noise.
         mean: over pairs and classes.
@@ -123,24 +130,23 @@ class Agreement:
 
 def run(*, train, test, validation, settings, seed, dataset, client, folder, **_):
     """Train, measure, compare, draw: (Rows, figure)."""
-    networks = [
-        (group, own, trained(group, own, train, validation, settings, dataset, folder))
-        for group in settings.groups
-        for own in range(seed + group.first_seed, seed + group.first_seed + group.count)
-    ]
+    networks, recipes = [], dict(settings.recipes)
+    for group in settings.groups:
+        recipe, first = recipes[group.name, dataset], seed + group.first_seed
+        for own in range(first, first + group.count):
+            network = trained(group, own, recipe, train, validation, dataset, folder)
+            networks.append((group, own, network))
     mean = train[0].mean(axis=0)
-    contrasts = contrasts_about(mean, networks, validation, settings)
+    contrasts = contrasts_about(
+        mean, networks, validation, contrasts=settings.contrasts, images=settings.contrast_images
+    )
     individuals = []
     with progress_bar(2 * settings.noise_images * len(networks), "noise through networks") as bar:
         for group, own, network in networks:
-            shown = {
-                "pure noise": WhiteNoise(shape=mean.shape),
-                "mean image": WhiteNoise(
-                    shape=mean.shape, base=mean, contrast=contrasts[group.name]
-                ),
-            }
+            grey = WhiteNoise(shape=mean.shape)
+            about_mean = dataclasses.replace(grey, base=mean, contrast=contrasts[group.name])
             measurements = {}
-            for base, noise in shown.items():
+            for base, noise in zip(BASES, (grey, about_mean), strict=True):
                 path = folder / f"{stem_of(group, own, dataset)}_{base.split()[0]}.npz"
                 measurements[base] = measured(
                     network, noise, settings.noise_images, own, client, path
@@ -153,88 +159,83 @@ def run(*, train, test, validation, settings, seed, dataset, client, folder, **_
         individuals,
         agreements,
         CLASS_NAMES[dataset],
-        f"{TITLES[dataset]}: networks that differ in their seed, each shown noise of its own, "
-        f"{settings.noise_images:,} images about grey and as many about the mean training image",
+        f"{DATASET_TITLES[dataset]}: networks that differ in their seed, each shown noise of its "
+        f"own, {settings.noise_images:,} images about grey and as many about the mean training "
+        "image",
     )
     return rows, figure
 
 
-def contrasts_about(mean, networks, validation, settings):
+def contrasts_about(mean, networks, validation, *, contrasts, images):
     """Choose the contrast about the mean image for LeNets and for AlexNets: {name: contrast}.
 
     Args:
         mean: (h, w, c), the mean training image.
         networks: (Group, seed, Keras model) of each; those trained with noise have no say.
         validation: (images, labels).
-        settings: Settings.
+        contrasts, images: those that are tried, and how many stimuli are shown at each.
     """
-    shares = {}
+    shares, noise = {}, WhiteNoise(shape=mean.shape, base=mean)
     for group, own, network in networks:
         if not group.noisy_share:
             _, found = contrast_for_templates(
-                Network(network),
-                WhiteNoise(shape=mean.shape, base=mean),
-                settings.contrasts,
-                validation,
-                images=settings.contrast_images,
-                seed=own,
+                Network(network), noise, contrasts, validation, images=images, seed=own
             )
             shares.setdefault(group.name, []).append(list(found.values()))
-    return {
-        name: settings.contrasts[int(np.mean(rows, axis=0).argmax())]
-        for name, rows in shares.items()
-    }
+    return {name: contrasts[int(np.mean(rows, axis=0).argmax())] for name, rows in shares.items()}
 
 
 # --------------------------------------------------------------------------- networks
 
 
 def stem_of(group, seed, dataset):
-    """Return how the files of a network are called."""
+    """Return the name of a network's files, without what follows for each file."""
     return f"individual_{dataset}_{group.name}{'_noisy' * bool(group.noisy_share)}_seed{seed}"
 
 
-def trained(group, seed, train, validation, settings, dataset, folder):
+def trained(group, seed, recipe, train, validation, dataset, folder):
     """Return a network of a group: as it was kept, or trained now and kept."""
     path = folder / f"{stem_of(group, seed, dataset)}.keras"
-    recipe = dict(settings.recipes)[group.name, dataset]
     wanted = training_record(recipe, train[0], seed, group.noisy_share)
-    if path.exists():
+
+    def read(path):
         network, training = load_network(path, train[0].shape[1:], int(train[1].max()) + 1)
-        if wanted.items() <= training.items():
-            return network
-    return train_and_save(
-        group.name,
-        dataset,
-        train,
-        validation,
-        path,
-        recipe=recipe,
-        seed=seed,
-        noisy_share=group.noisy_share,
-    )
+        return {name: training.get(name) for name in wanted}, network
+
+    def train_now():
+        return train_and_save(
+            group.name, dataset, train, validation, path,
+            recipe=recipe, seed=seed, noisy_share=group.noisy_share,
+        )  # fmt: skip
+
+    return kept(path, wanted, read, train_now, write=lambda *_: None)  # training has written it
 
 
 def measured(network, noise, count, seed, client, path):
     """Return the Measurement of a network: as it was kept, or measured now and kept."""
     network = Network(network, noise)
-    if path.exists():
-        kept = Measurement.load(path)
-        told = {key: kept.provenance[key] for key in ("network_sha256", "noise", "seed", "count")}
-        if told == {
-            "network_sha256": network.sha256,
-            "noise": noise.describe(),
-            "seed": seed,
-            "count": count,
-        }:
-            return kept
-    measurement = measure(network, noise, count, seed=seed, client=client, progress=False)
-    measurement.save(path)
-    return measurement
+    identity = {
+        "network_sha256": network.sha256,
+        "noise": noise.describe(),
+        "seed": seed,
+        "count": count,
+    }
+
+    def read(path):
+        measurement = Measurement.load(path)
+        return {name: measurement.provenance[name] for name in identity}, measurement
+
+    return kept(
+        path,
+        identity,
+        read,
+        lambda: measure(network, noise, count, seed=seed, client=client, progress=False),
+        lambda path, identity, measurement: measurement.save(path),
+    )
 
 
 def individual(group, network, measurements, test):
-    """Ask how well a network, and its class images, classify the test set: an Individual."""
+    """See how well a network and its class images classify the test set: an Individual."""
     right = {
         base: {
             response: share_right(measurement.classes[response].image, *test)
@@ -242,18 +243,18 @@ def individual(group, network, measurements, test):
         }
         for base, measurement in measurements.items()
     }
-    return Individual(group, accuracy(network, *test), measurements, right)
+    return Individual(group, Network(network).accuracy(*test), measurements, right)
 
 
 # --------------------------------------------------------------------------- agreement
 
 
 def agreements_of(individuals, contrasts):
-    """Hold networks against each other that were shown the same ensemble: a list of Agreements.
+    """Compare networks that were shown the same ensemble: a list of Agreements.
 
     Args:
         individuals: Individuals, group by group.
-        contrasts: {name: contrast about the mean image}; of another contrast is another ensemble.
+        contrasts: {name: contrast about the mean image}; another contrast is another ensemble.
     """
     found = []
     for base in BASES:
@@ -307,33 +308,28 @@ def rows_of(individuals, agreements, contrasts, dataset):
 def group_rows(title, group, contrasts, dataset):
     """Return the Rows on the networks of a group: accuracy, answers to noise, templates."""
     over = f"{len(group)} networks"
-    rows = [row_of_mean(f"{title}: test set right", None, [each.accuracy for each in group], over)]
+    rows = [row_of_mean(f"{title}: test set right", [each.accuracy for each in group], over)]
     for base in BASES:
         answered = np.array([each.answered(base) for each in group])
         commonest = int(answered.mean(axis=0).argmax())
         for k, name in enumerate(CLASS_NAMES[dataset]):
-            what = f"{title}, {base}: answered {name}"
-            rows.append(row_of_mean(what, None, answered[:, k], over, detail=k != commonest))
+            what, shares = f"{title}, {base}: answered {name}", answered[:, k]
+            if (what, dataset, k) == ("LeNet, pure noise: answered 8", "mnist", commonest):
+                what += f" ({PUBLISHED_EIGHT})"
+            rows.append(row_of_mean(what, shares, over, detail=k != commonest))
             if k == commonest:
-                shares = answered[:, k]
-                if (dataset, name, title, base) == ("mnist", "8", "LeNet", "pure noise"):
-                    rows[-1] = dataclasses.replace(rows[-1], what=f"{what} ({PUBLISHED_EIGHT})")
                 rows += [
-                    Row(f"{title}, {base}: the same, least of them", None, float(shares.min())),
-                    Row(f"{title}, {base}: the same, most of them", None, float(shares.max())),
+                    Row(f"{title}, {base}: the same, least of them", float(shares.min())),
+                    Row(f"{title}, {base}: the same, most of them", float(shares.max())),
                 ]
+        contrast = f" (contrast {contrasts[group[0].group.name]:g})" if base == BASES[1] else ""
         for response in RESPONSES:
-            shares = [each.right[base][response] for each in group]
-            told = base
-            if base == "mean image":
-                told += f" (contrast {contrasts[group[0].group.name]:g})"
-            rows.append(
-                row_of_mean(f"{title}, {told}: right by {response} images", None, shares, over)
-            )
+            what = f"{title}, {base}{contrast}: right by {response} images"
+            rows.append(row_of_mean(what, [each.right[base][response] for each in group], over))
     gain = [each.right[BASES[1]]["logit"] - each.right[BASES[0]]["logit"] for each in group]
     interval = student_interval(gain, limits=(-1, 1))
     what = f"{title}, mean image minus pure noise: right by logit images"
-    return [*rows, Row(what, None, float(np.mean(gain)), interval, over)]
+    return [*rows, row_of_mean(what, gain, over, interval=interval)]
 
 
 def agreement_rows(agreements, names):
@@ -345,19 +341,19 @@ def agreement_rows(agreements, names):
         over = f"{sizes[0]} networks" if one == other else f"{sizes[0]} and {sizes[1]} networks"
         who = one if one == other else f"{one} with {other}"
         what = f"agreement, {each.base}: {who}"
-        rows.append(Row(what, None, each.mean, each.interval, over))
+        rows.append(Row(what, each.mean, each.interval, over))
         if each.parts is not None:
             for name, parts in zip(names, each.parts.T, strict=True):
                 interval = student_interval(parts, limits=(-1, 1))
                 what_class = f"{what}, {name}"
-                rows.append(Row(what_class, None, float(parts.mean()), interval, over, True))
+                rows.append(row_of_mean(what_class, parts, over, interval=interval, detail=True))
     within = {(e.base, e.groups[0]): e for e in agreements if e.parts is not None}
     for base in BASES:
         noisy, usual = within[base, "LeNet+noise"], within[base, "LeNet"]
         interval = difference_interval(*(np.nanmean(e.parts, axis=1) for e in (noisy, usual)))
         over = f"{len(noisy.parts)} and {len(usual.parts)} networks"
         what = f"agreement, {base}: LeNet+noise minus LeNet"
-        rows.append(Row(what, None, noisy.mean - usual.mean, interval, over))
+        rows.append(Row(what, noisy.mean - usual.mean, interval, over))
     return rows
 
 

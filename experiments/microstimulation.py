@@ -1,12 +1,12 @@
 """Does driving or silencing what a class drives move the point where the class is seen?
 
-Design: +-k times the class's mean activity (each filter's, averaged over training images and
-positions) is added to the layer's biases, so before its nonlinearity, and the class's test images
-are shown in uniform noise at weights gamma from 0 to 1. The psychometric curve is the share
+Design: +-k times the class's mean activity (of each filter, averaged over training images and
+positions) is added to the layer's biases, and so before its nonlinearity, and the class's test
+images are shown in uniform noise at weights gamma from 0 to 1. The psychometric curve is the share
 answered as the class; its 50 % point is read off, and its shift against k = 0. The dose is in the
 same unit in every layer. The published doses were not: up to 1 (conv1) and 10 (conv2) times the
 class's mean activity over its largest, and up to .1 times the mean activity (dense); the largest of
-each are applied too. Intervals: bootstrap over classes. A curve that never reaches 50 % counts as
+each is applied too. Intervals: bootstrap over classes. A curve that never reaches 50 % counts as
 gamma = 1, the least shift it can have.
 """
 
@@ -16,17 +16,16 @@ import dataclasses
 import keras
 import matplotlib
 import numpy as np
-import tensorflow as tf
 from matplotlib.figure import Figure
 
 from analysis import predict
-from experiments.experiment import Experiment, Row, place
+from experiments.experiment import Experiment, answers_to_mixtures, row_of_mean
 from figures import curve, curve_axes
-from noise import mixture
 from reverse_correlation import WhiteNoise
 from reverse_correlation.estimates.intervals import bootstrap_interval
 from reverse_correlation.figures.style import SERIES, styled
 from reverse_correlation.progress import progress_bar
+from training import place
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +55,7 @@ class Settings:
     """What the result depends on.
 
     Attributes:
-        layers: that are stimulated, one at a time.
+        layers: those that are stimulated, one at a time.
         doses: times the class's mean activity; 0 is among them.
         gammas: weights of the image in noise.
         images: of each class.
@@ -88,7 +87,7 @@ class LayerResult:
 
 def run(*, network, train, test, settings, seed, dataset, **_):
     """Stimulate, ask, draw: (Rows, figure)."""
-    curves = stimulated_curves(network, train, test, settings, seed)
+    curves = stimulated_curves(network, train, test, **dataclasses.asdict(settings), seed=seed)
     middles = np.apply_along_axis(lambda c: crossing(settings.gammas, c), 3, curves)
     unstimulated = settings.doses.index(0)
     shifts = middles - middles[:, [unstimulated]]
@@ -101,41 +100,40 @@ def run(*, network, train, test, settings, seed, dataset, **_):
         settings.gammas,
         settings.doses,
         results,
-        f"{place(dataset)}: a dose of a class's mean activity is added to a layer\n"
+        f"{place('lenet', dataset)}: a dose of a class's mean activity is added to a layer\n"
         f"mean over {classes} classes, {settings.images} images each; "
         "bars: 95 % by bootstrap over classes",
     )
-    rows = []
-    for result in results:
-        doses = [f"dose {dose:+.2f}" for dose in settings.doses]
-        doses.append(f"published dose (theirs: {PUBLISHED[result.layer].shift})")
-        rows += [
-            Row(
-                f"{result.layer}, {dose}: shift of the 50 % point",
-                None,
-                float(result.shifts[j].mean()),
-                (float(result.low[j]), float(result.high[j])),
-                f"{classes} classes",
-            )
-            for j, dose in enumerate(doses)
-            if j != unstimulated
-        ]
+    doses = [f"dose {dose:+.2f}" for dose in settings.doses]
+    rows = [
+        row_of_mean(
+            f"{result.layer}, {dose}: shift of the 50 % point",
+            result.shifts[j],
+            f"{classes} classes",
+            interval=(result.low[j], result.high[j]),
+        )
+        for result in results
+        for j, dose in enumerate(
+            [*doses, f"published dose (theirs: {PUBLISHED[result.layer].shift})"]
+        )
+        if j != unstimulated
+    ]
     return rows, figure
 
 
-def stimulated_curves(network, train, test, settings, seed):
-    """Psychometric curves under every dose of every layer: (layers, J + 1, K, G)."""
+def stimulated_curves(network, train, test, *, layers, doses, gammas, images, seed):
+    """Measure psychometric curves under every dose of every layer: (layers, J + 1, K, G)."""
     (x_train, y_train), (x_test, y_test) = train, test
-    fields = WhiteNoise("uniform", x_test.shape[1:]).draw(seed, 0, settings.images)
-    share_seen = psychometric_function(network, fields, settings.gammas)
-    classes, points = y_train.max() + 1, len(settings.gammas)
-    curves = np.zeros((len(settings.layers), len(settings.doses) + 1, classes, points))
-    with progress_bar(curves.size * settings.images, "stimulated network") as bar:
+    fields = WhiteNoise("uniform", x_test.shape[1:]).draw(seed, 0, images)
+    share_seen = psychometric_function(network, fields, gammas)
+    classes, points = y_train.max() + 1, len(gammas)
+    curves = np.zeros((len(layers), len(doses) + 1, classes, points))
+    with progress_bar(curves.size * images, "stimulated network") as bar:
         for k in range(classes):
-            shown = x_test[y_test == k][: settings.images]
-            for i, layer in enumerate(settings.layers):
+            shown = x_test[y_test == k][:images]
+            for i, layer in enumerate(layers):
                 activity = mean_activity(network, layer, x_train[y_train == k])
-                for j, current in enumerate(currents(layer, activity, settings.doses)):
+                for j, current in enumerate(currents(layer, activity, doses)):
                     with stimulated(network, layer, current):
                         curves[i, j, k] = share_seen(shown, k)
                     bar.update(len(shown) * points)
@@ -143,7 +141,7 @@ def stimulated_curves(network, train, test, settings, seed):
 
 
 def currents(layer, activity, doses):
-    """Return what each dose adds to the units' inputs, and last the published one: (J + 1, units).
+    """Return what each dose, and last the published one, adds to the units' inputs: (J + 1, units).
 
     Args:
         activity: (units,), the class's mean.
@@ -155,7 +153,7 @@ def currents(layer, activity, doses):
 
 
 def mean_activity(model, layer, images):
-    """Mean activity of each filter (over images and positions) or unit of a layer: (units,)."""
+    """Return the mean activity of each unit of a layer, or of each filter over positions."""
     activity = keras.Model(model.inputs, model.get_layer(layer).output)
     mean = predict(activity, images).mean(axis=0)
     return mean.reshape(-1, mean.shape[-1]).mean(axis=0)
@@ -178,24 +176,15 @@ def psychometric_function(model, fields, gammas):
 
     Args:
         model: a Keras classifier; its weights may change between two calls of f.
-        fields: (n, h, w, c), a noise field for each of the n images that f is given.
+        fields: (n, h, w, c), a noise field for each of the images that f is given, n at most.
         gammas: (G,); f returns (G,).
     """
-    shape = tuple(fields.shape[1:])
-    weights = tf.reshape(tf.constant(gammas, tf.float32), (-1, 1, 1, 1, 1))
-
-    @tf.function(reduce_retracing=True)
-    def answers(images):
-        shown = fields[None, : tf.shape(images)[0]]
-        stimuli = mixture(images[None], shown, weights, 1 - weights)  # (G, n, h, w, c)
-        answered = tf.argmax(model(tf.reshape(stimuli, (-1, *shape)), training=False), axis=1)
-        return tf.reshape(answered, (len(gammas), -1))
-
-    return lambda images, label: np.mean(answers(tf.constant(images)).numpy() == label, axis=1)
+    answers = answers_to_mixtures(model, gammas)
+    return lambda images, label: np.mean(answers(images, fields[: len(images)]) == label, axis=1)
 
 
 def crossing(gammas, rates, level=0.5):
-    """Return the first gamma at which a curve rises through `level`; the last one if it never does.
+    """Return the first gamma at which a curve reaches `level`; the last one if it never does.
 
     Args:
         gammas: (G,) increasing.
@@ -214,7 +203,7 @@ def crossing(gammas, rates, level=0.5):
 
 @styled
 def draw(gammas, doses, results, title):
-    """Draw a panel of curves for each layer, one curve a dose, and the shift of their 50 % points.
+    """Draw a panel of curves for each layer, one for each dose, and the shifts of all layers.
 
     Args:
         gammas, doses: (G,) and (J,).

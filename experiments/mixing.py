@@ -4,21 +4,20 @@ Design: (1 - gamma) * background + gamma * class image, where the background is 
 test image, and the class image comes from uniform noise alone (by decision or by logit) or is the
 mean training image. Each class image is scaled linearly to [0, 1], as published; the logit image
 also comes in two levels, 1 where it is positive and 0 elsewhere, the strongest contrast that pixels
-allow (better at small gamma on the validation split). Shares are averaged over the targets;
+allow (better at small gamma on the validation split). Shares are averaged over the targets. All is
 repeated with other noise and other test images.
 """
 
 import dataclasses
 
 import numpy as np
-import tensorflow as tf
 from matplotlib.figure import Figure
 
-from experiments.experiment import Experiment, class_means, place, row_of_mean
+from experiments.experiment import Experiment, answers_to_mixtures, class_means, row_of_mean
 from figures import curve, curve_axes
-from noise import mixture
 from reverse_correlation import WhiteNoise, measure
 from reverse_correlation.figures.style import SERIES, styled
+from training import place
 
 PRINTED_GAMMAS = (0.3, 0.5, 0.7, 0.9)  # on the terminal; the results file has them all
 NOISE_BLOCK = 2**40  # of the backgrounds, which no pass of noise reaches
@@ -42,7 +41,7 @@ class Settings:
         repeats: seeds over which an interval is taken.
         noise_images: behind each set of class images.
         gammas: weights of the class image.
-        backgrounds: that each class image is mixed with, of either sort.
+        backgrounds: of either sort that each class image is mixed with.
     """
 
     repeats: int = 5
@@ -75,12 +74,14 @@ class Curve:
 def run(*, network, train, test, settings, seed, dataset, client, **_):
     """Mix, ask, draw: (Rows, figure)."""
     means = class_means(*train)
-    curves = mixing_curves(network, means, test[0], settings, seed, client)
+    curves = mixing_curves(
+        network, means, test[0], **dataclasses.asdict(settings), seed=seed, client=client
+    )
     figure = draw(
         settings.gammas,
         curves,
-        f"{place(dataset)}: share answered as the target when its class image is mixed in\n"
-        f"mean over {len(means)} targets, {settings.backgrounds} backgrounds and "
+        f"{place('lenet', dataset)}: share answered as the target when its class image is mixed "
+        f"in\nmean over {len(means)} targets, {settings.backgrounds} backgrounds and "
         f"{settings.repeats} seeds (bars: least and most of these)\n"
         f"class images from {settings.noise_images:,} uniform noise images each",
     )
@@ -89,8 +90,8 @@ def run(*, network, train, test, settings, seed, dataset, client, **_):
         row_of_mean(
             f"{names[each.background]} + {gamma:.1f} of the {each.template} image: answered as "
             "target",
-            each.published.get(gamma) if dataset == "mnist" else None,
             shares,
+            published=each.published.get(gamma) if dataset == "mnist" else None,
             detail=gamma not in PRINTED_GAMMAS,
         )
         for each in curves
@@ -99,18 +100,20 @@ def run(*, network, train, test, settings, seed, dataset, client, **_):
     return rows, figure
 
 
-def mixing_curves(network, means, images, settings, seed, client):
+def mixing_curves(
+    network, means, images, *, repeats, noise_images, gammas, backgrounds, seed, client
+):
     """Mix every template with every background, with one seed after the other: Curves.
 
     Args:
+        network: a Keras classifier.
         means: (K, h, w, c), mean training images.
         images: (n, h, w, c), test images.
+        repeats, noise_images, gammas, backgrounds, seed, client: as `run` has them.
     """
     noise, shares = WhiteNoise("uniform", means.shape[1:]), {}
-    for repeat in range(settings.repeats):
-        measurement = measure(
-            network, noise, settings.noise_images, seed=seed + repeat, client=client
-        )
+    for repeat in range(repeats):
+        measurement = measure(network, noise, noise_images, seed=seed + repeat, client=client)
         logit = measurement.classes["logit"].image
         templates = {
             "decision": measurement.classes["decision"].image,
@@ -119,40 +122,31 @@ def mixing_curves(network, means, images, settings, seed, client):
             "mean": means,
         }
         drawn = np.random.default_rng([seed, repeat]).permutation(len(images))
-        backgrounds = {
-            "noise": noise.draw(seed + repeat, NOISE_BLOCK, settings.backgrounds).numpy(),
-            "image": images[drawn[: settings.backgrounds]],
+        mixed_with = {
+            "noise": noise.draw(seed + repeat, NOISE_BLOCK, backgrounds).numpy(),
+            "image": images[drawn[:backgrounds]],
         }
-        for background, under in backgrounds.items():
+        for background, under in mixed_with.items():
             for template, maps in templates.items():
-                rates = mixing_rates(network, under, unit_range(maps), settings.gammas)
+                rates = mixing_rates(network, under, unit_range(maps), gammas)
                 shares.setdefault((background, template), []).append(rates.mean(axis=0))
     return [Curve(*which, np.array(repeats)) for which, repeats in shares.items()]
 
 
 def mixing_rates(model, backgrounds, templates, gammas):
-    """Share of mixtures (1 - gamma) * background + gamma * template k that are answered k: (K, G).
+    """Return the share of mixtures of a background and template k that are answered k: (K, G).
 
     Args:
         model: a Keras classifier of K classes.
         backgrounds: (n, h, w, c), noise or images; every template is mixed with each of them.
         templates: (K, h, w, c); one that is NaN does not exist, and its rates are 0.
-        gammas: (G,) weights from 0 to 1.
+        gammas: (G,), the weights of the template, from 0 to 1.
     """
-    shape = tuple(backgrounds.shape[1:])
-    weights = tf.reshape(tf.constant(gammas, tf.float32), (-1, 1, 1, 1, 1))
-
-    @tf.function(reduce_retracing=True)
-    def answers(images, template):
-        stimuli = mixture(template, images[None], weights, 1 - weights)  # (G, n, h, w, c)
-        answered = tf.argmax(model(tf.reshape(stimuli, (-1, *shape)), training=False), axis=1)
-        return tf.reshape(answered, (len(gammas), -1))
-
+    answers = answers_to_mixtures(model, gammas)
     rates = np.zeros((len(templates), len(gammas)))
-    images = tf.constant(backgrounds, tf.float32)
     for k, template in enumerate(np.asarray(templates, np.float32)):
         if np.isfinite(template).all():
-            rates[k] = np.mean(answers(images, tf.constant(template)).numpy() == k, axis=1)
+            rates[k] = np.mean(answers(template, backgrounds) == k, axis=1)
     return rates
 
 

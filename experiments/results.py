@@ -1,14 +1,15 @@
-"""What the experiments found, kept in a file, so that a second run computes nothing."""
+"""What the experiments found is kept in a file, so that a second run computes nothing."""
 
+import contextlib
 import dataclasses
 import json
 import time
 
 import experiments
-import figures
 from experiments.experiment import Row
-from reverse_correlation import Network, UserError
-from reverse_correlation.files import replacing
+from reverse_correlation import Network
+from reverse_correlation.figures.style import save
+from reverse_correlation.files import DAMAGED, kept, replacing
 
 FORMAT = 2  # of what is kept; another number makes every experiment run again
 
@@ -27,29 +28,34 @@ def run_once(name, experiment, path, figure_path, **given):
         A list of Rows.
 
     Raises:
-        UserError: if the results file is not a whole one, or cannot be written.
+        FileError: if the results file or the figure cannot be written.
     """
-    identity = identify(
-        format=FORMAT,
-        seed=given["seed"],
-        settings=experiment.settings,
-        network=experiment.asked(given["network"], given["train"]),
-    )
-    kept = read_results(path).get(name, {})
-    if kept.get("identity") == identity and figure_path.exists():
-        print(f"{name}: already in {path}")
-        return [kept_row(**row) for row in kept["rows"]]
-    print(f"{name}: running")
-    started = time.monotonic()
-    rows, figure = experiment.run(settings=experiment.settings, **given)
-    figures.save(figure, figure_path)
-    seconds = round(time.monotonic() - started)
-    kept = {"identity": identity, "seconds": seconds, "rows": [*map(dataclasses.asdict, rows)]}
-    # read again: another run may have added its own in the meantime
-    text = json.dumps({**read_results(path), name: kept}, indent=1)
-    with replacing(path) as part:
-        part.write_text(text + "\n")
-    print(f"{name}: {seconds} s, {figure_path}")
+    asked = experiment.asked(given["network"], given["train"])
+    identity = identify(asked, experiment.settings, format=FORMAT, seed=given["seed"])
+
+    def read(path):
+        figure_path.stat()  # an experiment whose figure is gone runs again
+        entry = read_results(path)[name]
+        return entry["identity"], (entry["seconds"], [kept_row(**row) for row in entry["rows"]])
+
+    def compute():
+        print(f"{name}: running")
+        started = time.monotonic()
+        rows, figure = experiment.run(settings=experiment.settings, **given)
+        save(figure, figure_path)
+        return round(time.monotonic() - started), rows
+
+    def write(path, identity, result):
+        seconds, rows = result
+        rows = [dataclasses.asdict(row) for row in rows]
+        entry = {"identity": identity, "seconds": seconds, "rows": rows}
+        # read again: another run may have added its own in the meantime
+        text = json.dumps({**read_results(path), name: entry}, indent=1)
+        with replacing(path) as part:
+            part.write_text(text + "\n")
+
+    seconds, rows = kept(path, identity, read, compute, write)
+    print(f"{name}: in {path} and {figure_path}; it took {seconds} s")
     return rows
 
 
@@ -58,28 +64,24 @@ def kept_row(interval, **fields):
     return Row(interval=interval and tuple(interval), **fields)
 
 
-def identify(*, settings, network, **more):
-    """Return what a result depends on, as JSON gives it back.
+def identify(network, settings, **more):
+    """Return what a result depends on, as JSON can hold it.
 
     Args:
-        settings: a dataclass.
         network: a Keras model.
-        more: what else there is, of JSON's types.
+        settings: a dataclass.
+        more: what else there is.
     """
-    settings, network_sha256 = dataclasses.asdict(settings), Network.of(network).sha256
-    return json.loads(json.dumps({**more, "settings": settings, "network_sha256": network_sha256}))
+    settings = dataclasses.asdict(settings)
+    return {**more, "settings": settings, "network_sha256": Network.of(network).sha256}
 
 
 def read_results(path):
     """Return what the results file holds, {experiment: {"identity", "seconds", "rows"}}.
 
-    Raises:
-        UserError: if it is not a whole results file.
+    A file that is missing or damaged holds nothing.
     """
-    if not path.exists():
-        return {}
-    try:
-        kept = json.loads(path.read_text())
-        return {name: dict(kept[name]) for name in experiments.MODULES if name in kept}
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{path} is not a whole results file ({error}): delete it") from error
+    with contextlib.suppress(*DAMAGED):
+        found = json.loads(path.read_text())
+        return {name: dict(found[name]) for name in experiments.MODULES if name in found}
+    return {}

@@ -2,7 +2,7 @@
 
 Design: (1 - gamma) * uniform noise + gamma * test image, alternately of class 5 and class 6 (as
 published: all of them, in turn). The answer is a forced choice, the larger of the two logits, so
-that no trial is lost; how often all ten classes had the largest logit is reported too. The four
+that no trial is lost; how often another of the ten classes would have won is reported too. The four
 cells give Ahumada's image and the optimally weighted one. The share of decision variance that is
 linear in the noise is estimated from the optimal image; with it, the signal-to-noise ratio of
 Ahumada's is predicted and compared.
@@ -13,12 +13,13 @@ import dataclasses
 import numpy as np
 
 from data import CLASS_NAMES
-from experiments.experiment import Experiment, Row, place
+from experiments.experiment import Experiment, Row
 from experiments.four_cells import Cells, CombinedImage, combine_cells, four_cells, snr_interval
 from reverse_correlation import WhiteNoise
 from reverse_correlation.estimates.intervals import wilson_interval
 from reverse_correlation.figures.style import empty, grid, picture, scale, show_signed, styled
 from reverse_correlation.progress import progress_bar
+from training import place
 
 # Borji and Lin, ICLR 2020: of 925,000 trials on MNIST; 89,445 of them are in none of the cells
 PUBLISHED_GAMMA = 0.3
@@ -32,7 +33,7 @@ class Settings:
     Attributes:
         classes: the two that are shown.
         gammas: weights of the signal.
-        trials: for each of those.
+        trials: at each of them.
     """
 
     classes: tuple = (5, 6)
@@ -85,7 +86,7 @@ def run(*, network, test, settings, seed, dataset, **_):
     figure = draw(
         conditions,
         names,
-        f"{place(dataset)}: {names[1]} (red) against {names[0]} (blue) in uniform noise,\n"
+        f"{place('lenet', dataset)}: {names[1]} (red) against {names[0]} (blue) in uniform noise,\n"
         f"{settings.trials:,} trials a column, forced choice",
     )
     return rows, figure
@@ -103,6 +104,8 @@ def answer_rows(condition, classes, names, published):
     """Return the Rows on how often each of two classes was answered.
 
     Args:
+        condition: a Condition.
+        classes, names: the two.
         published: whether the published counts are of this data set.
     """
     gamma, cells, rows = condition.gamma, condition.cells, []
@@ -114,16 +117,14 @@ def answer_rows(condition, classes, names, published):
             rows.append(
                 Row(
                     f"signal {gamma}, {shown} shown: answered {answer}",
-                    theirs,
                     float(count / total),
                     wilson_interval(count, total),
                     f"{total:,.0f} trials, forced",
+                    published=theirs,
                 )
             )
         other = 1 - cells.answered[s, list(classes)].sum() / cells.answered[s].sum()
-        rows.append(
-            Row(f"signal {gamma}, {shown} shown: other classes, of ten", None, float(other))
-        )
+        rows.append(Row(f"signal {gamma}, {shown} shown: other classes, of ten", float(other)))
     return rows
 
 
@@ -138,7 +139,6 @@ def image_rows(condition):
     rows = [
         Row(
             f"signal {condition.gamma}, SNR of {name}",
-            None,
             image.snr,
             snr_interval(image.snr2, image.z.shape),
             "sampling of the noise",
@@ -146,12 +146,12 @@ def image_rows(condition):
         for name, image in named.items()
     ]
     what = f"signal {condition.gamma}, decision variance linear in noise"
-    return [*rows, Row(what, None, float(condition.linear))]
+    return [*rows, Row(what, float(condition.linear))]
 
 
 @styled
 def draw(conditions, names, title):
-    """Draw both images of each condition, one column a condition.
+    """Draw both images of each condition, a column for each.
 
     Args:
         conditions: Conditions.

@@ -1,22 +1,29 @@
 """Which noise gives class images that classify best by themselves?
 
-Design: white noise about grey, uniform as published and Gaussian; white, pink and sinusoid-patch
-noise about the mean training image; coarse, pink and sinusoid-patch noise about grey; and Gabor-PCA
-noise fitted to training images, as it comes and multiplied by the regularised inverse of its
-covariance. As many stimuli of each, in pairs; decision, choice and logit images, of pink noise also
-the weights; and the published root-mean-square images. Each set classifies the test images alone.
-Contrasts about the mean image and the ridge of the inverse are chosen on the validation split, with
-the first seed; repeated with other noise.
+Design: white noise about grey, uniform as published and Gaussian; coarse, pink and sinusoid-patch
+noise about grey; all four (the white Gaussian) about the mean training image; and Gabor-PCA noise
+fitted to training images, whose class images are taken as they come and multiplied by the
+regularised inverse of its covariance. The same number of stimuli of each, in pairs. Of all there
+are decision, choice and logit images, of pink noise the weights too, and of uniform noise the
+published root-mean-square images. Each set classifies the test images by itself. Contrasts about
+the mean image and the ridge of the inverse are chosen on the validation split, with the first seed.
+All is repeated with other noise.
 """
 
 import dataclasses
+import functools
 
 import numpy as np
 import tensorflow as tf
 
-from analysis import contrast_for_templates
 from data import CLASS_NAMES
-from experiments.experiment import Experiment, place, row_of_mean, share_right
+from experiments.experiment import (
+    Experiment,
+    at_best_contrast,
+    row_of_mean,
+    share_right,
+    sums_over_blocks,
+)
 from reverse_correlation import (
     CoarseNoise,
     GaborNoise,
@@ -27,9 +34,9 @@ from reverse_correlation import (
     measure,
 )
 from reverse_correlation.figures.style import empty, grid, picture, scale, show_signed, styled
+from training import place
 
 PUBLISHED = {"mnist": 0.3555, "fashion_mnist": 0.4121}  # test set; training set
-BLOCK_IMAGES = 1000  # stimuli shown at once for root-mean-square images
 RESPONSES = ("decision", "choice", "logit")
 
 
@@ -42,7 +49,7 @@ class Settings:
         noise_images: behind each set of class images.
         contrasts: of noise about the mean training image; the validation split chooses.
         contrast_images: stimuli shown at each of them.
-        fit_images: training images that the Gabor-PCA noise is fitted to, as published.
+        fit_images: training images to which the Gabor-PCA noise is fitted, as published.
         components, alpha: of the Gabor-PCA noise, as published.
         ridges: of the whitening, as shares of the mean eigenvalue; the validation split chooses.
     """
@@ -79,14 +86,21 @@ class TemplateSet:
 def run(*, network, train, test, validation, settings, seed, dataset, client, **_):
     """Measure, classify, draw: (Rows, figure)."""
     network = Network(network)
-    shown = ensembles(network, train[0], validation, settings, seed)
-    sets = template_sets(network, shown, test, validation, settings, seed, client)
+    shown = ensembles(
+        network, train[0], validation, contrasts=settings.contrasts,
+        contrast_images=settings.contrast_images, fit_images=settings.fit_images,
+        components=settings.components, alpha=settings.alpha, seed=seed,
+    )  # fmt: skip
+    sets = template_sets(
+        network, shown, test, validation, repeats=settings.repeats,
+        noise_images=settings.noise_images, ridges=settings.ridges, seed=seed, client=client,
+    )  # fmt: skip
     figure = draw(
         [each for each in sets if each.response.startswith(("logit", "root"))],
         CLASS_NAMES[dataset],
-        f"{place(dataset)}: class images from {settings.noise_images:,} noise images each,\n"
-        f"and the share of {len(test[1]):,} test images that they classify right by themselves "
-        f"(mean of {settings.repeats} seeds)",
+        f"{place('lenet', dataset)}: class images from {settings.noise_images:,} noise images "
+        f"each,\nand the share of {len(test[1]):,} test images that they classify right by "
+        f"themselves (mean of {settings.repeats} seeds)",
     )
     rows = []
     for each in sets:
@@ -94,71 +108,62 @@ def run(*, network, train, test, validation, settings, seed, dataset, client, **
         if each.ridge is not None:
             what += f", ridge {each.ridge}"
         published = PUBLISHED[dataset] if each.noise == "white, uniform" else None
-        rows.append(row_of_mean(what, published, each.shares))
+        rows.append(row_of_mean(what, each.shares, published=published))
     return rows, figure
 
 
-def ensembles(network, images, validation, settings, seed):
-    """Return what the network is shown: {name: ensemble}."""
+def ensembles(
+    network, images, validation, *, contrasts, contrast_images, fit_images, components, alpha, seed
+):
+    """Return what the network is shown, {name: ensemble}, made of training images (n, h, w, c)."""
     shape, mean = images.shape[1:], images.mean(axis=0)
-    shown = {
-        "white, uniform": WhiteNoise("uniform", shape),
-        "white": WhiteNoise(shape=shape),
-        "coarse": CoarseNoise(shape, cells=2),
-        "pink": PinkNoise(shape),
-        "sinusoid": SinusoidNoise(shape),
+    kinds = {
+        "white": WhiteNoise,
+        "coarse": functools.partial(CoarseNoise, cells=2),
+        "pink": PinkNoise,
+        "sinusoid": SinusoidNoise,
     }
-    about_mean = {
-        "white": WhiteNoise(shape=shape, base=mean),
-        "coarse": CoarseNoise(shape, base=mean, cells=2),
-        "pink": PinkNoise(shape, base=mean),
-        "sinusoid": SinusoidNoise(shape, base=mean),
-    }
-    for name, noise in about_mean.items():
-        contrast, _ = contrast_for_templates(
-            network,
-            noise,
-            settings.contrasts,
-            validation,
-            images=settings.contrast_images,
-            seed=seed,
-        )
-        title = f"{name} about the mean image, contrast {contrast:g}"
-        shown[title] = dataclasses.replace(noise, contrast=contrast)
-    gabor = GaborNoise.fit(images[: settings.fit_images], settings.components, settings.alpha)
-    return {**shown, "Gabor-PCA": gabor}
+    shown = {"white, uniform": WhiteNoise("uniform", shape)}
+    shown |= {name: make(shape=shape) for name, make in kinds.items()}
+    for name, make in kinds.items():
+        noise = at_best_contrast(
+            network, make(shape=shape, base=mean), contrasts, validation,
+            images=contrast_images, seed=seed,
+        )  # fmt: skip
+        shown[f"{name} about the mean image, contrast {noise.contrast:g}"] = noise
+    return {**shown, "Gabor-PCA": GaborNoise.fit(images[:fit_images], components, alpha)}
 
 
-def template_sets(network, shown, test, validation, settings, seed, client):
+def template_sets(network, shown, test, validation, *, repeats, noise_images, ridges, seed, client):
     """Measure every sort of class images with one seed after the other: a list of TemplateSets."""
-    ridges, repeats = {}, []
-    for repeat in range(settings.repeats):
+    chosen, found = {}, []
+    for own in range(seed, seed + repeats):
         images = {}
         for name, noise in shown.items():
-            measured = class_images(network, noise, settings.noise_images, seed + repeat, client)
+            measured = class_images(network, noise, noise_images, own, client)
             images |= {(name, response): maps for response, maps in measured.items()}
         gabor = shown["Gabor-PCA"]
         for response in RESPONSES:
             coloured = images["Gabor-PCA", response]
             if not np.isfinite(coloured).any():
                 continue
-            if response not in ridges:
-                ridges[response] = best_ridge(gabor, coloured, *validation, settings.ridges)
-            images["Gabor-PCA whitened", response] = gabor.whiten(coloured, ridges[response])
+            if response not in chosen:
+                chosen[response] = best_ridge(gabor, coloured, *validation, ridges)
+            images["Gabor-PCA whitened", response] = gabor.whiten(coloured, chosen[response])
         images["white, uniform", "root mean square"] = root_mean_square_images(
-            network.graph, shown["white, uniform"], settings.noise_images, seed + repeat
+            network.graph, shown["white, uniform"], noise_images, own
         )
-        repeats.append(images)
+        found.append(images)
     return [
         TemplateSet(
             noise,
             response,
             first,
-            tuple(share_right(images[noise, response], *test) for images in repeats),
-            ridges.get(response) if noise == "Gabor-PCA whitened" else None,
+            tuple(share_right(images[noise, response], *test) for images in found),
+            chosen.get(response) if noise == "Gabor-PCA whitened" else None,
         )
-        for (noise, response), first in repeats[0].items()
-        if all((noise, response) in images for images in repeats)
+        for (noise, response), first in found[0].items()
+        if all((noise, response) in images for images in found)
     ]
 
 
@@ -180,7 +185,7 @@ def best_ridge(noise, images, x_validation, y_validation, ridges):
 
 
 def root_mean_square_images(model, noise, count, seed=0):
-    """Root of the mean squared stimulus of each answer, (K, h, w, c); NaN where there is none.
+    """Return the root mean square of the stimuli of each answer: (K, h, w, c), or NaN for none.
 
     The published classifier of test images used these; only their contrast within a class matters
     to `match_templates`, as for any other template.
@@ -192,14 +197,11 @@ def root_mean_square_images(model, noise, count, seed=0):
         stimuli = noise.draw(seed, block, images)
         answered = tf.one_hot(tf.argmax(model(stimuli, training=False), axis=1), classes)
         squares = tf.matmul(answered, tf.square(tf.reshape(stimuli, (-1, pixels))), True)
-        return tf.concat([tf.reduce_sum(answered, axis=0)[:, None], squares], axis=1)
+        return tf.reduce_sum(answered, axis=0)[:, None], squares
 
-    sums = 0.0
-    for block in range(-(-count // BLOCK_IMAGES)):
-        images = min(BLOCK_IMAGES, count - block * BLOCK_IMAGES)
-        sums += block_sums(tf.constant(block), tf.constant(images)).numpy().astype(np.float64)
+    counts, squares = sums_over_blocks(block_sums, count)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.sqrt(sums[:, 1:] / sums[:, :1]).reshape(classes, *noise.shape)
+        return np.sqrt(squares / counts).reshape(classes, *noise.shape)
 
 
 @styled

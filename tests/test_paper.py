@@ -11,7 +11,6 @@ import pytest
 
 import experiments
 import paper
-from command_line import read_paper_settings
 from experiments import (
     attack,
     backdoor,
@@ -24,8 +23,8 @@ from experiments import (
 )
 from experiments.backdoor_networks import NetworkSettings
 from experiments.individuals import Group
-from reverse_correlation import UserError
-from settings import OUT
+from reverse_correlation.commands import flags
+from reverse_correlation.errors import UserError
 from training import Recipe
 
 QUICK = Recipe(epochs=1, batch=256, rate=4e-3)
@@ -57,11 +56,10 @@ SMALL = {
 }
 
 
-def settings(tmp_path, *flags):
+def settings(tmp_path, *words):
     """The settings of a small run into a folder."""
-    return read_paper_settings(
-        ["--epochs", "1", "--out", str(tmp_path), *flags], paper.DEFAULTS, ""
-    )
+    words = ["--epochs", "1", "--out", str(tmp_path), *words]
+    return flags.read_settings(paper.Settings, "paper.py", "", words)
 
 
 def small(**changed):
@@ -94,7 +92,7 @@ def test_the_whole_of_it_runs_and_a_second_run_computes_nothing(
     again = paper.main(settings(tmp_path), idle)
     second = capsys.readouterr().out
     assert again == rows
-    assert second.count("already in") == len(NAMES) and "running" not in second
+    assert all(f"{name}: in {path}" in second for name in NAMES) and "running" not in second
     assert first[first.index("LeNet on MNIST\n") :] == second[second.index("LeNet on MNIST\n") :]
 
     # other settings run again; networks that are there are not trained again
@@ -104,20 +102,21 @@ def test_the_whole_of_it_runs_and_a_second_run_computes_nothing(
     paper.main(settings(tmp_path, "--only", "backdoor", "signal", "structured"), more)
     third = capsys.readouterr().out
     assert "backdoor: running" in third and "signal: running" in third
-    assert "structured: already in" in third
+    assert "structured: in" in third and "structured: running" not in third
 
 
-def test_results_of_an_earlier_format_are_computed_anew(made_up, tmp_path, capsys):
+def test_results_of_an_earlier_format_and_damaged_ones_are_computed_anew(made_up, tmp_path, capsys):
     path = tmp_path / "results" / "paper_mnist.json"
     path.parent.mkdir()
     path.write_text(json.dumps({"signal": {"settings": {"format": 1}, "rows": []}, "other": 1}))
-    paper.main(settings(tmp_path, "--only", "signal"), small())
+    first = paper.main(settings(tmp_path, "--only", "signal"), small())
     assert "signal: running" in capsys.readouterr().out
     assert set(json.loads(path.read_text())) == {"signal"}
 
     path.write_text(path.read_text()[:100])
-    with pytest.raises(UserError, match="paper_mnist.json is not a whole results file.*delete it"):
-        paper.main(settings(tmp_path, "--only", "signal"), small())
+    assert paper.main(settings(tmp_path, "--only", "signal"), small()) == first
+    assert "signal: running" in capsys.readouterr().out
+    assert set(json.loads(path.read_text())) == {"signal"}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -130,14 +129,27 @@ def test_an_experiment_is_described_by_what_its_result_depends_on(name):
 
 
 @pytest.mark.parametrize(
-    "flags",
-    [["--dataset", "cifar"], ["--only", "psychokinesis"], ["--seed", "-1"], ["--epochs", "0"]],
+    ("words", "sentence"),
+    [
+        (["--dataset", "cifar"], "invalid choice 'cifar' for argument '--dataset'"),
+        (["--only", "psychokinesis"], "invalid choice 'psychokinesis' for argument '--only'"),
+        (["--seed", "-1"], "--seed: '-1' is not a whole number from 0"),
+        (["--epochs", "0"], "--epochs: '0' is not a whole number from 1"),
+    ],
 )
-def test_wrong_flags_are_one_sentence_and_exit_code_2(flags, capsys):
+def test_wrong_flags_are_one_sentence_and_exit_code_2(words, sentence, capsys):
     with pytest.raises(SystemExit) as stop:
-        paper.run(flags)
+        paper.run(words)
     assert stop.value.code == 2
-    assert f"argument {flags[0]}: " in capsys.readouterr().err.splitlines()[-1]
+    assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("only", ("mixin",)), ("only", "mixing"), ("epochs", 0), ("seed", -1)]
+)
+def test_wrong_settings_in_the_code_are_refused_as_flags_are(field, value):
+    with pytest.raises(UserError, match=f"--{field}: .* is not"):
+        paper.Settings(**{field: value})
 
 
 def test_a_folder_that_cannot_be_written_is_one_sentence_and_exit_code_2(tmp_path, capsys):
@@ -169,6 +181,15 @@ def test_help_needs_no_tensorflow():
     assert "--only" in done.stdout and done.stdout.endswith("False False\n")
 
 
-def test_experiments_run_in_their_own_order_whatever_is_asked_first():
-    read = read_paper_settings(["--only", "structured", "mixing"], paper.DEFAULTS, "")
-    assert read.only == ("mixing", "structured") and read.out == OUT
+def test_experiments_run_in_their_own_order_whatever_is_asked_first(made_up, tmp_path, monkeypatch):
+    ran = []
+    monkeypatch.setattr(paper, "load_or_train", lambda *_, **__: None)
+    monkeypatch.setattr(paper, "run_once", lambda name, *_, **__: ran.append(name) or [])
+    paper.main(settings(tmp_path, "--only", "structured", "mixing"))
+    assert ran == ["mixing", "structured"]
+    paper.main(settings(tmp_path))
+    assert tuple(ran[2:]) == NAMES
+
+
+def test_results_go_beside_the_script_by_default():
+    assert paper.Settings().out == PAPER.parent

@@ -71,7 +71,7 @@ def three_classes():
 def attacked(monkeypatch, labels, images, network, maps, **settings):
     """The Rows and the figure of one attack along maps, on a test set of these labels."""
     made = [Attack("maps", between(maps))]
-    monkeypatch.setattr(attack, "attacks", lambda *_: made)
+    monkeypatch.setattr(attack, "attacks", lambda *_, **__: made)
     return attack.run(
         network=network,
         train=(images, np.array([0, 1, 2] * 3)),
@@ -109,13 +109,12 @@ def test_no_more_images_of_a_class_are_attacked_than_are_asked_for(monkeypatch):
 
 def test_attacks_go_where_a_linear_network_says_and_mean_images_where_they_are():
     network, templates, images, labels = three_classes()
-    settings = Settings(
-        noise_images=16_000, contrasts=(0.1, 0.2), contrast_images=1000, exact_images=256
-    )
     means = np.random.default_rng(1).random((3, *SHAPE), np.float32)
+    means += 0.5 - means.mean(axis=0)  # one image a class, whose mean is grey
     made = attacks(
-        network, means, np.full(SHAPE, 0.5, np.float32), (images, labels), settings, 0, None
-    )
+        network, (means, np.arange(3)), (images, labels), noise_images=16_000,
+        contrasts=(0.1, 0.2), contrast_images=1000, exact_images=256, seed=0, client=None,
+    )  # fmt: skip
     expected = {
         "class images about grey": (False, 0.9),
         "class images about the mean image, contrast 0.1": (False, 0.9),

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from experiments import backdoor_networks
-from experiments.backdoor import Findings, Settings, Verdict, examples, judge, rows_of
+from experiments.backdoor import Findings, Verdict, examples, judge, rows_of
 from experiments.backdoor_detection import (
     Detection,
     area_under_curve,
@@ -30,7 +30,8 @@ from experiments.backdoor_networks import (
     read_probed,
     write_probed,
 )
-from reverse_correlation import UserError
+from reverse_correlation.errors import UserError
+from reverse_correlation.files import kept
 from training import Recipe
 
 
@@ -69,7 +70,7 @@ def test_what_all_classes_share_is_no_backdoor(rng):
     assert np.allclose(
         backdoor_deviation(brighter, references), backdoor_deviation(references[0], references)
     )
-    with pytest.raises(UserError, match="two at least"):
+    with pytest.raises(UserError, match="two clean networks or more"):
         backdoor_deviation(references[0], references[:1])
 
 
@@ -119,7 +120,7 @@ def test_the_published_backdoor_is_a_c_that_turns_8_into_9():
 
 
 @pytest.mark.parametrize("poisoned", [False, True])
-def test_a_network_is_kept_and_read_again_only_for_what_it_depends_on(tmp_path, rng, poisoned):
+def test_a_network_is_read_as_it_was_kept(tmp_path, rng, poisoned):
     path = tmp_path / "network.npz"
     probed = ProbedNetwork(rng.random((3, 4, 4, 1), np.float32), 0.9)
     if poisoned:
@@ -127,20 +128,32 @@ def test_a_network_is_kept_and_read_again_only_for_what_it_depends_on(tmp_path, 
         probed = dataclasses.replace(
             probed, backdoor=backdoor, success=0.5, patched=np.ones((4, 4, 1))
         )
-    assert read_probed(path, "this") is None
-    write_probed(path, "this", probed)
-    assert read_probed(path, "that") is None
-    read = read_probed(path, "this")
+    write_probed(path, {"seed": 1}, probed)
+    identity, read = read_probed(path)
+    assert identity == {"seed": 1}
     assert np.array_equal(read.images, probed.images) and read.accuracy == 0.9
     assert (read.backdoor is None) == (not poisoned)
     if poisoned:
         assert np.array_equal(read.backdoor.mask, np.eye(4)) and read.backdoor.target == 2
         assert read.success == 0.5 and read.patched.shape == (4, 4, 1)
-    np.savez(path, settings="{}", images=probed.images)  # of an earlier format
-    assert read_probed(path, "this") is None
+
+
+def earlier(path):
+    np.savez(path, settings="{}", images=np.ones(3))
+
+
+def cut_short(path):
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(UserError, match="network.npz is damaged.*delete it"):
-        read_probed(path, "this")
+
+
+@pytest.mark.parametrize("spoil", [earlier, cut_short])
+def test_a_kept_network_that_cannot_be_read_is_computed_anew(tmp_path, spoil):
+    path = tmp_path / "network.npz"
+    first, second = (ProbedNetwork(np.full((3, 4, 4, 1), k), 0.5) for k in (1.0, 2.0))
+    write_probed(path, {}, first)
+    spoil(path)
+    found = kept(path, {}, read_probed, lambda: second, write_probed)
+    assert found.images[0, 0, 0] == read_probed(path)[1].images[0, 0, 0] == 2
 
 
 def test_the_figure_marks_networks_whose_class_was_not_named():
@@ -259,7 +272,7 @@ def test_networks_under_test_are_judged_by_the_references_alone():
         "poisoned": [ProbedNetwork(images, 0.9, backdoor) for images in planted],
         "published": [ProbedNetwork(class_image_sets(1, 5, peak=3.0)[0], 0.9, backdoor)],
     }
-    found = judge(probed, Settings(), 0)
+    found = judge(probed, smoothing=0.6, floor=3.0, seed=0)
     assert len(found.null) == 8 and np.allclose(found.null, clean_null(references))
     assert [each.names_target for each in found.poisoned] == [True] * 3
     assert found.published.names_target and found.published.p_value < 0.01

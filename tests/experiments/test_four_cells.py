@@ -100,5 +100,5 @@ def test_a_stimulus_that_always_got_one_answer_is_left_out(rng):
         cell_weights(np.array([[100, 0], [0, 100]]), "optimal")
     with pytest.raises(UserError, match="ahumada or optimal"):
         cell_weights(counts, "equal")
-    with pytest.raises(UserError, match="no images of the classes 1 and 3"):
+    with pytest.raises(UserError, match="classes 1 and 3 do not both have images"):
         four_cells(two_of_four(rng)[1], np.zeros((1, *SHAPE)), [1], (1, 3), 0.1, UNIFORM, 10)

@@ -1,6 +1,7 @@
 """Individuals: agreement between networks whose templates are known, and training with noise."""
 
 import dataclasses
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -91,6 +92,9 @@ def test_what_was_measured_is_kept_and_another_seed_is_measured_anew(tmp_path):
     assert (tmp_path / "kept.npz").stat().st_mtime_ns == written
     assert np.array_equal(first.classes["logit"].z, again.classes["logit"].z)
     assert measured(network, noise, 1_000, 4, None, tmp_path / "kept.npz").provenance["seed"] == 4
+    (tmp_path / "kept.npz").write_bytes(b"PK damaged")
+    anew = measured(network, noise, 1_000, 3, None, tmp_path / "kept.npz")
+    assert np.array_equal(first.classes["logit"].z, anew.classes["logit"].z)
 
 
 def test_training_noise_is_white_and_in_its_share_of_the_images(rng):
@@ -147,22 +151,19 @@ NOISY = dataclasses.replace(USUAL, title="LeNet+noise", noisy_share=0.5)
 RECIPE = Recipe(epochs=6, batch=128, rate=3e-3)
 
 
-def recipes(recipe):
-    return Settings(recipes=((("lenet", "mnist"), recipe),))
-
-
 @pytest.mark.parametrize(
     ("other", "again"),
     [
         ({}, False),
-        ({"settings": recipes(dataclasses.replace(RECIPE, epochs=7))}, True),
-        ({"settings": recipes(dataclasses.replace(RECIPE, batch=64))}, True),
-        ({"settings": recipes(dataclasses.replace(RECIPE, rate=2e-3))}, True),
+        ({"recipe": dataclasses.replace(RECIPE, epochs=7)}, True),
+        ({"recipe": dataclasses.replace(RECIPE, batch=64)}, True),
+        ({"recipe": dataclasses.replace(RECIPE, rate=2e-3)}, True),
         ({"train": (np.zeros((6, *SHAPE)), np.array([0, 1] * 3))}, True),
         ({"kept_seed": 8}, True),
         ({"kept_share": 0.25}, True),
+        ({"damaged": True}, True),
     ],
-    ids=["nothing", "epochs", "batch", "rate", "images", "seed", "share of noisy images"],
+    ids=["nothing", "epochs", "batch", "rate", "images", "seed", "noisy share", "damage"],
 )
 def test_a_network_trained_in_another_way_is_trained_anew(tmp_path, monkeypatch, other, again):
     made = []
@@ -176,10 +177,12 @@ def test_a_network_trained_in_another_way_is_trained_anew(tmp_path, monkeypatch,
     )
     path = tmp_path / f"{stem_of(NOISY, 7, 'mnist')}.keras"
     save_network(observer(np.ones((*SHAPE, 2))), record, path)
+    if other.pop("damaged", False):
+        path.write_bytes(path.read_bytes()[:1000])
     given = {
         "train": (images, np.array([0, 1, 0, 1])),
         "validation": None,
-        "settings": recipes(RECIPE),
+        "recipe": RECIPE,
         "dataset": "mnist",
         "folder": tmp_path,
     }
@@ -187,6 +190,16 @@ def test_a_network_trained_in_another_way_is_trained_anew(tmp_path, monkeypatch,
     assert len(made) == again
     if made:
         assert made[0][1]["seed"] == 7 and made[0][1]["noisy_share"] == 0.5
+
+
+def test_a_result_depends_on_the_recipes_of_the_networks_that_it_is_about():
+    recipes = json.loads(json.dumps(dataclasses.asdict(Settings())))["recipes"]
+    assert recipes == [
+        [["lenet", "mnist"], {"epochs": 6, "batch": 128, "rate": 3e-3}],
+        [["lenet", "fashion_mnist"], {"epochs": 6, "batch": 64, "rate": 2e-3}],
+        [["alexnet", "mnist"], {"epochs": 5, "batch": 64, "rate": 1.5e-3}],
+        [["alexnet", "fashion_mnist"], {"epochs": 6, "batch": 64, "rate": 1.5e-3}],
+    ]
 
 
 def test_every_network_has_files_of_its_own():
@@ -221,7 +234,7 @@ def test_networks_trained_with_noise_have_no_say_in_the_contrast(monkeypatch):
         (alexnets, 100, "steady"),
     ]
     chosen = contrasts_about(
-        np.full(SHAPE, 0.25), shown, None, Settings(contrasts=(0.05, 0.1, 0.3))
+        np.full(SHAPE, 0.25), shown, None, contrasts=(0.05, 0.1, 0.3), images=100
     )
     assert chosen == {"lenet": 0.3, "alexnet": 0.1}  # by the mean, .65, not by the first
 

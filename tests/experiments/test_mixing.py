@@ -91,9 +91,11 @@ def mixed(monkeypatch):
 
 def test_backgrounds_are_noise_that_no_measurement_saw_and_test_images_drawn_anew(mixed, rng):
     images = rng.random((40, *SHAPE), np.float32)
-    settings = Settings(repeats=2, noise_images=1000, gammas=(0.5,), backgrounds=8)
     network = observer(rng.normal(size=(*SHAPE, 3)))
-    mixing_curves(network, images[:3], images, settings, 5, None)
+    mixing_curves(
+        network, images[:3], images, repeats=2, noise_images=1000, gammas=(0.5,), backgrounds=8,
+        seed=5, client=None,
+    )  # fmt: skip
     under_noise = [mixed[i][0] for i in (0, 8)]  # of each repeat
     under_images = [mixed[i][0] for i in (4, 12)]
     for noise in under_noise:
@@ -111,9 +113,11 @@ def test_backgrounds_are_noise_that_no_measurement_saw_and_test_images_drawn_ane
 def test_what_is_mixed_in_is_each_class_image_in_the_range_of_images(mixed, rng):
     weights = rng.normal(size=(*SHAPE, 3))
     means = rng.random((3, *SHAPE), np.float32)
-    settings = Settings(repeats=1, noise_images=4000, gammas=(0.5,), backgrounds=2)
     bias = -weights.sum(axis=(0, 1, 2)) / 2
-    curves = mixing_curves(observer(weights, bias), means, means, settings, 0, None)
+    curves = mixing_curves(
+        observer(weights, bias), means, means, repeats=1, noise_images=4000, gammas=(0.5,),
+        backgrounds=2, seed=0, client=None,
+    )  # fmt: skip
     assert [(each.background, each.template) for each in curves] == [
         (background, template)
         for background in ("noise", "image")

@@ -15,8 +15,8 @@ from experiments.results import run_once
 SHAPE = (4, 5, 1)
 WEIGHTS = np.random.default_rng(0).normal(size=(*SHAPE, 2))
 ROWS = [
-    Row("a share", 0.1, 0.25, (0.2, 0.3), "5 seeds", detail=True),
-    Row("a number", None, 1 / 3),
+    Row("a share", 0.25, (0.2, 0.3), "5 seeds", published=0.1, detail=True),
+    Row("a number", 1 / 3),
 ]
 
 

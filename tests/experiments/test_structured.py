@@ -1,7 +1,5 @@
 """Class images of structured noise as classifiers: known answers."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 from small_observers import observer, yes_no
@@ -70,13 +68,13 @@ def hidden_component():
 def test_the_ridge_is_chosen_on_the_validation_split_and_tried_on_the_test_set():
     noise, network, images = hidden_component()
     shown = {"white, uniform": UNIFORM, "Gabor-PCA": noise}
-    settings = Settings(repeats=2, noise_images=4000, ridges=(1e9, 0.0))
     right, wrong = np.array([0, 1]), np.array([1, 0])
     validation, test = (images, right), (images, wrong)
-    sets = {
-        (each.noise, each.response): each
-        for each in template_sets(network, shown, test, validation, settings, 0, None)
-    }
+    found = template_sets(
+        network, shown, test, validation, repeats=2, noise_images=4000, ridges=(1e9, 0.0), seed=0,
+        client=None,
+    )  # fmt: skip
+    sets = {(each.noise, each.response): each for each in found}
     for response in ("choice", "logit"):
         whitened, coloured = (sets[f"Gabor-PCA{kind}", response] for kind in (" whitened", ""))
         assert whitened.ridge == 0.0 and whitened.shares == (0, 0)  # by the names of the test set
@@ -88,14 +86,21 @@ def test_repeats_are_of_other_noise_and_the_images_of_the_first(rng):
     noise = hidden_component()[0]
     network = Network(observer(rng.normal(size=(*SHAPE, 6))))
     shown = {"white, uniform": UNIFORM, "Gabor-PCA": noise}
-    settings = Settings(repeats=2, noise_images=1000, ridges=(0.1,))
     test = rng.normal(size=(2000, *SHAPE)), rng.integers(6, size=2000)
     both, second = (
         {
             (each.noise, each.response): each
             for each in template_sets(
-                network, shown, test, test, dataclasses.replace(settings, repeats=n), seed, None
-            )
+                network,
+                shown,
+                test,
+                test,
+                repeats=n,
+                noise_images=1000,
+                ridges=(0.1,),
+                seed=seed,
+                client=None,
+            )  # fmt: skip
         }
         for n, seed in ((2, 7), (1, 8))
     )
@@ -114,8 +119,10 @@ def test_noise_about_the_mean_image_has_the_contrast_that_the_validation_split_c
     bias = np.array([1, -1]) * (weights * images.mean(axis=0)).sum()
     network = Network(observer(np.stack([-weights, weights], -1), bias, lambda x: x - x**3))
     validation = np.stack([-weights, weights]), np.array([0, 1])
-    settings = Settings(contrasts=(2.0, 0.05), contrast_images=2000, fit_images=20, components=10)
-    shown = ensembles(network, images, validation, settings, 0)
+    shown = ensembles(
+        network, images, validation, contrasts=(2.0, 0.05), contrast_images=2000, fit_images=20,
+        components=10, alpha=0.1, seed=0,
+    )  # fmt: skip
     about = {name: noise for name, noise in shown.items() if "about the mean" in name}
     assert about.keys() == {
         f"{kind} about the mean image, contrast 0.05"
@@ -137,8 +144,8 @@ def test_what_was_published_is_of_uniform_white_noise(monkeypatch, dataset, publ
         TemplateSet("Gabor-PCA whitened", "logit", images, (0.1, 0.3), ridge=0.03),
         TemplateSet("white", "decision", images, (0.5, 0.5)),
     ]
-    monkeypatch.setattr(structured, "ensembles", lambda *_: {})
-    monkeypatch.setattr(structured, "template_sets", lambda *_: sets)
+    monkeypatch.setattr(structured, "ensembles", lambda *_, **__: {})
+    monkeypatch.setattr(structured, "template_sets", lambda *_, **__: sets)
     rows, figure = structured.run(
         network=observer(np.ones((*SHAPE, 10))),
         train=(images, None),
