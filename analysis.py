@@ -1,16 +1,26 @@
 """Parts 3 and 4's questions of images: class averages, templates, confusion, activation maps."""
 
-import keras
 import numpy as np
 import tensorflow as tf
-from sklearn.metrics import confusion_matrix
 
-from reverse_correlation import Network, Observer, UserError
-from reverse_correlation.observers.graphs import named_tensors
-from reverse_correlation.observers.keras_networks import images_that_fit
-from reverse_correlation.passes.noise_pass import logits_of, refuse_nan
+from reverse_correlation import Network, UserError
+from reverse_correlation.estimates.activity import activation_maps
+from reverse_correlation.estimates.templates import confusion, match_templates
+from reverse_correlation.observers.keras_networks import predict
+from reverse_correlation.observers.observer import BLOCK_IMAGES, refuse_nan
+from reverse_correlation.stimuli.base_images import read_base
+from reverse_correlation.stimuli.catalogue import ensemble_of
 
-PREDICT_BATCH = 1000
+__all__ = [
+    "accuracy",
+    "activation_maps",
+    "confusion",
+    "contrast_for_templates",
+    "generate_classification_images",
+    "match_templates",
+    "noise_ensembles",
+    "predict",
+]
 
 
 def generate_classification_images(noisy_images, labels, n):
@@ -33,51 +43,13 @@ def generate_classification_images(noisy_images, labels, n):
     return np.asarray(noisy_images)[chosen].mean(axis=0)
 
 
-def predict(model, images):
-    """Return the network's answers to images (n, h, w, c): (n, K), or whatever a tap gives."""
-    batch = min(PREDICT_BATCH, images_that_fit(named_tensors(model)))
-    return model.predict(images, batch_size=batch, verbose=0)
-
-
 def accuracy(model, images, labels):
-    """Return the share of images that the network, or an Observer of one, names right.
+    """Return the share of images that a Keras model names right.
 
     Raises:
-        UserError: if the network answers NaN or infinity.
+        UserError: if it answers NaN or infinity.
     """
-    logits = logits_of(model if isinstance(model, Observer) else Network.of(model), images)
-    if not np.isfinite(logits).all():
-        raise UserError(
-            f"the network {model.name!r} answers NaN or infinity: its weights are damaged; "
-            "train it again with --retrain"
-        )
-    return float(np.mean(logits.argmax(axis=1) == labels))
-
-
-def match_templates(templates, images):
-    """Classify images by the template that each resembles most: (n,) int.
-
-    Templates are brought to zero mean and unit norm, so that neither brightness nor contrast of a
-    template counts; the image is assigned to the largest inner product.
-
-    Args:
-        templates: (K, h, w, c); one that is NaN or constant never wins.
-        images: (n, h, w, c).
-
-    Raises:
-        UserError: if no template can win, or shapes differ.
-    """
-    templates, images = np.asarray(templates, np.float64), np.asarray(images)
-    if templates.shape[1:] != images.shape[1:]:
-        raise UserError(f"templates {templates.shape[1:]} and images {images.shape[1:]} differ")
-    flat = templates.reshape(len(templates), -1)
-    flat = flat - flat.mean(axis=1, keepdims=True)
-    norm = np.linalg.norm(flat, axis=1, keepdims=True)
-    usable = norm[:, 0] > 1e-12  # NaN is not
-    if not usable.any():
-        raise UserError("every template is NaN or constant: there is nothing to match")
-    scores = images.reshape(len(images), -1) @ (flat[usable] / norm[usable]).T
-    return np.flatnonzero(usable)[scores.argmax(axis=1)]
+    return Network.of(model).accuracy(images, labels)
 
 
 def contrast_for_templates(network, noise, contrasts, validation, *, images, seed):
@@ -98,7 +70,7 @@ def contrast_for_templates(network, noise, contrasts, validation, *, images, see
         (contrast, {contrast: share right}).
     """
     responses = network.responses()
-    size = min(PREDICT_BATCH, network.images_that_fit()) // 2  # pairs at once
+    size = min(BLOCK_IMAGES, network.images_that_fit()) // 2  # pairs at once
 
     @tf.function(autograph=False)
     def block_sum(block, scale):
@@ -119,20 +91,42 @@ def contrast_for_templates(network, noise, contrasts, validation, *, images, see
     return max(shares, key=shares.get), shares
 
 
-def confusion(labels, answers, classes):
-    """Return the share of each true class (row) that was answered as each class (column)."""
-    return confusion_matrix(labels, answers, labels=np.arange(classes), normalize="true")
+def noise_ensembles(
+    network, train, validation, *, noise_kind, base, contrast, contrasts, images, seed
+):
+    """Return what a network of the demonstration is shown: {title: ensemble}.
 
+    Without a base of one's own: pure noise about grey, as published, and noise about the mean
+    training image, at the contrast that serves best on the validation split.
 
-def activation_maps(model, layer, images, labels):
-    """Average a layer's activity over filters and over the images of each class: (K, h, w).
-
-    This is the mean activation, not a spike-triggered average; NaN for a class without images.
+    Args:
+        network: a Network.
+        train, validation: (images, labels) each.
+        noise_kind, base, contrast: as the flags of main.py.
+        contrasts: that are tried on the validation split, where none is given.
+        images: of noise that are shown at each of them.
+        seed: of that noise.
     """
-    network = Network.of(model)
-    mean = keras.ops.mean(network.tapped(layer), axis=3)
-    activity = predict(keras.Model(network.graph.inputs[0], mean), images)
-    maps = np.full((network.classes, *activity.shape[1:]), np.nan, np.float32)
-    for k in np.unique(labels):
-        maps[k] = activity[labels == k].mean(axis=0)
-    return maps
+    shape, mean = train[0].shape[1:], train[0].mean(axis=0)
+
+    def noise(base, contrast=contrast):
+        return ensemble_of(noise_kind, shape, base=base, contrast=contrast, images=train[0])
+
+    if base or noise_kind in ("sparse", "gabor"):
+        image, title = read_base(base, shape, (0.0, 1.0), mean)
+        return {title or "pure noise": noise(image)}
+    pure = noise(None)
+    if contrast is None:
+        print(
+            f"{network.name}: choosing the contrast of noise about the mean training image on the "
+            f"validation split, {len(contrasts)} x {images:,} images"
+        )
+        contrast, shares = contrast_for_templates(
+            network, noise(mean), contrasts, validation, images=images, seed=seed
+        )
+        found = ", ".join(f"{c:g}: {share:.1%}" for c, share in shares.items())
+        print(
+            f"{network.name}: {contrast:g} of the input range (logit images alone get right at "
+            f"{found})"
+        )
+    return {"pure noise": pure, "mean image": noise(mean, contrast)}

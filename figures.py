@@ -1,71 +1,84 @@
-"""The one style of all figures, and the panels that several parts and experiments share.
-
-Arrays in, matplotlib figures out, PNG files saved; no computing and no network here.
-"""
-
-import textwrap
-from pathlib import Path
+"""The panels of Parts 3 to 5: arrays and findings in, PNG files out; no computing here."""
 
 import numpy as np
 import seaborn
 from matplotlib.figure import Figure
 
-from reverse_correlation.figures.style import (
-    RATE,
-    SHARE,
-    SIGNED,
-    empty,
-    grid,
-    picture,
-    png,
-    scale,
-    styled,
-)
-from reverse_correlation.files import replacing
+from data import CLASS_NAMES
+from reverse_correlation.figures.class_images import commonest, draw_bias
+from reverse_correlation.figures.filters import draw_receptive_fields
+from reverse_correlation.figures.panels import draw_activation_maps, draw_noise_activity, panels
+from reverse_correlation.figures.style import PICTURE, SHARE, save, scale, styled
+from reverse_correlation.figures.templates import draw_templates
+from training import DATASET_TITLES, NETWORKS, place
+
+# --------------------------------------------------------------------------- Part 3
+# Each function draws one figure of the experiment, names it, saves it, and returns its path.
 
 
-def save(figure, path):
-    """Write a PNG of 256 colours; the same figure gives the same bytes. Returns the path.
-
-    Raises:
-        FileError: if the file cannot be written.
-    """
-    path = Path(path)
-    with replacing(path) as part:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(png(figure))
-    return path
-
-
-@styled
-def panels(maps, names, notes, title, label, signed=False, cmap=None):
-    """Ten (or any number of) maps of one kind on one scale.
+def plot_class_averages(averages, labels, signal, noise, dataset, folder):
+    """Draw the average of the noisy test images of each true class.
 
     Args:
-        maps: (K, h, w) or (K, h, w, c); a map of NaN is an empty panel.
-        names, notes: what stands above and below each panel.
-        label: of the colour bar.
-        signed: symmetric about zero, blue below and red above.
+        averages: {class: (h, w, c)}; a class without images has an empty panel.
+        labels: (n,) of the images.
+        signal, noise: their weight, and that of uniform noise.
+        dataset: "mnist" or "fashion_mnist".
+        folder: of the figure.
     """
-    maps = picture(maps)
-    rows, columns = -(-len(maps) // 5), min(5, len(maps))
-    figure, axes = grid(rows, columns, 7.2, 0.45 + 1.6 * rows, title)
-    high = np.nanmax(np.abs(maps)) if signed else np.nanmax(maps)
-    low = -high if signed else np.nanmin(maps)
-    cmap = cmap or (SIGNED if signed else RATE)
-    image = None
-    for axis, values, name, note in zip(axes.flat, maps, names, notes, strict=False):
-        axis.set_title(name, pad=3)
-        axis.set_xlabel(note, fontsize=6.5, labelpad=2)
-        if np.isnan(values).all():
-            empty(axis, values.shape, "no image")
-        else:
-            image = axis.imshow(values, cmap=cmap, vmin=low, vmax=high)
-    for axis in axes.flat[len(maps) :]:
-        axis.set_axis_off()
-    if image is not None:
-        scale(figure, image, axes, textwrap.fill(label, 22 * rows))
-    return figure
+    names, shape = CLASS_NAMES[dataset], next(iter(averages.values())).shape
+    maps = np.full((len(names), *shape), np.nan, np.float32)
+    for n, average in averages.items():
+        maps[n] = average
+    figure = panels(
+        maps,
+        names,
+        [f"n = {np.sum(labels == n)}" for n in range(len(names))],
+        f"Mean of {len(labels):,} {DATASET_TITLES[dataset]} test images at {signal:.0%} signal and "
+        f"{noise:.0%} uniform noise, by true class",
+        "mean pixel value",
+        cmap=PICTURE,
+    )
+    return save(figure, folder / f"classification_{dataset}.png")
+
+
+def plot_confusion_matrix(answers, classes, name, dataset, folder):
+    """Draw what a network takes the average of each class for.
+
+    Args:
+        answers: (n, K), probabilities.
+        classes: (n,), whose averages it was shown.
+        name: of the network.
+        dataset, folder: as for `plot_class_averages`.
+    """
+    names, entry = CLASS_NAMES[dataset], NETWORKS[name]
+    probabilities = np.full((len(names), len(names)), np.nan)
+    probabilities[classes] = answers
+    figure = confusion_matrix(
+        {"": probabilities},
+        names,
+        f"{entry.title} shown the mean noisy image of each class: "
+        f"{np.sum(answers.argmax(axis=1) == classes)} of {len(classes)} right",
+        "probability of the answer",
+    )
+    return save(figure, folder / f"cm_{entry.part3}_{dataset}.png")
+
+
+def plot_classification_images(shown, name, dataset, folder):
+    """Draw the class images of each ensemble that a network was shown.
+
+    Args:
+        shown: a Shown of each.
+        name, dataset, folder: as for `plot_confusion_matrix`.
+    """
+    figure = draw_bias(shown, CLASS_NAMES[dataset], place(name, dataset))
+    return save(figure, folder / f"bias_{NETWORKS[name].part3}_{dataset}.png")
+
+
+def plot_templates(shown, count, name, dataset, folder):
+    """Draw how class images classify `count` test images by themselves."""
+    figure = draw_templates(shown, CLASS_NAMES[dataset], place(name, dataset), count)
+    return save(figure, folder / f"template_{NETWORKS[name].part3}_{dataset}.png")
 
 
 @styled
@@ -114,7 +127,46 @@ def confusion_matrix(shares, names, title, label):
     return figure
 
 
-# --------------------------------------------------------------------------- curves
+# --------------------------------------------------------------------------- Part 4
+
+
+def plot_activation_maps(maps, labels, label, layer, name, dataset, folder):
+    """Draw a layer's mean activity on the test images of each class.
+
+    Args:
+        maps: (K, h, w).
+        labels: (n,) of the images.
+        label: of the layer, in the names of figures.
+        layer: its name.
+        name, dataset, folder: as for `plot_confusion_matrix`.
+    """
+    figure = draw_activation_maps(maps, CLASS_NAMES[dataset], labels, layer, place(name, dataset))
+    return save(figure, folder / f"{label}_{_part4(name, dataset)}.png")
+
+
+def plot_noise_activity(measurement, label, layer, name, dataset, folder):
+    """Draw how a layer's activity under noise goes with each class's logit."""
+    figure = draw_noise_activity(
+        measurement,
+        layer,
+        commonest(measurement),
+        CLASS_NAMES[dataset],
+        place(name, dataset),
+    )
+    return save(figure, folder / f"{label}_{_part4(name, dataset)}_noise.png")
+
+
+def plot_receptive_fields(measurement, found, label, layer, name, dataset, folder):
+    """Draw the spike-triggered averages of a layer's filters, with their LayerFindings."""
+    figure = draw_receptive_fields(measurement, found, place(name, dataset))
+    return save(figure, folder / f"sta_{label}_{_part4(name, dataset)}.png")
+
+
+def _part4(name, dataset):
+    return f"{NETWORKS[name].part4}_{dataset.removesuffix('_mnist')}"
+
+
+# --------------------------------------------------------------------------- Part 5: curves
 
 
 def curve_axes(axis, x_label, y_label, title=""):

@@ -1,5 +1,6 @@
 """Recipes for the demonstration's networks; training, saving and loading them."""
 
+import collections.abc
 import dataclasses
 import json
 import sys
@@ -11,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+import data
 from alexnet import AlexNet
 from lenet import LeNet
 from reverse_correlation import UserError, WhiteNoise, backend, load_any_network
@@ -20,13 +22,7 @@ VALIDATION_IMAGES = 5_000  # the last of the 60,000 training images; no choice i
 NOISY_BLOCK = 1_000  # training images that get noise at once,
 NOISY_FIRST = 2**41  # from blocks of noise that no pass reaches
 SHIPPED = Path(__file__).resolve().parent / "models"  # trained networks, committed
-BUILDERS = {"lenet": LeNet, "alexnet": AlexNet}
-TITLES = {
-    "mnist": "MNIST",
-    "fashion_mnist": "Fashion-MNIST",
-    "lenet": "LeNet",
-    "alexnet": "AlexNet",
-}
+DATASET_TITLES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,12 +39,76 @@ class Recipe:
     rate: float
 
 
-RECIPES = {
-    ("lenet", "mnist"): Recipe(epochs=6, batch=128, rate=3e-3),
-    ("lenet", "fashion_mnist"): Recipe(epochs=6, batch=64, rate=2e-3),
-    ("alexnet", "mnist"): Recipe(epochs=5, batch=64, rate=1.5e-3),
-    ("alexnet", "fashion_mnist"): Recipe(epochs=6, batch=64, rate=1.5e-3),
+@dataclasses.dataclass(frozen=True)
+class TrainedNetwork:
+    """A network of the demonstration.
+
+    Attributes:
+        build: its class, called with an image's shape and the number of classes.
+        title: as figures call it.
+        recipes: {data set: Recipe}.
+        part3, part4: what the names of its figures begin with, or have in their middle.
+        convolutions: names of the first and the last, whose filters Part 4 measures.
+    """
+
+    build: collections.abc.Callable
+    title: str
+    recipes: dict
+    part3: str
+    part4: str
+    convolutions: tuple
+
+
+NETWORKS = {  # to add a network, write its class and add an entry
+    "lenet": TrainedNetwork(
+        build=LeNet,
+        title="LeNet",
+        recipes={
+            "mnist": Recipe(epochs=6, batch=128, rate=3e-3),
+            "fashion_mnist": Recipe(epochs=6, batch=64, rate=2e-3),
+        },
+        part3="lenet",
+        part4="le",
+        convolutions=("conv1", "conv2"),
+    ),
+    "alexnet": TrainedNetwork(
+        build=AlexNet,
+        title="AlexNet",
+        recipes={
+            "mnist": Recipe(epochs=5, batch=64, rate=1.5e-3),
+            "fashion_mnist": Recipe(epochs=6, batch=64, rate=1.5e-3),
+        },
+        part3="alex",
+        part4="alex",
+        convolutions=("conv1", "conv3"),
+    ),
 }
+
+
+def network_named(name):
+    """Return the entry of a network of the demonstration.
+
+    Raises:
+        UserError: if there is none of that name.
+    """
+    if name not in NETWORKS:
+        raise UserError(f"there is no network {name!r}: choose from {', '.join(NETWORKS)}")
+    return NETWORKS[name]
+
+
+def place(name, dataset):
+    """Say which network on which data set, such as "LeNet on MNIST"."""
+    return f"{network_named(name).title} on {DATASET_TITLES[dataset]}"
+
+
+def load_splits(dataset):
+    """Load a data set: (images, labels) to train on, to validate on, and to test on.
+
+    Raises:
+        DataUnavailableError: if it cannot be had; see `data.load_data`.
+    """
+    train_set, test = data.load_data(dataset)
+    return *split(*train_set), test
 
 
 def split(images, labels):
@@ -63,16 +123,18 @@ def split(images, labels):
 
 
 def load_or_train(
-    name, dataset, train_set, *, folder, epochs=None, seed=0, retrain=False, shipped=SHIPPED
-):
+    name, dataset, train_set, validation, *, folder, epochs=None, seed=0, retrain=False,
+    shipped=SHIPPED,
+):  # fmt: skip
     """Load a network of the demonstration, or train it and save it in a folder.
 
     A saved network that was trained for fewer epochs than are asked for now, or with another seed,
     is trained anew.
 
     Args:
-        name, dataset: "lenet" or "alexnet", "mnist" or "fashion_mnist".
-        train_set: (images, labels), of which the last are the validation split.
+        name: of the network, in NETWORKS.
+        dataset: "mnist" or "fashion_mnist".
+        train_set, validation: (images, labels) each.
         folder: where `{dataset}_{name}.keras` is or will be.
         epochs: other than the recipe's.
         seed: of the training.
@@ -84,7 +146,8 @@ def load_or_train(
     """
     path = folder / f"{dataset}_{name}.keras"
     kept = path if path.exists() else shipped / path.name
-    recipe = RECIPES[name, dataset]
+    entry = network_named(name)
+    recipe = entry.recipes[dataset]
     epochs = epochs or recipe.epochs
     images, labels = train_set
     shape, classes = images.shape[1:], len(set(labels.tolist()))
@@ -92,10 +155,10 @@ def load_or_train(
         network, training = load_network(kept, shape, classes)
         enough = training.get("epochs", epochs) >= epochs
         if enough and training.get("seed", seed) == seed:
-            print(f"{TITLES[name]}: loaded {kept}, {describe_training(training)}")
+            print(f"{entry.title}: loaded {kept}, {describe_training(training)}")
             return network
         print(
-            f"{TITLES[name]}: {kept} had {training['epochs']} epochs, seed {training['seed']}; "
+            f"{entry.title}: {kept} had {training['epochs']} epochs, seed {training['seed']}; "
             f"wanted are {epochs}, seed {seed}: training anew"
         )
     train_set, validation = split(images, labels)
@@ -107,7 +170,8 @@ def train_and_save(name, dataset, train_set, validation, path, *, recipe, seed, 
     """Train a network of the demonstration and save it with a record of how; return it.
 
     Args:
-        name, dataset: "lenet" or "alexnet", "mnist" or "fashion_mnist".
+        name: of the network, in NETWORKS.
+        dataset: "mnist" or "fashion_mnist".
         train_set, validation: (images, labels) each.
         path: of the `.keras` file.
         recipe: a Recipe.
@@ -115,10 +179,11 @@ def train_and_save(name, dataset, train_set, validation, path, *, recipe, seed, 
         noisy_share: of the training images, how many get white noise; see `with_noise`.
     """
     images, labels = train_set
-    print(f"{TITLES[name]} on {TITLES[dataset]}: training, epochs: {recipe.epochs}, seed: {seed}")
+    entry = network_named(name)
+    print(f"{place(name, dataset)}: training, epochs: {recipe.epochs}, seed: {seed}")
     started = time.monotonic()
     network, accuracy = train(
-        BUILDERS[name],
+        entry.build,
         with_noise(images, noisy_share, seed) if noisy_share else images,
         labels,
         len(set(labels.tolist())),
@@ -135,7 +200,7 @@ def train_and_save(name, dataset, train_set, validation, path, *, recipe, seed, 
         "validation_accuracy": accuracy,
     }
     save_network(network, training, path)
-    print(f"{TITLES[name]}: saved {path}, {describe_training(training)}")
+    print(f"{entry.title}: saved {path}, {describe_training(training)}")
     return network
 
 

@@ -20,7 +20,6 @@ from matplotlib.figure import Figure
 
 from analysis import contrast_for_templates, predict
 from experiments.experiment import Experiment, Row, class_means, place
-from experiments.intervals import bootstrap_interval
 from figures import curve, curve_axes
 from reverse_correlation import (
     Network,
@@ -29,6 +28,7 @@ from reverse_correlation import (
     exact_classification_images,
     measure,
 )
+from reverse_correlation.estimates.intervals import bootstrap_interval
 from reverse_correlation.figures.style import SERIES, styled
 
 PRINTED_NORMS = (0.3, 0.5, 0.8)  # on the terminal; the results file has them all

@@ -6,7 +6,7 @@ import dataclasses
 import numpy as np
 
 from analysis import generate_classification_images, match_templates
-from experiments.intervals import student_interval
+from reverse_correlation.estimates.intervals import student_interval
 from training import TITLES
 
 

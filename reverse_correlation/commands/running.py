@@ -17,7 +17,7 @@ def connected(scheduler):
 
 
 def check_writable(folder):
-    """Make a folder.
+    """Make a folder, and return it.
 
     Raises:
         FileError: if nothing can be written there.
@@ -33,6 +33,7 @@ def check_writable(folder):
     finally:
         with contextlib.suppress(OSError):
             probe.unlink()
+    return folder
 
 
 def exit_code(script, run, goes_on=True):

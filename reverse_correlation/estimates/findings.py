@@ -161,6 +161,24 @@ def exact_images_of(observer, noise, path, count, seed, title="noise"):
     return exact
 
 
+def layers_to_measure(noise, usual, chosen=()):
+    """Return the layers whose receptive fields are measured with an ensemble: {label: layer}.
+
+    None but with white noise about a number: about an image, each place has another base, and
+    coloured noise blurs receptive fields.
+
+    Args:
+        noise: the ensemble.
+        usual: names of the first and the last convolution, or fewer.
+        chosen: names of others, which are their own labels.
+    """
+    if not noise.is_white or np.ndim(noise.mean):
+        return {}
+    if chosen:
+        return {layer: layer for layer in chosen}
+    return dict(zip(("conv1", "convLast"), usual, strict=False))
+
+
 def layer_findings(observer, measurement, layer, path, *, patches, live_rate, seed):
     """Hold the spike-triggered averages of a layer against what is known: LayerFindings.
 

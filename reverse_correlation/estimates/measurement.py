@@ -3,7 +3,7 @@
 import numpy as np
 
 from reverse_correlation.estimates.accumulator import restored
-from reverse_correlation.estimates.accumulators import ACCUMULATORS
+from reverse_correlation.estimates.accumulators import ACCUMULATORS, OF_TRIALS
 from reverse_correlation.estimates.sums import added_up, not_a_measurement, read_sums, write_sums
 from reverse_correlation.observers.observer import names_of_classes
 from reverse_correlation.stimuli.catalogue import kept_fields, restored_ensemble
@@ -33,7 +33,7 @@ class Measurement:
         self.count = provenance["count"]
         self.estimates = {}
         for described in provenance["accumulators"]:
-            accumulator = restored(described, accumulators)
+            accumulator = restored(described, (*accumulators, *OF_TRIALS))
             for group, named in accumulator.estimates(sums[accumulator.name], noise).items():
                 self.estimates.setdefault(group, {}).update(named)
 

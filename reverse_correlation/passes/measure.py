@@ -6,6 +6,7 @@ from pathlib import Path
 
 from reverse_correlation.errors import UserError
 from reverse_correlation.estimates.accumulators import ACCUMULATORS
+from reverse_correlation.estimates.correlation import correlations
 from reverse_correlation.estimates.measurement import Measurement
 from reverse_correlation.estimates.sums import added_up, read_sums, write_sums
 from reverse_correlation.passes.first_look import first_remarks, speed_remarks
@@ -15,6 +16,7 @@ from reverse_correlation.progress import progress_bar
 from reverse_correlation.stimuli.catalogue import kept_fields
 
 SAVE_SECONDS = 15  # between two checkpoints
+COMPARED_IMAGES = 20_000  # shown again in float32, to see how far another precision agrees
 
 
 def measure(
@@ -49,9 +51,10 @@ def measure(
         seed: of the noise; block b is a function of (seed, b).
         layers: names of convolutions whose filters are measured too, from all images or, where
             they have many positions an image, from every 2nd, 4th or 8th block.
-        checkpoint: a .npz file where the sums are kept every 15 seconds and on Ctrl-C. If it is
-            there, the pass continues from it, to the same bits as one that was never interrupted;
-            asking for more images than it has continues too.
+        checkpoint: a .npz file where the sums are kept every 15 seconds and on Ctrl-C, or a folder
+            for a file that is named by all that the sums depend on. If the file is there, the
+            pass continues from it, to the same bits as one that was never interrupted; asking
+            for more images than it has continues too.
         progress: whether to show a progress bar, and what a first look at 1,000 images says.
         precision: "float32", or "bfloat16": faster on a CPU that has it, and a slightly different
             network (weights and activities of 8 significant bits).
@@ -89,8 +92,10 @@ def measure(
         for remark in remarks:
             print(f"{work.name}: {remark}")
     whole, rest = divmod(count, work.shard_images)
+    if checkpoint is not None and Path(checkpoint).is_dir():
+        checkpoint = Path(checkpoint) / f"{work.name}_{work.digest}.checkpoint.npz"
     tree, checkpoint = _resume(checkpoint, work, whole)
-    saved = time.monotonic()
+    saved = started = time.monotonic()
 
     def keep():
         if checkpoint and tree.done:
@@ -133,8 +138,25 @@ def measure(
             finally:
                 keep()
     shown = tree.done * work.shard_images if stopped else count
-    provenance = _provenance(work, tree.done, shown)
-    return Measurement(added_up([last, tree.total()]), provenance, noise, accumulators)
+    sums = added_up([last, tree.total()])
+    if progress:
+        _print_what_was_shown(work, sums, shown, time.monotonic() - started)
+    return Measurement(sums, _provenance(work, tree.done, shown), noise, accumulators)
+
+
+def _print_what_was_shown(work, sums, shown, seconds):
+    """Print how many images a pass has shown, and how well the images are known."""
+    least, line = work.least_correlation(sums), f"{work.name}: {shown:,} images in {seconds:.0f} s"
+    if least is not None:
+        line += f"; least expected correlation of an image with its truth {least:.3f}"
+    print(line)
+    if work.precision != "float32":
+        count = min(shown, COMPARED_IMAGES)
+        r = agreement_with_float32(work.observer, work.noise, count, work.precision, work.seed)
+        print(
+            f"{work.name}: logit images in {work.precision} agree with float32's from the same "
+            f"{count:,} images at r = {r.min():.4f} or better"
+        )
 
 
 def _provenance(work, shards, count=None):
@@ -181,3 +203,16 @@ def _resume(checkpoint, work, shards):
         images = done * work.shard_images
         print(f"{work.name}: continuing from {images:,} images in {checkpoint}")
     return SumTree(levels, done), checkpoint
+
+
+def agreement_with_float32(observer, noise, count, precision, seed=0):
+    """Return how far logit images in another precision are those of float32's: (K,) correlations.
+
+    Args:
+        observer, noise, count, precision, seed: as for `measure`; both are shown the same images.
+    """
+    rough, full = (
+        measure(observer, noise, count, seed=seed, progress=False, precision=each)
+        for each in (precision, "float32")
+    )
+    return correlations(rough.classes["logit"].covariance, full.classes["logit"].covariance)

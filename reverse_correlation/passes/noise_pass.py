@@ -1,6 +1,7 @@
 """The pass: noise through a network, once for everything that is measured."""
 
 import functools
+import hashlib
 import json
 
 import keras
@@ -74,6 +75,11 @@ class NoisePass:
             "only": list(observer.only),
         }
         self.identity = json.loads(json.dumps(identity))  # as it is read again
+
+    @property
+    def digest(self):
+        """Eight letters and digits that stand for the identity in the name of a file."""
+        return hashlib.sha256(json.dumps(self.identity).encode()).hexdigest()[:8]
 
     def shard_sums(self, index, images=None):
         """Return the sums of a shard, or of its first images: {accumulator: {name: (2, ...)}}.

@@ -1,14 +1,19 @@
 """Stimulated layers: known answers."""
 
+import keras
 import numpy as np
 import pytest
 from small_observers import yes_no
 
 from experiments.microstimulation import (
+    LayerResult,
+    Settings,
     crossing,
     currents,
+    draw,
     mean_activity,
     psychometric_function,
+    run,
     stimulated,
 )
 from lenet import LeNet
@@ -66,3 +71,62 @@ def test_the_last_current_is_the_published_one_and_silences():
     assert currents("conv2", activity, (-1.0, 0.5))[1].tolist() == [0, 0.5, 2]
     assert currents("conv2", activity, (0.5,))[-1].tolist() == [0, -2.5, -10]
     assert currents("dense1", activity, (0.5,))[-1].tolist() == pytest.approx([0, -0.1, -0.4])
+
+
+def test_a_dose_that_drives_a_class_shifts_its_curve_to_the_left_against_no_dose():
+    # two units of "dense1" see one pixel each and are the logits of two classes
+    images = keras.Input((1, 2, 1))
+    units = keras.layers.Dense(2, activation="relu", name="dense1")(keras.layers.Flatten()(images))
+    network = keras.Model(images, keras.layers.Softmax()(units))
+    network.get_layer("dense1").set_weights([np.eye(2), np.zeros(2)])
+    shown = np.array([[[1.0, 0.0]], [[0.0, 1.0]]], np.float32)[..., None]
+    training, labels = np.repeat(shown, 5, axis=0), np.repeat([0, 1], 5)
+    settings = Settings(layers=("dense1",), doses=(-0.2, 0.0, 0.2), images=5)
+    rows, figure = run(
+        network=network,
+        train=(training, labels),
+        test=(training, labels),
+        settings=settings,
+        seed=0,
+        dataset="mnist",
+    )
+    shifts = {row.what: row for row in rows}
+    assert list(shifts) == [
+        "dense1, dose -0.20: shift of the 50 % point",
+        "dense1, dose +0.20: shift of the 50 % point",
+        "dense1, published dose (theirs: modest): shift of the 50 % point",
+    ]
+    silenced, driven, published = (row.ours for row in rows)
+    assert driven <= 0 < silenced and 0 < published < silenced  # the published one silences by .1
+    assert all(low <= row.ours <= high for row in rows for low, high in [row.interval])
+    assert rows[0].over == "2 classes"
+    assert "mean over 2 classes, 5 images each" in figure.get_suptitle()
+
+
+def test_the_figure_has_a_curve_for_each_dose_and_the_shifts_beside():
+    doses, gammas = (-1.0, 0.0, 1.0), (0, 0.5, 1.0)
+    curves = np.arange(4)[:, None, None] / 10 * np.ones((4, 2, 3))
+    curves[:, 1] += 0.2  # two classes, whose mean is drawn
+    shifts = np.array([[0.1, 0.3], [0.0, 0.0], [-0.1, -0.2], [0.9, 0.9]])
+    results = [
+        LayerResult(layer, curves, sign * shifts, np.full(4, -0.5), np.full(4, 0.5))
+        for layer, sign in (("conv1", 1), ("conv2", -1))
+    ]
+    first, second, last = draw(gammas, doses, results, "title").axes
+    assert (first.get_title(), second.get_title(), last.get_title()) == (
+        "conv1",
+        "conv2",
+        "all layers",
+    )
+    heights = {line.get_label(): line.get_ydata()[0] for line in first.lines}
+    heights = {label: height for label, height in heights.items() if not label.startswith("_")}
+    assert heights == pytest.approx({"as published": 0.4, "-1": 0.1, "0": 0.2, "+1": 0.3})
+    colours = {line.get_label(): line.get_color() for line in first.lines}
+    assert colours["-1"][2] > colours["-1"][0] and colours["+1"][0] > colours["+1"][2]
+    assert first.lines[0].get_linestyle() == ":"
+    shown = {bars.get_label(): bars[0].get_ydata().tolist() for bars in last.containers}
+    assert shown == {
+        "conv1": pytest.approx([0.2, 0, -0.15]),
+        "conv2": pytest.approx([-0.2, 0, 0.15]),
+    }
+    assert last.containers[0][0].get_xdata().tolist() == [-1, 0, 1]

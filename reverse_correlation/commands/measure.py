@@ -1,0 +1,159 @@
+"""`python -m reverse_correlation measure FILE`: what the classifier in a file looks for."""
+
+import numpy as np
+
+from reverse_correlation.commands.flags import command_of
+from reverse_correlation.commands.running import check_writable, connected
+from reverse_correlation.estimates import findings
+from reverse_correlation.estimates.activity import activation_maps
+from reverse_correlation.figures.about_base import draw_about_base
+from reverse_correlation.figures.class_images import commonest, draw_bias
+from reverse_correlation.figures.filters import draw_receptive_fields
+from reverse_correlation.figures.panels import draw_activation_maps, draw_noise_activity
+from reverse_correlation.figures.style import save
+from reverse_correlation.figures.templates import draw_templates
+from reverse_correlation.observers.network_files import read_observer
+from reverse_correlation.observers.observer import names_of_classes
+from reverse_correlation.passes.measure import measure
+from reverse_correlation.report.page import write_report
+from reverse_correlation.report.summary import print_summary
+from reverse_correlation.stimuli.base_images import read_base
+from reverse_correlation.stimuli.catalogue import ensemble_of
+from reverse_correlation.stimuli.labelled_images import read_labelled_images
+
+
+def measure_file(s):
+    """Measure the observer in a file, and draw what it looks for; return the paths written.
+
+    Args:
+        s: MeasureSettings.
+
+    Raises:
+        UserError: if the file, the noise or the labelled images do not fit together.
+    """
+    check_writable(s.out)
+    labelled = read_labelled_images(s.images) if s.images else None
+    observer = read_observer(s.file, s.channels, s.input_mean, s.input_std)
+    noise, title = noise_of(s, observer.shape, labelled)
+    observer = observer.looked(noise).choosing(s.classes)
+    if labelled:
+        labelled.refuse_unlike(observer, s.file)
+    names = s.class_names or (labelled.class_names if labelled else ())
+    names = names_of_classes(names, observer.classes, observer.only)
+    test = test_images(labelled, observer, s.input_range) if labelled else None
+    stem, place = s.file.stem, s.file.stem
+    if labelled:
+        stem, place = f"{stem}_{labelled.name}", f"{stem} on {labelled.name}"
+    convolutions = observer.convolutions()
+    usual = tuple(dict.fromkeys(convolutions[:1] + convolutions[-1:]))
+    layers = findings.layers_to_measure(noise, usual, s.layers)
+    print_what_it_is(observer, s.input_range, bool(convolutions), bool(layers))
+    with connected(s.scheduler) as client:
+        measurement = measure(
+            observer,
+            noise,
+            s.noise_images,
+            seed=s.seed,
+            layers=layers.values(),
+            checkpoint=s.out,
+            precision=s.precision,
+            client=client,
+            until=s.until,
+            only=observer.only,
+        )
+    measurement.save(s.out / f"{stem}.npz")
+    result = findings_of(s, observer, measurement, layers, names, test, title, stem, place)
+    written = draw_all(result, layers, test, stem, s)
+    if s.report:
+        command = command_of("python -m reverse_correlation measure", s)
+        written.append(write_report(result, written, command, s.out / f"{stem}.html"))
+    print_summary([result], written, s.out)
+    return written
+
+
+def noise_of(s, shape, labelled=None):
+    """Return the ensemble that flags name for images of a shape, and what its base is called.
+
+    Args:
+        s: NoiseSettings and FileSettings.
+        shape: (h, w, c).
+        labelled: LabelledImages, or None.
+    """
+    mean, images = (labelled.mean_image, labelled.train[0]) if labelled else (None, None)
+    base, title = read_base(s.base, shape, s.input_range, mean)
+    noise = ensemble_of(s.noise_kind, shape, s.input_range, base, s.contrast, images)
+    return noise, title or "pure noise"
+
+
+def test_images(labelled, observer, input_range):
+    """Return the test images of the measured classes, in the observer's range, with their labels.
+
+    Labels are places among the measured classes.
+    """
+    (images, labels), (low, high) = labelled.test, input_range
+    if observer.only:
+        place = {k: i for i, k in enumerate(observer.only)}
+        chosen = np.isin(labels, observer.only)
+        images, labels = images[chosen], np.array([place[k] for k in labels[chosen]], int)
+    return low + (high - low) * images, labels
+
+
+def print_what_it_is(observer, input_range, has_convolutions, has_layers):
+    """Print what an observer is taken for."""
+    name, (low, high) = observer.name, input_range
+    for rescaling in observer.rescalings():
+        print(f"{name} rescales its input itself ({rescaling}): see that --input-range fits")
+    print(
+        f"{name}: images of {observer.shape} from {low:g} to {high:g}, classes: "
+        f"{observer.classes:,}, responses: logits, {observer.meaning}"
+    )
+    if not observer.has_gradients:
+        print(f"{name} is not a Keras network, so its layers cannot be tapped: no receptive fields")
+    elif not has_convolutions:
+        print(f"{name} has no convolution whose receptive field can be derived")
+    elif not has_layers:
+        print(f"{name}: receptive fields are measured with white noise about grey alone")
+
+
+def findings_of(s, observer, measurement, layers, names, test, title, stem, place):
+    """Say how good the class images and filters of a measurement are: a Result."""
+    exact = findings.exact_images_of(
+        observer, measurement.noise, s.out / f"{stem}.exact.npz", s.exact_images, s.seed + 1
+    )
+    of_layers = [
+        findings.layer_findings(
+            observer,
+            measurement,
+            layer,
+            s.out / f"{stem}_{layer}.exact.npz",
+            patches=s.exact_patches,
+            live_rate=s.live_rate,
+            seed=s.seed + 1,
+        )
+        for layer in layers.values()
+    ]
+    right = observer.accuracy(*test) if test and not observer.only else None
+    of_classes = findings.class_findings(measurement, exact, test)
+    shown = (findings.Shown(title, measurement, of_classes),)
+    return findings.Result(observer, observer.name, place, names, shown, tuple(of_layers), right)
+
+
+def draw_all(result, layers, test, stem, s):
+    """Draw the figures of a Result; return their paths."""
+    (shown,), names, place = result.shown, result.class_names, result.place
+    measurement, observer = shown.measurement, result.observer
+    figures = {f"bias_{stem}": draw_bias(result.shown, names, place)}
+    if test:
+        figures[f"template_{stem}"] = draw_templates(result.shown, names, place, len(test[1]))
+    if s.base or s.noise_kind not in ("gaussian", "uniform"):
+        figures[f"base_{stem}"] = draw_about_base(measurement, names, place)
+    for (label, layer), found in zip(layers.items(), result.layers, strict=True):
+        if test:
+            maps = activation_maps(observer, layer, *test)
+            figures[f"{label}_{stem}"] = draw_activation_maps(maps, names, test[1], layer, place)
+        drawn = commonest(measurement)
+        figures[f"{label}_{stem}_noise"] = draw_noise_activity(
+            measurement, layer, drawn, names, place
+        )
+        figures[f"sta_{label}_{stem}"] = draw_receptive_fields(measurement, found, place)
+    return [save(figure, s.out / f"{name}.png") for name, figure in figures.items()]
