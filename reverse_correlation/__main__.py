@@ -4,16 +4,16 @@ import importlib
 import sys
 
 from reverse_correlation.backend import import_tensorflow_quietly
-from reverse_correlation.commands import compare_settings, people_settings, settings
+from reverse_correlation.commands import settings
 from reverse_correlation.commands.flags import read_settings
 from reverse_correlation.commands.running import exit_code
 
 PROGRAM = "python -m reverse_correlation"
 COMMANDS = {  # words: (settings, module of `commands`, function of it)
     "measure": (settings.MeasureSettings, "measure", "measure_file"),
-    "compare": (compare_settings.CompareSettings, "compare", "compare_files"),
-    "people make": (people_settings.MakeSettings, "people", "make"),
-    "people read": (people_settings.ReadSettings, "people", "read"),
+    "compare": (settings.CompareSettings, "compare", "compare_files"),
+    "people make": (settings.MakeSettings, "people", "make"),
+    "people read": (settings.ReadSettings, "people", "read"),
 }
 USAGE = f"""usage: {PROGRAM} COMMAND [FILES] [FLAGS]
 

@@ -4,8 +4,8 @@ import numpy as np
 
 from reverse_correlation.commands import people
 from reverse_correlation.commands.flags import read_settings
-from reverse_correlation.commands.people_settings import MakeSettings, ReadSettings
 from reverse_correlation.commands.running import exit_code
+from reverse_correlation.commands.settings import MakeSettings, ReadSettings
 from reverse_correlation.people.study import Study
 
 COLUMNS = "idx,condition,participant_id,stimulus_id,responses,reaction_time_ms,plus_side,study,seed"

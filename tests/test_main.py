@@ -177,14 +177,14 @@ def test_an_unknown_network_is_one_sentence(made_up, tmp_path, capsys):
 
 
 def test_a_third_network_is_its_class_and_one_entry(made_up, tmp_path, monkeypatch):
-    class Flat(keras.Sequential):
+    class Flat(keras.Model):
         """A convolution and a dense layer."""
 
         def __init__(self, input_shape=(28, 28, 1), num_classes=10, **kwargs):
-            conv = keras.layers.Conv2D(4, 5, activation="relu", name="conv")
-            dense = keras.layers.Dense(num_classes, "softmax")
-            layers = [keras.Input(input_shape), conv, keras.layers.Flatten(), dense]
-            super().__init__(layers, **kwargs)
+            images = keras.Input(input_shape)
+            x = keras.layers.Conv2D(4, 5, activation="relu", name="conv")(images)
+            x = keras.layers.Dense(num_classes, "softmax")(keras.layers.Flatten()(x))
+            super().__init__(images, x, **kwargs)
 
     entry = training.TrainedNetwork(
         build=Flat, title="Flat", recipes={"mnist": training.Recipe(epochs=1, batch=16, rate=1e-3)},

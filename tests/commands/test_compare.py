@@ -9,9 +9,10 @@ import pytest
 from small_observers import observer
 
 from reverse_correlation import Measurement, UserError, WhiteNoise, measure
-from reverse_correlation.__main__ import run as run_command
 from reverse_correlation.commands import compare
-from reverse_correlation.commands.compare_settings import CompareSettings
+from reverse_correlation.commands.flags import read_settings
+from reverse_correlation.commands.running import exit_code
+from reverse_correlation.commands.settings import CompareSettings
 from reverse_correlation.estimates import agreement
 from reverse_correlation.estimates.agreement import Agreement, IntraclassCorrelation
 
@@ -20,7 +21,8 @@ PROGRAM = "python -m reverse_correlation compare"
 
 def run(tmp_path, capsys, *flags):
     flags = ["--noise-images", "16000", "--out", tmp_path / "out", *flags]
-    code = run_command(["compare", *map(str, flags)])
+    settings = read_settings(CompareSettings, PROGRAM, "", list(map(str, flags)))
+    code = exit_code("compare", lambda: compare.compare_files(settings))
     captured = capsys.readouterr()
     return code, captured.out, captured.err.splitlines()[-1] if captured.err else ""
 
@@ -103,7 +105,7 @@ def test_what_cannot_be_compared_is_refused_before_anything_is_measured(
 ):
     monkeypatch.setattr(compare, "measure", None)
     code, _, error = run(tmp_path, capsys, *networks[:2], *flags)
-    assert code == 2 and error.startswith(f"{PROGRAM}: ") and sentence in error
+    assert code == 2 and error.startswith("compare: ") and sentence in error
 
 
 def test_a_missing_file_is_refused_before_the_others_are_measured(
@@ -197,7 +199,7 @@ def test_networks_of_other_tasks_are_refused(networks, tmp_path, capsys):
 )
 def test_a_command_line_that_compares_nothing_is_refused(flags, sentence, capsys):
     with pytest.raises(SystemExit) as stop:
-        run_command(["compare", *flags])
+        read_settings(CompareSettings, PROGRAM, "", flags)
     said = " ".join(re.sub(r"[│╭╰╮╯─]", " ", capsys.readouterr().err).split())
     assert stop.value.code == 2 and sentence in said
 

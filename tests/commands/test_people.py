@@ -12,7 +12,7 @@ from reverse_correlation import Measurement, measure_choices
 from reverse_correlation.commands import people
 from reverse_correlation.commands.flags import read_settings
 from reverse_correlation.commands.people import file_stems
-from reverse_correlation.commands.people_settings import MakeSettings, ReadSettings
+from reverse_correlation.commands.settings import MakeSettings, ReadSettings
 from reverse_correlation.people.choices import shown_pair
 from reverse_correlation.people.study import Study
 
