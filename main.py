@@ -62,8 +62,6 @@ if __name__ == "__main__":  # read before the imports below, which take seconds
     import_tensorflow_quietly()
 
 import numpy as np
-from reverse_correlation.report.page import write_report
-from reverse_correlation.report.summary import print_summary
 
 import figures
 from analysis import activation_maps, generate_classification_images, noise_ensembles, predict
@@ -71,6 +69,8 @@ from data import CLASS_NAMES
 from noise import generate_white_noise_images
 from reverse_correlation import Network, measure
 from reverse_correlation.estimates import findings
+from reverse_correlation.report.page import write_report
+from reverse_correlation.report.summary import print_summary
 from training import NETWORKS, load_or_train, load_splits, place
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from reverse_correlation.commands.measure import noise_of
 from reverse_correlation.commands.running import check_writable, connected
 from reverse_correlation.errors import UserError
 from reverse_correlation.estimates.agreement import compare, difference
@@ -10,10 +11,7 @@ from reverse_correlation.figures.comparison import draw_comparison
 from reverse_correlation.figures.style import save
 from reverse_correlation.observers.network_files import read_observer
 from reverse_correlation.observers.observer import names_of_classes
-from reverse_correlation.observers.observer_of import observer_of
 from reverse_correlation.passes.measure import measure
-from reverse_correlation.stimuli.base_images import read_base
-from reverse_correlation.stimuli.catalogue import ensemble_of
 from reverse_correlation.stimuli.labelled_images import read_labelled_images
 from reverse_correlation.texts import number
 
@@ -75,11 +73,8 @@ def looked_at(path, name, images, settings):
     """
     observer = read_observer(path, settings.channels, settings.input_mean, settings.input_std)
     observer.name = name
-    shape, input_range = observer.shape, settings.input_range
-    mean, train = (images.mean_image, images.train[0]) if images else (None, None)
-    base, _ = read_base(settings.base, shape, input_range, mean)
-    noise = ensemble_of(settings.noise_kind, shape, input_range, base, settings.contrast, train)
-    observer = observer_of(observer, noise, only=settings.classes)
+    noise, _ = noise_of(settings, observer.shape, images)
+    observer = observer.looked(noise).choosing(settings.classes)
     if images:
         images.refuse_unlike(observer, path)
     return observer, noise

@@ -17,7 +17,7 @@ from reverse_correlation.figures.style import (
     without_ticks,
 )
 from reverse_correlation.people.findings import MORE_THAN_CHANCE
-from reverse_correlation.people.tables import number
+from reverse_correlation.texts import number
 
 SHOWN = 24  # participants, and classes of a network, in the figure
 SCALED = 3  # of what a choice image adds to the base in the figure, in standard deviations of noise

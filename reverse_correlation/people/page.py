@@ -1,9 +1,6 @@
 """The page that runs a study in a browser: one file that needs no other."""
 
 import base64
-import html
-import json
-import string
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +8,7 @@ import numpy as np
 from reverse_correlation.errors import UserError
 from reverse_correlation.files import replacing
 from reverse_correlation.people.choices import screen_levels
+from reverse_correlation.texts import html_of, json_in_page
 
 TEMPLATE = Path(__file__).with_name("page.html")
 MOST_BYTES = 1e8  # of the noise in a page, which a browser holds in memory
@@ -55,9 +53,8 @@ def write_page(study, path, pause):
 
 def filled(question, data):
     """Return the page with the question as text and data as JSON, neither of which can be code."""
-    return string.Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
-        question=html.escape(question), study=json.dumps(data).replace("<", "\\u003c")
-    )
+    template = TEMPLATE.read_text(encoding="utf-8")
+    return html_of(template, question=question, study=json_in_page(data))
 
 
 def clipped_share(base, push):

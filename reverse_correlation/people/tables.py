@@ -1,12 +1,11 @@
 """The tables of a study: what participants, and a network on their trials, look for."""
 
-import numpy as np
-
 from reverse_correlation.people.findings import (
     class_agreement,
     observer_findings,
     people_agreement,
 )
+from reverse_correlation.texts import number
 
 
 def print_people(result):
@@ -93,8 +92,3 @@ def print_network(result):
 def print_line(first, *cells, width=12):
     """Print a line of a table, its first cell cut to 20 letters."""
     print(f"{first[:20]:>20}" + "".join(f"{cell:>{width}}" for cell in cells))
-
-
-def number(value, template):
-    """Return a number as text; a dash where it is not known."""
-    return template.format(value) if np.isfinite(value) else "-"
