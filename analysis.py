@@ -12,6 +12,7 @@ from reverse_correlation.stimuli.base_images import read_base
 from reverse_correlation.stimuli.catalogue import ensemble_of
 
 __all__ = [
+    "accuracy",
     "activation_maps",
     "confusion",
     "contrast_for_templates",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tyro.conf import Fixed, Suppress
+from tyro.conf import Fixed
 
 from reverse_correlation.backend import import_tensorflow_quietly
 from reverse_correlation.commands import flags, running
@@ -38,7 +38,8 @@ class Settings(InsideSettings):
     """train even if models/ has the network"""
     out: flags.Folder = Path(__file__).resolve().parent
     """where models/, results/ and the folders of figures are; by default beside main.py"""
-    model: Suppress[flags.Text] = ""
+    model: flags.Text = ""
+    """of your own? python -m reverse_correlation measure FILE"""
 
     signal: Fixed[flags.Share] = 0.7  # Part 3: the weight of a test image
     noise: Fixed[flags.Share] = 0.3  # and that of uniform noise
@@ -46,9 +47,9 @@ class Settings(InsideSettings):
     contrasts: Fixed[tuple[flags.Contrast, ...]] = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.8)
     contrast_images: Fixed[flags.Count] = 10_000  # shown at each contrast, which validation chooses
 
-    def __post_init__(self):
+    def check(self):
         """Check every field; refuse a network of the user's own."""
-        super().__post_init__()
+        super().check()
         if self.model:
             raise UserError(
                 "main.py measures the two networks that it trains; to measure yours, type "
@@ -61,8 +62,6 @@ if __name__ == "__main__":  # read before the imports below, which take seconds
     import_tensorflow_quietly()
 
 import numpy as np
-from reverse_correlation.report.page import write_report
-from reverse_correlation.report.summary import print_summary
 
 import figures
 from analysis import activation_maps, generate_classification_images, noise_ensembles, predict
@@ -70,6 +69,8 @@ from data import CLASS_NAMES
 from noise import generate_white_noise_images
 from reverse_correlation import Network, measure
 from reverse_correlation.estimates import findings
+from reverse_correlation.report.page import write_report
+from reverse_correlation.report.summary import print_summary
 from training import NETWORKS, load_or_train, load_splits, place
 
 

@@ -20,7 +20,6 @@ from matplotlib.figure import Figure
 
 from analysis import predict
 from experiments.experiment import Experiment, at_best_contrast, class_means, row_of_mean
-from experiments.intervals import bootstrap_interval
 from figures import curve, curve_axes
 from reverse_correlation import (
     Network,
@@ -29,6 +28,7 @@ from reverse_correlation import (
     exact_classification_images,
     measure,
 )
+from reverse_correlation.estimates.intervals import bootstrap_interval
 from reverse_correlation.figures.style import SERIES, styled
 from training import place
 

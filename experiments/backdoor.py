@@ -36,7 +36,7 @@ from experiments.backdoor_networks import (
     untrained,
 )
 from experiments.experiment import Experiment, Row, row_of_mean
-from experiments.intervals import wilson_interval
+from reverse_correlation.estimates.intervals import wilson_interval
 from reverse_correlation.progress import progress_bar
 from training import DATASET_TITLES
 

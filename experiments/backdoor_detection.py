@@ -7,8 +7,8 @@ from scipy import stats
 from scipy.ndimage import gaussian_filter
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from experiments.intervals import bootstrap_interval
 from reverse_correlation.errors import UserError
+from reverse_correlation.estimates.intervals import bootstrap_interval
 
 SMOOTHING = 0.6  # standard deviation of a Gaussian, in pixels
 FLOOR = 3.0  # of the variance, in medians of it

@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from analysis import contrast_for_templates, generate_classification_images, match_templates
-from experiments.intervals import student_interval
 from noise import mixture
+from reverse_correlation.estimates.intervals import student_interval
 from reverse_correlation.observers.observer import BLOCK_IMAGES
 
 

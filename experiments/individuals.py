@@ -20,14 +20,14 @@ from data import CLASS_NAMES
 from experiments.backdoor_networks import untrained
 from experiments.experiment import Experiment, Row, row_of_mean, share_right
 from experiments.individuals_figure import BASES, RESPONSES, draw
-from experiments.intervals import (
+from reverse_correlation import Measurement, Network, WhiteNoise, compare, measure
+from reverse_correlation.estimates.intervals import (
     crossed_interval,
     difference_interval,
     jackknife_pairs,
     pair_mean,
     student_interval,
 )
-from reverse_correlation import Measurement, Network, WhiteNoise, compare, measure
 from reverse_correlation.files import kept
 from reverse_correlation.progress import progress_bar
 from training import DATASET_TITLES, NETWORKS, load_network, train_and_save, training_record

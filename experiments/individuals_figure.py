@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from experiments.intervals import student_interval
 from figures import curve_axes
+from reverse_correlation.estimates.intervals import student_interval
 from reverse_correlation.figures.style import (
     SERIES,
     SIGNED,

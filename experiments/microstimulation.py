@@ -20,9 +20,9 @@ from matplotlib.figure import Figure
 
 from analysis import predict
 from experiments.experiment import Experiment, answers_to_mixtures, row_of_mean
-from experiments.intervals import bootstrap_interval
 from figures import curve, curve_axes
 from reverse_correlation import WhiteNoise
+from reverse_correlation.estimates.intervals import bootstrap_interval
 from reverse_correlation.figures.style import SERIES, styled
 from reverse_correlation.progress import progress_bar
 from training import place

@@ -15,8 +15,8 @@ import numpy as np
 from data import CLASS_NAMES
 from experiments.experiment import Experiment, Row
 from experiments.four_cells import Cells, CombinedImage, combine_cells, four_cells, snr_interval
-from experiments.intervals import wilson_interval
 from reverse_correlation import WhiteNoise
+from reverse_correlation.estimates.intervals import wilson_interval
 from reverse_correlation.figures.style import empty, grid, picture, scale, show_signed, styled
 from reverse_correlation.progress import progress_bar
 from training import place

@@ -12,7 +12,16 @@ import numpy as np
 from reverse_correlation.errors import FileError
 
 # what reading a damaged file raises
-DAMAGED = (ValueError, KeyError, TypeError, EOFError, OSError, zipfile.BadZipFile, zlib.error)
+DAMAGED = (
+    ValueError,
+    KeyError,
+    TypeError,
+    EOFError,
+    OSError,
+    RuntimeError,  # of flags that say that an archive is encrypted, or of a later version
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @contextlib.contextmanager

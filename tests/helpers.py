@@ -3,7 +3,9 @@
 import numpy as np
 
 from reverse_correlation import Measurement, WhiteNoise, measure
+from reverse_correlation.estimates.findings import Result, Shown, class_findings
 from reverse_correlation.estimates.sums import added_up, read_sums
+from reverse_correlation.observers.observer_of import observer_of
 from reverse_correlation.passes.noise_pass import NoisePass
 
 
@@ -11,6 +13,26 @@ def show(network, count=100_000, kind="gaussian", **kwargs):
     """Measure a network with white noise of its own shape."""
     noise = WhiteNoise(kind, tuple(network.inputs[0].shape[1:]))
     return measure(network, noise, count, progress=False, **kwargs)
+
+
+def result_of(model, noise, count, *, title="net", shown="pure noise", names=(), **given):
+    """Measure anything that answers images, and return what a page says of it: a Result.
+
+    Args:
+        model, noise, count: as for `measure`; `noise` may be several, each with its title.
+        title, shown: of the observer, and of the ensemble.
+        names: of the classes.
+        given: seed, layers and only as for `measure`; what else a Result has.
+    """
+    how = {key: given.pop(key) for key in ("seed", "layers", "only") if key in given}
+    several = noise if isinstance(noise, dict) else {shown: noise}
+    only = how.get("only", ())
+    observer, parts = observer_of(model, next(iter(several.values())), only=only), []
+    for each, ensemble in several.items():
+        found = measure(observer, ensemble, count, progress=False, **how)
+        parts.append(Shown(each, found, class_findings(found)))
+    class_names = found.class_names(names)
+    return Result(observer, title, title, class_names, tuple(parts), **given)
 
 
 def measurements(network, times, images, shards=1, layers=()):

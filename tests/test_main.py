@@ -1,18 +1,21 @@
 """The whole experiment on 40 made-up images, twice, and the ways it can be asked wrongly."""
 
+import contextlib
 import dataclasses
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
 import main
 import training
-from command_line import read_main_settings
 from lenet import LeNet
 from reverse_correlation import UserError
+from reverse_correlation.commands.flags import read_settings
 from training import load_or_train, save_network
 
 MAIN = Path(main.__file__)
@@ -21,7 +24,7 @@ MAIN = Path(main.__file__)
 def settings(tmp_path, *flags):
     """The settings of a small run into a folder."""
     flags = ["--epochs", "2", "--noise-images", "4000", "--out", str(tmp_path), *flags]
-    read = read_main_settings(flags, main.DEFAULTS, "")
+    read = read_settings(main.Settings, "main.py", "", flags)
     small = {"exact_images": 256, "exact_patches": 1000}
     return dataclasses.replace(read, contrasts=(0.1, 0.3), contrast_images=1000, **small)
 
@@ -59,7 +62,9 @@ def test_the_whole_experiment_runs_twice_and_the_second_loads_what_the_first_sav
 
 def test_a_network_with_too_few_epochs_is_trained_anew(made_up, tmp_path, capsys):
     for epochs in (2, 3, 1):
-        load_or_train("lenet", "mnist", made_up, folder=tmp_path, shipped=tmp_path, epochs=epochs)
+        load_or_train(
+            "lenet", "mnist", made_up, made_up, folder=tmp_path, shipped=tmp_path, epochs=epochs
+        )
     said = capsys.readouterr().out
     assert "had 2 epochs, seed 0; wanted are 3, seed 0: training anew" in said
     assert "loaded" in said.splitlines()[-1] and "epochs: 3, seconds: " in said.splitlines()[-1]
@@ -117,24 +122,81 @@ def test_a_folder_that_cannot_be_written_is_one_sentence_and_exit_code_2(tmp_pat
 
 
 @pytest.mark.parametrize(
-    "flags",
+    ("flags", "sentence"),
     [
-        ["--dataset", "cifar"],
-        ["--networks", "vgg"],
-        ["--noise-images", "0"],
-        ["--noise-images", "-5"],
-        ["--noise-images", "many"],
-        ["--epochs", "0"],
-        ["--seed", "-1"],
-        ["--input-range", "0", "255"],
-        ["--noise-kind", "purple"],
+        (["--dataset", "cifar"], "invalid choice 'cifar'"),
+        (["--noise-images", "0"], "0 is not a whole number from 1 up"),
+        (["--noise-images", "-5"], "-5 is not a whole number from 1 up"),
+        (["--noise-images", "many"], "'many' is not a whole number from 1 up"),
+        (["--epochs", "0"], "0 is not a whole number from 1 up"),
+        (["--seed", "-1"], "-1 is not a whole number from 0"),
+        (["--input-range", "0", "255"], "Unrecognized options: --input-range"),
+        (["--noise-kind", "purple"], "invalid choice 'purple'"),
+        (["--signal", "2"], "Unrecognized options: --signal"),
+        (["--model", "x.keras"], "type python -m reverse_correlation measure x.keras"),
     ],
 )
-def test_wrong_flags_are_one_sentence_and_exit_code_2(flags, capsys):
+def test_wrong_flags_are_one_sentence_and_exit_code_2(flags, sentence, capsys):
     with pytest.raises(SystemExit) as stop:
-        read_main_settings(flags, main.DEFAULTS, "")
+        main.run(flags)
     assert stop.value.code == 2
-    assert f"argument {flags[0]}: " in capsys.readouterr().err.splitlines()[-1]
+    said = " ".join(re.sub("[│─╭╮╰╯]", "", capsys.readouterr().err).split())
+    assert sentence in said, said
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("networks", ("lenet"), r"--networks: 'lenet' is not a tuple"),
+        ("noise_kind", "perlin", "--noise-kind: 'perlin' is not one of gaussian, uniform"),
+        ("dataset", "cifar", "--dataset: 'cifar' is not one of mnist, fashion_mnist"),
+        ("noise_images", 0, "--noise-images: 0 is not a whole number from 1 up"),
+        ("noise_images", 1e6, "--noise-images: 1000000.0 is not a whole number"),
+        ("contrasts", (0.1, -0.2), "--contrasts: -0.2 is not a positive share"),
+        ("signal", 7, "--signal: 7 is not a share from 0 to 1"),
+        ("report", "no", "--report: 'no' is not of the type bool"),
+        ("model", "mine.onnx", "type python -m reverse_correlation measure mine.onnx"),
+    ],
+)
+def test_a_constant_that_cannot_be_is_refused_as_a_flag_is(field, value, sentence):
+    with pytest.raises(UserError, match=sentence):
+        main.Settings(**{field: value})
+    # the same where the default at the top of main.py is edited
+    edited = dataclasses.make_dataclass(
+        "Edited", [(field, main.Settings.__annotations__.get(field, object), value)],
+        bases=(main.Settings,), frozen=True, kw_only=True,
+    )  # fmt: skip
+    if field in main.Settings.__annotations__:
+        with pytest.raises(UserError, match=sentence):
+            edited()
+
+
+def test_an_unknown_network_is_one_sentence(made_up, tmp_path, capsys):
+    assert main.run(["--networks", "vgg", "--out", str(tmp_path)]) == 2
+    assert "there is no network 'vgg': choose from lenet, alexnet" in capsys.readouterr().err
+
+
+def test_a_third_network_is_its_class_and_one_entry(made_up, tmp_path, monkeypatch):
+    class Flat(keras.Model):
+        """A convolution and a dense layer."""
+
+        def __init__(self, input_shape=(28, 28, 1), num_classes=10, **kwargs):
+            images = keras.Input(input_shape)
+            x = keras.layers.Conv2D(4, 5, activation="relu", name="conv")(images)
+            x = keras.layers.Dense(num_classes, "softmax")(keras.layers.Flatten()(x))
+            super().__init__(images, x, **kwargs)
+
+    entry = training.TrainedNetwork(
+        build=Flat, title="Flat", recipes={"mnist": training.Recipe(epochs=1, batch=16, rate=1e-3)},
+        part3="flat", part4="fl", convolutions=("conv",),
+    )  # fmt: skip
+    monkeypatch.setitem(training.NETWORKS, "flat", entry)
+    monkeypatch.setattr(training, "save_network", lambda *_: None)  # it has no config of its own
+    written = main.main(settings(tmp_path, "--networks", "flat", "--no-report"))
+    assert {path.stem for path in written} == {
+        "classification_mnist", "cm_flat_mnist", "bias_flat_mnist", "template_flat_mnist",
+        "conv1_fl_mnist", "conv1_fl_mnist_noise", "sta_conv1_fl_mnist",
+    }  # fmt: skip
 
 
 def test_help_needs_no_tensorflow():
@@ -156,17 +218,14 @@ def test_ctrl_c_says_how_to_continue_and_exits_with_130(monkeypatch, capsys):
     assert "the same command continues" in capsys.readouterr().err
 
 
-def test_the_dask_client_is_handed_to_the_pass(monkeypatch, tmp_path):
+def test_the_dask_client_is_handed_to_the_pass(made_up, monkeypatch, tmp_path):
     def refuse(*args, client, **kwargs):
         raise UserError(f"measured by {client}")
 
     monkeypatch.setattr(main, "measure", refuse)
-    asked = settings(tmp_path)
-    noise = main.ensemble("gaussian", (28, 28, 1))
-    shown = (main.Shown("pure noise", "", noise),)
-    subject = main.trained_subject("lenet", LeNet(), None, shown, dataset="mnist")
+    monkeypatch.setattr(main.running, "connected", lambda _: contextlib.nullcontext("many"))
     with pytest.raises(UserError, match="measured by many"):
-        main.measure_subject(subject, asked, tmp_path, "many")
+        main.main(settings(tmp_path, "--networks", "lenet"))
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch):

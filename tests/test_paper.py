@@ -133,8 +133,8 @@ def test_an_experiment_is_described_by_what_its_result_depends_on(name):
     [
         (["--dataset", "cifar"], "invalid choice 'cifar' for argument '--dataset'"),
         (["--only", "psychokinesis"], "invalid choice 'psychokinesis' for argument '--only'"),
-        (["--seed", "-1"], "--seed: '-1' is not a whole number from 0"),
-        (["--epochs", "0"], "--epochs: '0' is not a whole number from 1"),
+        (["--seed", "-1"], "--seed: -1 is not a whole number from 0"),
+        (["--epochs", "0"], "--epochs: 0 is not a whole number from 1"),
     ],
 )
 def test_wrong_flags_are_one_sentence_and_exit_code_2(words, sentence, capsys):

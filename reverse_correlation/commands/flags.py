@@ -63,12 +63,9 @@ def flag(kind, check, what, metavar, read=None):
 
     def from_words(words):
         try:
-            value = (read or kind)(words[0])
+            return (read or kind)(words[0])
         except ValueError:
-            value = None
-        if value is None or not check(value):
-            raise ValueError(f"{words[0]!r} is not {what}")
-        return value
+            return words[0]  # which the check of the field refuses, in a sentence
 
     spec = PrimitiveConstructorSpec(
         nargs=1,
@@ -142,8 +139,15 @@ Text = flag(str, lambda text: isinstance(text, str), "a text", "TEXT")
 class Checked:
     """A dataclass of settings whose fields are checked, wherever they come from."""
 
+    _later = False  # while tyro, which would wrap what is raised, makes the settings
+
     def __post_init__(self):
-        """Check every field.
+        """Check the settings."""
+        if not Checked._later:
+            self.check()
+
+    def check(self):
+        """Check every field; a subclass may check more.
 
         Raises:
             UserError: if a value is not of its field's type, or not one of its choices.
@@ -192,7 +196,8 @@ def read_settings(kind, program, description, arguments=None):
         arguments: list of words; None for those of this process.
     """
     try:
-        return tyro.cli(
+        Checked._later = True
+        settings = tyro.cli(
             kind,
             prog=program,
             description=description,
@@ -203,9 +208,14 @@ def read_settings(kind, program, description, arguments=None):
                 tyro.conf.OmitArgPrefixes,
             ),
         )
+    finally:
+        Checked._later = False
+    try:
+        settings.check()
     except UserError as error:
         print(f"{program}: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    return settings
 
 
 def command_of(program, settings):

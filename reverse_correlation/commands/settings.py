@@ -1,4 +1,4 @@
-"""Groups of flags that several commands share."""
+"""The flags of every command, and the groups of them that commands share."""
 
 import dataclasses
 from pathlib import Path
@@ -16,9 +16,13 @@ from reverse_correlation.commands.flags import (
     File,
     Folder,
     Number,
+    Pixels,
     Seed,
     Share,
     Text,
+    Trials,
+    Word,
+    flag_name,
     optional,
 )
 from reverse_correlation.errors import UserError
@@ -26,6 +30,7 @@ from reverse_correlation.stimuli import KINDS
 
 Response = Literal["choice", "decision", "probability", "logit"]
 NoiseKind = Literal[tuple(KINDS)]
+SymmetricKind = Literal[tuple(kind for kind in KINDS if kind != "sparse")]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,9 +74,9 @@ class FileSettings(Checked):
     class_names: tuple[Text, ...] = ()
     """of all classes, or of those that are measured, in their order"""
 
-    def __post_init__(self):
+    def check(self):
         """Check every field, and those that belong together."""
-        super().__post_init__()
+        super().check()
         if self.input_range[0] >= self.input_range[1]:
             raise UserError("--input-range goes from a lower to a higher number")
         if bool(self.input_mean) != bool(self.input_std):
@@ -118,3 +123,88 @@ class MeasureSettings(InsideSettings, FileSettings, ClassSettings, OutSettings):
 
     file: Positional[File]
     """.keras, .onnx or .h5"""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CompareSettings(PassSettings, FileSettings, ClassSettings, OutSettings):
+    """Do observers look for the same? Their class images, and how far they agree, side by side.
+
+    Each observer is shown noise of its own seed, so that none agrees with another for having seen
+    the same noise; saved measurements of one seed are compared across even and odd shards.
+    """
+
+    files: Positional[tuple[File, ...]]
+    """two or more: networks (.keras, .onnx, .h5), or saved measurements (.npz)"""
+    response: Response = "choice"
+    """whose images are compared"""
+    noise_images: Count = 100_000
+    """the most that each observer is shown"""
+    until: Correlation = 0.0
+    """expected correlation of all logit and choice images at which to stop; 0 shows all"""
+    seed: Seed = 0
+    """of the first observer's noise; the next has the next"""
+
+    def check(self):
+        """Check every field, and that there is something to compare."""
+        super().check()
+        if len(self.files) < 2:
+            raise UserError("FILE: name two networks or measurements, or more, to compare")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MakeSettings(NoiseSettings):
+    """A page that asks people which of two pictures looks more like something, and its study."""
+
+    out: Folder
+    """where study.html and study.npz go"""
+    question: Text = "Which of the two looks more like a face?"
+    """asked of each pair"""
+    trials: Trials = 300
+    """pairs that each participant judges; studies of people take 300 to 1,000"""
+    size: tuple[Pixels, ...] = ()
+    """of a side in pixels, or height and width; by default the base image's, and 128 about grey"""
+    pause: Count = 50
+    """trials between two breaks"""
+    condition: Word = "main"
+    """what the CSV files call this condition of your experiment"""
+    images: optional(File) = None
+    """labelled images: a .npz file with x_train, y_train, x_test, y_test, as Keras's mnist.npz"""
+    noise_kind: SymmetricKind = "sinusoid"
+    """patches of sinusoids are what people are usually shown"""
+    base: Text = ""
+    """what noise is about: an image file, a number from 0 (black) to 1, or mean; by default grey"""
+    contrast: Contrast = 0.08
+    """of a pixel: its standard deviation over the range from black to white; gabor has its own"""
+
+    def check(self):
+        """Check every field."""
+        super().check()
+        if not self.question.strip():
+            raise UserError("--question is empty: ask something of each pair")
+        if len(self.size) > 2:
+            raise UserError("--size is one number, or height and width")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReadSettings(FileSettings):
+    """What participants look for, and a network on the very same trials."""
+
+    files: Positional[tuple[File, ...]]
+    """CSV files that the page downloaded"""
+    study: optional(File) = None
+    """of the participants; by default study.npz beside the first CSV file"""
+    model: optional(File) = None
+    """a network (.keras, .onnx or .h5) that judges the same trials"""
+    out: optional(Folder) = None
+    """where results go; by default the study's folder"""
+
+    def check(self):
+        """Check every field, and that flags of a network come with one."""
+        super().check()
+        if not self.files:
+            raise UserError("name the CSV files that the page downloaded")
+        for field in dataclasses.fields(FileSettings):
+            if not self.model and getattr(self, field.name) != field.default:
+                raise UserError(
+                    f"{flag_name(field.name)} says how a network is read: name it by --model FILE"
+                )

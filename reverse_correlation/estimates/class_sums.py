@@ -216,7 +216,7 @@ class ClassSums(Accumulator):
 
 @dataclasses.dataclass(frozen=True)
 class ChoiceSums(ClassSums):
-    """Choices alone, as of people (see `choices.py`): no pass makes them; the estimates are alike.
+    """Choices alone, as of people (see `people/choices.py`): trials are summed, never a pass.
 
     Args:
         coordinates, classes, paired, pixels: as for ClassSums.
@@ -226,11 +226,6 @@ class ChoiceSums(ClassSums):
     def responses(self):
         """The kinds of response, in the order of their rows."""
         return PAIR_RESPONSES[-1:]
-
-    @classmethod
-    def for_pass(cls, network, noise, layers):
-        """Return none: a network's choices are among its ClassSums."""
-        return []
 
     @classmethod
     def of_trials(cls, choices, xi):

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from reverse_correlation.errors import UserError
 from reverse_correlation.estimates.accumulator import restored
-from reverse_correlation.estimates.accumulators import ACCUMULATORS
-from reverse_correlation.estimates.sums import added_up, read_sums, write_sums
+from reverse_correlation.estimates.accumulators import ACCUMULATORS, OF_TRIALS
+from reverse_correlation.estimates.sums import added_up, not_a_measurement, read_sums, write_sums
+from reverse_correlation.observers.observer import names_of_classes
 from reverse_correlation.stimuli.catalogue import kept_fields, restored_ensemble
 
 
@@ -33,7 +33,7 @@ class Measurement:
         self.count = provenance["count"]
         self.estimates = {}
         for described in provenance["accumulators"]:
-            accumulator = restored(described, accumulators)
+            accumulator = restored(described, (*accumulators, *OF_TRIALS))
             for group, named in accumulator.estimates(sums[accumulator.name], noise).items():
                 self.estimates.setdefault(group, {}).update(named)
 
@@ -56,6 +56,20 @@ class Measurement:
     def class_indices(self):
         """Which of the network's classes were measured: (K,) int."""
         return np.array(self.provenance.get("only") or range(len(self.answered)))
+
+    def class_names(self, names=()):
+        """Return the names of the measured classes, in their order.
+
+        Args:
+            names: of all classes that the observer has, or of those that were measured; empty for
+                their numbers.
+
+        Raises:
+            UserError: for any other number of names.
+        """
+        described = self.provenance["accumulators"]  # some know all classes, some the measured ones
+        classes = max(one["classes"] for one in described if "classes" in one)
+        return names_of_classes(names, classes, self.provenance.get("only", ()))
 
     @property
     def answered(self):
@@ -88,8 +102,8 @@ class Measurement:
                 for name, named in self.sums.items()
             }
             shown = int(sums["classes"]["n"].sum()) if "classes" in sums else 0
-            told = {**self.provenance, "count": shown}
-            parts.append(Measurement(sums, told, self.noise, self.kinds))
+            provenance = {**self.provenance, "count": shown}
+            parts.append(Measurement(sums, provenance, self.noise, self.kinds))
         return parts
 
     def plot(self, kind=None, names=None):
@@ -97,14 +111,14 @@ class Measurement:
 
         Args:
             kind: "choice", "decision", "probability" or "logit"; by default a row for each.
-            names: of the measured classes; by default their numbers.
+            names: as for `class_names`; by default the numbers of the measured classes.
 
         Raises:
-            UserError: for a kind that was not measured.
+            UserError: for a kind that was not measured, or another number of names.
         """
         from reverse_correlation.figures.class_images import plot_measurement
 
-        return plot_measurement(self, kind, names)
+        return plot_measurement(self, self.class_names(names or ()), kind)
 
     def _repr_html_(self):
         from reverse_correlation.figures.notebook import measurement_html
@@ -129,14 +143,11 @@ class Measurement:
             noise: the ensemble, where it is of a class of your own.
 
         Raises:
-            UserError: if the file is not a whole measurement.
+            UserError: if there is no such file, it is not a measurement, or it is damaged.
         """
         levels, provenance, fields = read_sums(path)
         try:
             noise = noise or restored_ensemble(provenance["noise"]["ensemble"], fields)
             return cls(added_up(levels), provenance, noise, accumulators)
         except KeyError as error:
-            raise UserError(
-                f"{path} is no measurement (it has no {error}): name a file that a pass, or "
-                "people.py, has saved"
-            ) from error
+            raise not_a_measurement(path, f"it has no {error}") from error

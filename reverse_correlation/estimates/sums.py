@@ -4,13 +4,15 @@ Sums are {accumulator: {name: (2, ...) float64}}: the first row of even shards, 
 """
 
 import json
-import zipfile
-import zlib
+from pathlib import Path
 
 import numpy as np
 
-from reverse_correlation.errors import UserError
-from reverse_correlation.files import replacing
+from reverse_correlation.errors import FileError, UserError
+from reverse_correlation.files import DAMAGED, replacing
+
+ZIP_HEADER = 30  # bytes of a zip archive before the name of the first thing in it,
+FIRST_NAME = b"provenance.npy"  # which is this one in every file that `write_sums` writes
 
 
 def added_up(parts):
@@ -43,30 +45,53 @@ def write_sums(path, levels, provenance, fields=None):
         for name, value in named.items()
     }
     arrays |= {f"noise:{name}": value for name, value in (fields or {}).items()}
-    told = json.dumps({**provenance, "levels": len(levels)})
+    record = json.dumps({**provenance, "levels": len(levels)})
     with replacing(path) as part, open(part, "wb") as file:
-        np.savez(file, provenance=told, **arrays)
+        np.savez(file, provenance=record, **arrays)
 
 
 def read_sums(path):
     """Return the levels, the provenance and the fields that `write_sums` was given.
 
     Raises:
-        UserError: if the file is not a whole one.
+        UserError: if there is no such file, it is not one that `write_sums` has written, or it is
+            one and damaged.
     """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"there is no file {path}: name a measurement that was saved")
     try:
-        if not zipfile.is_zipfile(path):
-            raise ValueError("it is no .npz file, or was cut off")
+        with open(path, "rb") as file:
+            beginning = file.read(ZIP_HEADER + len(FIRST_NAME))
+    except OSError as error:
+        raise FileError(f"{path} cannot be read ({error.strerror}): see who may") from error
+    if beginning[ZIP_HEADER:] != FIRST_NAME:
+        raise not_a_measurement(path, "it is some other file")
+    try:
         with np.load(path, allow_pickle=False) as file:
-            provenance = json.loads(str(file["provenance"]))
-            levels = [{} for _ in range(provenance.pop("levels"))]
-            fields = {}
-            for key in file.files:
-                if key.startswith("noise:"):
-                    fields[key.removeprefix("noise:")] = file[key]
-                elif key != "provenance":
-                    accumulator, name, level = key.split(":")
-                    levels[int(level)].setdefault(accumulator, {})[name] = file[key]
-        return levels, provenance, fields
-    except (ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{path} is not a whole measurement ({error}): delete it") from error
+            arrays = {key: file[key] for key in file.files}
+    except DAMAGED as error:
+        raise UserError(
+            f"{path} is not a whole measurement, but damaged or cut off ({error}): delete it, and "
+            "measure again"
+        ) from error
+    try:
+        provenance, fields = json.loads(str(arrays.pop("provenance"))), {}
+        levels = [{} for _ in range(provenance.pop("levels"))]
+        for key, array in arrays.items():
+            if key.startswith("noise:"):
+                fields[key.removeprefix("noise:")] = array
+            else:
+                accumulator, name, level = key.split(":")
+                levels[int(level)].setdefault(accumulator, {})[name] = array
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        raise not_a_measurement(path, "it holds something else") from error
+    return levels, provenance, fields
+
+
+def not_a_measurement(path, why):
+    """Return the UserError for a file that is somebody else's."""
+    return UserError(
+        f"{path} is not a measurement ({why}): name a file that was saved after a pass, or after "
+        "people's choices were read"
+    )

@@ -12,19 +12,20 @@ from reverse_correlation.figures.style import (
     signed_scale,
     styled,
 )
+from reverse_correlation.texts import number
 
 RESPONSES = ("choice", "decision", "probability", "logit")  # the rows of a figure
 SHOWN_CLASSES = 20  # in one figure
 LEAST_WEIGHTS = 0.5  # expected correlation of weights of coloured noise that are worth a row
 
 
-def plot_measurement(measurement, kind=None, names=None):
+def plot_measurement(measurement, names, kind=None):
     """Draw the class images of a measurement: a matplotlib Figure.
 
     Args:
         measurement: a Measurement.
+        names: of the measured classes.
         kind: "choice", "decision", "probability" or "logit"; by default a row for each it has.
-        names: of the measured classes; by default their numbers.
 
     Raises:
         UserError: for a kind that it does not have.
@@ -32,12 +33,12 @@ def plot_measurement(measurement, kind=None, names=None):
     has = [name for name in RESPONSES if name in measurement.classes]
     if kind not in (None, *has):
         raise UserError(f"this measurement has {', '.join(has)} images, not {kind!r}")
-    names, shown = names or measurement.class_indices, commonest(measurement)
+    shown = commonest(measurement)
     kinds = [kind] if kind else has
     rows = {name: class_row(measurement, name, shown) for name in kinds}
     return draw_class_images(
         rows,
-        [str(names[k]) for k in shown],
+        [names[k] for k in shown],
         f"What {measurement.provenance['network']} looks for{of_how_many(measurement, shown)}: "
         f"covariance of its answers with {measurement.count:,} {measurement.noise.title} noise "
         "images\nn: times answered; r: split-half reliability; needs: noise images for r = .9 with "
@@ -69,11 +70,11 @@ def class_row(measurement, response, shown, agreement=None):
     """
     estimate = measurement.classes[response]
     notes = class_notes(measurement, response, agreement)
-    parts = estimate.image, estimate.significant, notes, _reasons(measurement, response)
+    parts = estimate.image, estimate.significant, notes, empty_reasons(measurement, response)
     return [[part[k] for k in shown] for part in parts]
 
 
-def _reasons(measurement, response):
+def empty_reasons(measurement, response):
     """Return what an empty panel says, for each class."""
     if response != "decision":
         return ["varies\ntoo little"] * len(measurement.answered)
@@ -166,9 +167,9 @@ def draw_bias(shown, names, place):
             agreement = each.findings.exact_agreement.get(response)
             rows[label] = class_row(measurement, response, drawn, agreement)
         expected = measurement.weights_correlation()
-        if np.max(expected) >= LEAST_WEIGHTS:
+        if np.nanmax(expected, initial=0) >= LEAST_WEIGHTS:
             weights = measurement.classes["logit"].weights
-            notes = [f"expected r {r:.2f}" for r in expected]
+            notes = ["expected r " + number(r, "{:.2f}") for r in expected]
             parts = weights, np.zeros_like(weights, bool), notes, [""] * len(names)
             rows["logit,\nas weights"] = [[part[k] for k in drawn] for part in parts]
     counts = " and ".join(

@@ -11,6 +11,7 @@ from reverse_correlation.figures.style import (
     signed_scale,
     styled,
 )
+from reverse_correlation.texts import number
 
 SHOWN_MAPS = 96
 
@@ -100,20 +101,21 @@ def draw_receptive_fields(measurement, found, place):
     )
     if found.learned is not None:
         rows, columns = {"kernel": found.learned, "STA": rows[""]}, 8
-        notes = [f"{c:.5f}" for c in agreement]
+        notes = [number(c, "{:.5f}") for c in agreement]
         least = agreement[live].min(initial=1)
         title += (
             "below the learned kernels, with their cosine: "
-            f"at least {least:.5f} for {np.sum(live)} live filters"
+            f"at least {number(least, '{:.5f}')} for {np.sum(live)} live filters"
         )
     else:
-        notes = [f"r = {r:.3f}" for r in estimate.reliability]
+        notes = ["r = " + number(r, "{:.3f}") for r in estimate.reliability]
         title += f"r: split-half reliability; {np.sum(live)} of {len(live)} filters are live"
         if agreement is not None:
-            notes = [f"{n}\nexact {c:.3f}" for n, c in zip(notes, agreement, strict=True)]
+            exact = ["exact " + number(c, "{:.3f}") for c in agreement]
+            notes = ["\n".join(lines) for lines in zip(notes, exact, strict=True)]
             counted = agreement[live & np.isfinite(agreement)]
-            middle = np.median(counted) if len(counted) else np.nan
-            title += f"; exact: correlation with gradients, median {middle:.3f}"
+            middle = np.median(counted) if len(counted) else None
+            title += f"; exact: correlation with gradients, median {number(middle, '{:.3f}')}"
     if estimate.nonnegative:
         notes = _rare_as_counts(notes, estimate, live)
     if len(notes) > SHOWN_MAPS:

@@ -1,7 +1,5 @@
 """What a notebook shows of measurements."""
 
-import html
-
 import numpy as np
 
 from reverse_correlation.figures.class_images import (
@@ -9,17 +7,10 @@ from reverse_correlation.figures.class_images import (
     SHOWN_CLASSES,
     commonest,
     of_how_many,
-    plot_measurement,
 )
 from reverse_correlation.figures.filters import plot_estimate
 from reverse_correlation.figures.style import image_tag, png
-
-
-def html_table(head, rows):
-    """Return an HTML table of texts."""
-    lines = ["".join(f"<th>{html.escape(str(cell))}</th>" for cell in head)]
-    lines += ["".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) for row in rows]
-    return "<table>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
+from reverse_correlation.texts import html_of, html_table, number
 
 
 def measurement_html(measurement):
@@ -32,15 +23,19 @@ def measurement_html(measurement):
         [
             measurement.class_indices[k],
             f"{measurement.answered[k]:,}",
-            *(f"{r[k]:.3f}" if np.isfinite(r[k]) else "-" for r in reliability),
-            f"{needed[k]:,.0f}" if np.isfinite(needed[k]) else "-",
+            *(number(r[k], "{:.3f}") for r in reliability),
+            number(needed[k], "{:,.0f}"),
         ]
         for k in shown
     ]
-    name = html.escape(str(measurement.provenance["network"]))
-    told = f"{measurement.count:,} {measurement.noise.title} noise images"
-    caption = f"<p><b>{name}</b> shown {html.escape(told)}{of_how_many(measurement, shown)}</p>"
-    picture = image_tag(png(plot_measurement(measurement)), f"class images of {name}")
+    name = measurement.provenance["network"]
+    caption = html_of(
+        "<p><b>$name</b> shown $shown</p>",
+        name=name,
+        shown=f"{measurement.count:,} {measurement.noise.title} noise images"
+        + of_how_many(measurement, shown),
+    )
+    picture = image_tag(png(measurement.plot()), f"class images of {name}")
     return caption + html_table(head, rows) + picture
 
 
@@ -52,7 +47,7 @@ def estimate_html(estimate):
         [
             k,
             f"{estimate.mean_response[k]:.3g}",
-            f"{r:.3f}" if np.isfinite(r) else "-",
+            number(r, "{:.3f}"),
             f"{largest[k]:.1f}",
             f"{significant[k]:,} of {estimate.covariance[k].size:,}",
         ]

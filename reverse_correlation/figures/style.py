@@ -2,7 +2,6 @@
 
 import base64
 import functools
-import html
 import io
 import textwrap
 from pathlib import Path
@@ -13,6 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from reverse_correlation.files import replacing
+from reverse_correlation.texts import html_of
 
 STYLE = {
     "font.family": "DejaVu Sans",
@@ -67,10 +67,12 @@ def png(figure):
 
 
 def image_tag(picture, alt):
-    """Return an HTML tag that holds the bytes of a PNG file."""
-    data = base64.b64encode(picture).decode()
-    style = "max-width:100%;height:auto"
-    return f'<img alt="{html.escape(alt)}" style="{style}" src="data:image/png;base64,{data}">'
+    """Return an HTML tag that holds the bytes of a PNG file: Html."""
+    return html_of(
+        '<img alt="$alt" style="max-width:100%;height:auto" src="data:image/png;base64,$data">',
+        alt=alt,
+        data=base64.b64encode(picture).decode(),
+    )
 
 
 def grid(rows, columns, width, height, title):

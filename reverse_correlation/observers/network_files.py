@@ -1,6 +1,9 @@
 """Networks in files: `.keras`, old `.h5` and `.onnx`. Nothing that a file says is run as code."""
 
+import contextlib
+import importlib
 import json
+import sys
 import zipfile
 from pathlib import Path
 
@@ -32,6 +35,7 @@ def load_any_network(path, channels=None):
 
     Of a `.keras` file nothing but registered layers is run, of an `.h5` file nothing but Keras's
     own: its configuration is read first, since Keras's safe mode did not cover such files for long.
+    Registered classes that a module of the current folder defines are found there.
 
     Args:
         path: of the file; it ends on .keras, .h5, .hdf5 or .onnx.
@@ -52,6 +56,8 @@ def load_any_network(path, channels=None):
             f"{path} is not a whole .keras archive: it is truncated, or of another format (pickles "
             "are never opened); save the network again by model.save('x.keras')"
         )
+    else:
+        _import_classes_beside(path)
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # a damaged archive can fail in any of its layers
@@ -89,6 +95,48 @@ def read_observer(path, channels="", means=(), deviations=()):
                 "one for all"
             )
     return model.normalised(means, deviations) if len(means) else model
+
+
+def _import_classes_beside(path):
+    """Import the modules of the current folder that define registered classes of a .keras file.
+
+    No other modules, whatever the file names: only those whose text registers a class.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            config = json.loads(archive.read("config.json"))
+    except (KeyError, ValueError, zipfile.BadZipFile):
+        return  # Keras says what is wrong
+    for name in sorted(_modules_of_registered(config)):
+        file = Path(*name.split(".")).with_suffix(".py")
+        if name not in sys.modules and file.is_file():
+            if "register_keras_serializable" in file.read_text(encoding="utf-8"):
+                with _current_folder_importable():
+                    importlib.import_module(name)
+
+
+def _modules_of_registered(config):
+    """Return the names of the modules that a configuration names with registered classes."""
+    if isinstance(config, list):
+        return set().union(*map(_modules_of_registered, config))
+    if not isinstance(config, dict):
+        return set()
+    found = _modules_of_registered(list(config.values()))
+    module = config.get("module")
+    if config.get("registered_name") and isinstance(module, str):
+        if all(part.isidentifier() for part in module.split(".")):
+            found.add(module)
+    return found
+
+
+@contextlib.contextmanager
+def _current_folder_importable():
+    before = list(sys.path)
+    sys.path.insert(0, "")
+    try:
+        yield
+    finally:
+        sys.path[:] = before
 
 
 def _h5_configuration(path):

@@ -50,7 +50,7 @@ def speed_remarks(work, count):
     seconds = (time.perf_counter() - started) / (2 * work.block_images) * count
     remarks = [
         f"{count:,} images at most, {seconds:,.0f} s here if all are shown "
-        f"({1000 * seconds / count:.2g} s for 1,000)"
+        f"({_in_seconds(1000 * seconds / count)} for 1,000)"
     ]
     if work.precision != "float32":
         slower = seconds_a_block(work.responses, work.block_images) / seconds_a_block(
@@ -58,3 +58,8 @@ def speed_remarks(work, count):
         )
         remarks.append(f"{work.precision} takes {slower:.2f} of the time of float32 here")
     return remarks
+
+
+def _in_seconds(seconds):
+    """Return a time in words: whole seconds, and of less than ten seconds two digits."""
+    return f"{seconds:,.0f} s" if seconds >= 10 else f"{seconds:.2g} s"

@@ -31,7 +31,7 @@ def trial_numbers(noise, seed, trials):
         trials: how many, from the first on.
 
     Raises:
-        UserError: if the ensemble has no mirror images to choose between.
+        UserError: if the ensemble is not symmetric.
     """
     if not noise.symmetric:
         raise UserError(
@@ -73,16 +73,16 @@ def shown_pair(noise, xi):
     return tuple(noise.low + (noise.high - noise.low) * levels / 255 for levels in shown)
 
 
-def _levels(values, low, high, kind):
-    return np.clip(np.rint(values), low, high).astype(kind)
+def _levels(values, low, high, dtype):
+    return np.clip(np.rint(values), low, high).astype(dtype)
 
 
 def measure_choices(choices, noise, *, seed=0, name="observer"):
-    """Measure what made someone choose: a Measurement of one class, with its choice image.
+    """Measure what made an observer choose: a Measurement of one class, with its choice image.
 
     Args:
         choices: (N,), one for each trial from the first on: +1 where base + A xi was chosen, -1
-            where base - A xi was; or the mean over several who judged the same trials.
+            where base - A xi was; or the mean over several observers of the same trials.
         noise: the symmetric ensemble.
         seed: of the trials.
         name: of the observer.

@@ -1,18 +1,16 @@
-"""Measurements as a notebook sees them, and the page of a network in a real browser."""
+"""What figures and notebooks show of measurements, read from the artists."""
 
-import json
 import re
 
 import numpy as np
 import pytest
-from browser import Browser, has_browser
 from helpers import show
-from small_observers import observer
+from small_observers import convolution, observer
 
-import main
-from reverse_correlation import Measurement, UserError
+from reverse_correlation import UserError
+from reverse_correlation.estimates.findings import LayerFindings
 from reverse_correlation.figures.class_images import RESPONSES, SHOWN_CLASSES, draw_class_images
-from reverse_correlation.figures.filters import draw_filters
+from reverse_correlation.figures.filters import draw_filters, draw_receptive_fields
 
 
 def of_classes(count):
@@ -65,6 +63,21 @@ def test_chosen_classes_keep_their_numbers(measurement):
     rows = re.findall(r"<tr><td>(\d+)</td><td>([\d,]+)</td>", chosen._repr_html_())
     assert rows == [(str(k), f"{measurement.answered[k]:,}") for k in (4, 2)]
     assert titles(chosen.plot("choice", names=["fifth", "third"])) == ["fifth", "third"]
+    every = ["first", "second", "third", "fourth", "fifth"]
+    assert titles(chosen.plot("choice", names=every)) == ["fifth", "third"]
+    with pytest.raises(UserError, match="3 class names for 5 classes, of which 2 are measured"):
+        chosen.plot("choice", names=every[:3])
+
+
+def test_names_of_all_classes_follow_chosen_ones_where_layers_were_measured_too(rng):
+    chosen = show(convolution(rng.normal(size=(3, 3, 1, 2))), 2000, layers=["conv"], only=(1,))
+    assert titles(chosen.plot("logit", names=["no", "yes"])) == ["yes"]
+
+
+@pytest.mark.parametrize("names", [["a"], list("abcdef")])
+def test_another_number_of_names_is_refused(names, measurement):
+    with pytest.raises(UserError, match=f"{len(names)} class names for 5 classes"):
+        measurement.plot(names=names)
 
 
 def test_a_caption_and_notes_say_what_was_counted(measurement):
@@ -148,6 +161,35 @@ def test_filters_stand_above_their_estimates():
     assert [axis.get_xlabel() for axis in below] == ["one", "two"]
 
 
+@pytest.fixture(scope="module")
+def with_filters():
+    """A measurement of three filters, of which the second never fires."""
+    kernels = np.random.default_rng(3).normal(size=(3, 3, 1, 3))
+    kernels[..., 1] = 0
+    return show(convolution(kernels), 2000, layers=["conv"])
+
+
+def test_an_agreement_that_is_not_known_is_a_dash(with_filters):
+    live = np.array([True, False, True])
+    found = LayerFindings("conv", live, None, np.array([0.5, np.nan, np.nan]))
+    figure = draw_receptive_fields(with_filters, found, "it")
+    notes = [axis.get_xlabel() for axis in figure.axes[:3]]
+    assert [note.rpartition("\n")[2] for note in notes] == ["exact 0.500", "", "exact -"]
+    assert "median 0.500" in figure.get_suptitle()
+    found = LayerFindings("conv", live, None, np.full(3, np.nan))
+    assert draw_receptive_fields(with_filters, found, "it").get_suptitle().endswith("median -")
+
+
+def test_no_figure_of_filters_says_nan(with_filters, rng):
+    live, cosines = np.ones(3, bool), np.array([1, np.nan, 0.99])
+    kernels = rng.normal(size=with_filters.layers["conv"].covariance.shape)
+    for learned in (None, kernels):
+        found = LayerFindings("conv", live, learned, cosines)
+        figure = draw_receptive_fields(with_filters, found, "it")
+        texts = [figure.get_suptitle(), *(axis.get_xlabel() for axis in figure.axes)]
+        assert not any("nan" in text for text in texts), texts
+
+
 def test_an_estimate_plots_its_images(measurement):
     figure = measurement.classes["logit"].plot(names=list("abcde"))
     labels = [axis.get_xlabel() for axis in figure.axes if axis.images]
@@ -162,69 +204,3 @@ def test_a_notebook_shows_a_table_and_the_images(measurement):
     assert text.count("<tr>") == 6 and "data:image/png;base64,iVBOR" in text
     assert measurement.classes["logit"]._repr_html_().count("<tr>") == 6
     assert measurement.plot("logit")._repr_png_().startswith(b"\x89PNG")
-
-
-# ----------------------------------------------------------------------- the page
-
-
-@pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    """The page of a network of images in colour, and its folder."""
-    folder = tmp_path_factory.mktemp("page")
-    keep = np.random.default_rng(1).normal(size=(8, 7, 3, 4)).astype(np.float32)
-    observer(keep).save(folder / "colours.keras")
-    flags = ["--noise-images", "16000", "--until", "0", "--out", folder]
-    code = main.run([*map(str, flags), "--model", str(folder / "colours.keras")])
-    assert code == 0
-    return folder / "results/model_colours.html", folder
-
-
-def test_the_page_needs_nothing_from_elsewhere_and_says_how_to_repeat_it(page):
-    text = page[0].read_text()
-    assert not re.search(r'(src|href)="(?!data:)', text) and "@import" not in text
-    command = re.search(r'<pre id="command">(.*?)</pre>', text, re.S)[1]
-    assert (
-        "--model" in command and "--noise-images 16000 --until 0 --noise-kind gaussian" in command
-    )
-    assert "--input-range 0 1" in command and "network_sha256" in text
-
-
-def test_the_numbers_of_the_page_are_those_of_the_measurement(page):
-    measurement = Measurement.load(page[1] / "results/model_colours.npz")
-    text = re.search(r'id="data">(.*?)</script>', page[0].read_text(), re.S)[1]
-    sets = {each["id"]: each for each in json.loads(text)}
-    estimate, shown = measurement.classes["logit"], sets["set-0-logit"]
-    for k, each in enumerate(shown["classes"]):
-        assert np.isclose(each["scale"], np.abs(estimate.covariance[k]).max())
-        assert np.isclose(each["error"], estimate.coefficient_error[k])
-    assert shown["shape"] == [8, 7, 3]
-
-
-def test_no_report_leaves_the_page_out(tmp_path):
-    observer(np.ones((5, 5, 1, 2)) * np.array([1, -1])).save(tmp_path / "net.keras")
-    flags = ["--model", tmp_path / "net.keras", "--out", tmp_path, "--no-report"]
-    assert main.run([*map(str, flags), "--noise-images", "1000"]) == 0
-    assert not list(tmp_path.rglob("*.html"))
-
-
-@pytest.mark.skipif(not has_browser(), reason="no Chromium and chromedriver here")
-@pytest.mark.parametrize("width", [1200, 420])
-def test_in_a_browser_the_pixel_under_the_pointer_is_told_and_headings_sort(page, width):
-    estimate = Measurement.load(page[1] / "results/model_colours.npz").classes["choice"]
-    with Browser(width, 900) as browser:
-        browser.open(page[0])
-        browser.point_at("#set-0-choice-2 canvas", 0.99, 0.01)  # the last column, the first row
-        assert browser.text("#which").endswith("choice: 2") and browser.text("#where") == "0, 6"
-        values = [float(value) for value in browser.text("#value").split()]
-        z = [float(value.rstrip("*")) for value in browser.text("#z").split() if value != "*"]
-        assert np.allclose(values, estimate.covariance[2, 0, 6], rtol=0.02, atol=1e-5)
-        assert np.allclose(z, estimate.z[2, 0, 6], atol=0.06)
-        browser.click("#reliability th:nth-child(5) button")
-        column = browser.texts("#reliability td:nth-child(5)")
-        told = [float(text) for text in column if text != "-"]
-        assert told == sorted(told)
-        browser.click("#reliability th:nth-child(5) button")
-        told = [float(t) for t in browser.texts("#reliability td:nth-child(5)") if t != "-"]
-        assert told == sorted(told, reverse=True)
-        assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
-        assert not browser.complaints()

@@ -29,7 +29,7 @@ from reverse_correlation.estimates.exact import ExactImages, kept_exact
 from reverse_correlation.estimates.layer_sums import FilterSums
 from reverse_correlation.estimates.sums import read_sums, write_sums
 from reverse_correlation.passes.noise_pass import NoisePass
-from study import Study
+from reverse_correlation.people.study import Study
 
 SHAPE = (8, 8, 1)
 FACE = np.random.default_rng(0).random(SHAPE).astype(np.float32)

@@ -139,6 +139,14 @@ def test_a_damaged_checkpoint_is_refused_by_name(checkpoint):
         run(2 * SHARD, checkpoint=checkpoint)
 
 
+def test_a_foreign_file_is_no_checkpoint_and_is_left_alone(checkpoint):
+    np.savez(checkpoint, weights=np.ones(3))
+    before = checkpoint.read_bytes()
+    with pytest.raises(UserError, match="sums.npz is not a measurement") as refusal:
+        run(2 * SHARD, checkpoint=checkpoint)
+    assert "delete" not in str(refusal.value) and checkpoint.read_bytes() == before
+
+
 def test_a_full_disk_is_one_sentence_and_leaves_the_last_checkpoint(checkpoint, monkeypatch):
     before = checkpoint.read_bytes()
 

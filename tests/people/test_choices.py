@@ -18,6 +18,8 @@ from reverse_correlation import (
     compare,
     measure_choices,
 )
+from reverse_correlation.estimates.accumulators import ACCUMULATORS
+from reverse_correlation.estimates.class_sums import ChoiceSums, ClassSums
 from reverse_correlation.estimates.correlation import correlations, cosines
 from reverse_correlation.people.choices import network_choices, shown_pair, trial_numbers
 
@@ -198,6 +200,16 @@ def test_people_can_be_compared_and_kept(rng, tmp_path):
     assert kept.answered == [3000] and kept.plot("choice")
 
 
+def test_no_pass_sums_trials_but_files_of_them_are_read(rng, tmp_path):
+    assert ChoiceSums not in ACCUMULATORS
+    made = measure_choices(rng.choice([-1, 1], 20), NOISE)
+    made.save(tmp_path / "a.npz")
+    for accumulators in (ACCUMULATORS, (ClassSums,)):
+        kept = Measurement.load(tmp_path / "a.npz", accumulators)
+        assert np.array_equal(kept.classes["choice"].z, made.classes["choice"].z)
+        assert [half.count for half in kept.halves()] == [20, 20]
+
+
 @pytest.mark.parametrize(
     ("choices", "noise", "sentence"),
     [
@@ -207,7 +219,7 @@ def test_people_can_be_compared_and_kept(rng, tmp_path):
         ([1, -1, 1, -1], SparseNoise(shape=SHAPE), "no mirror images to choose between"),
     ],
 )
-def test_choices_that_are_none_are_refused_in_a_sentence(choices, noise, sentence):
+def test_what_is_not_a_choice_is_refused_in_a_sentence(choices, noise, sentence):
     with pytest.raises(UserError, match=sentence):
         measure_choices(choices, noise)
 

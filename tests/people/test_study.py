@@ -10,7 +10,8 @@ import pytest
 
 from reverse_correlation import WhiteNoise
 from reverse_correlation.people.choices import screen_levels
-from study import TEMPLATE, Answer, Study, clipped_share, write_page
+from reverse_correlation.people.page import TEMPLATE, clipped_share, write_page
+from reverse_correlation.people.study import Study
 
 
 @pytest.mark.parametrize(
@@ -66,18 +67,3 @@ def test_what_is_asked_is_text_in_the_page_and_never_code(tmp_path):
     assert text.count("</script") == template.count("</script") and "<b>$question" not in text
     told = json.loads(re.search(r'<script id="study"[^>]*>(.*?)</script>', text, re.S)[1])
     assert told["condition"] == evil
-
-
-@pytest.mark.parametrize(
-    ("side", "response", "left"),
-    [
-        ("left", 1, True),
-        ("left", -1, False),
-        ("right", 1, False),
-        ("right", -1, True),
-        ("", 1, None),
-    ],
-)
-def test_the_side_that_was_chosen_follows_from_where_plus_stood(side, response, left):
-    answer = Answer(Path("a.csv"), 2, response, side, None, None)
-    assert answer.chose_left is left

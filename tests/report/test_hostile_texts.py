@@ -1,5 +1,6 @@
 """Names and questions that others chose: shown as typed by pages and figures, and never run."""
 
+import html
 import json
 import re
 from pathlib import Path
@@ -9,20 +10,26 @@ import numpy as np
 import onnx_files
 import pytest
 from browser import Browser, has_browser
+from helpers import result_of
 from matplotlib.cbook import is_math_text
-from PIL import Image
 from small_observers import convolution
 
-import main
-from compare import draw_comparison
-from part3 import draw_confusions, draw_pictures
-from people import judge
-from people_summary import draw_people
 from reverse_correlation import WhiteNoise, compare, difference, measure_choices
-from reverse_correlation.figures.class_images import draw_class_images
-from reverse_correlation.figures.filters import draw_filters
-from reverse_correlation.figures.style import png
-from study import Study, write_page
+from reverse_correlation.estimates.findings import layer_findings
+from reverse_correlation.figures.about_base import draw_about_base, draw_pictures
+from reverse_correlation.figures.class_images import draw_bias, draw_class_images
+from reverse_correlation.figures.comparison import draw_comparison
+from reverse_correlation.figures.filters import draw_filters, draw_receptive_fields
+from reverse_correlation.figures.panels import draw_noise_activity
+from reverse_correlation.figures.style import png, save
+from reverse_correlation.figures.templates import draw_confusions
+from reverse_correlation.observers.network_files import read_observer
+from reverse_correlation.people.figure import draw_people
+from reverse_correlation.people.observers import StudyObserver, StudyResult
+from reverse_correlation.people.page import write_page
+from reverse_correlation.people.study import Study
+from reverse_correlation.report.page import write_report
+from reverse_correlation.report.summary import print_summary
 
 ELEMENT = "<img src=x onerror=window.pwned=1>"
 SCRIPT = "</script><script>window.pwned=1</script>"
@@ -50,50 +57,42 @@ def open_inert(browser, path, scripts):
 # ----------------------------------------------------------------------- pages
 
 
-def run_main(folder, model, *flags):
-    flags = ["--model", model, "--noise-images", 1000, "--until", 0, "--out", folder, *flags]
-    return main.run(list(map(str, flags)))
+def page_of(folder, stem, shown, names, command=""):
+    """Write the page of a network in a file of that stem, with a figure of that name."""
+    weights = np.random.default_rng(0).normal(size=(16, 3))
+    model = read_observer(onnx_files.dense(folder / f"{stem}.onnx", weights, ["n", 4, 4, 1]))
+    noise = WhiteNoise(shape=(4, 4, 1))
+    result = result_of(model, noise, 1000, title=stem, shown=shown, names=names)
+    figure = save(draw_bias(result.shown, result.class_names, stem), folder / f"bias_{stem}.png")
+    return write_report(result, [figure], command, folder / "page.html", constants=command)
 
 
 @in_a_browser
 @pytest.mark.parametrize(
-    ("stem", "base", "names"),
+    ("stem", "shown", "names"),
     [
         ("net", "b.png", (SCRIPT, ELEMENT, "$figures &amp; \"'")),
-        pytest.param(
-            f"a {ELEMENT}",
-            "b.png",
-            tuple("abc"),
-            marks=pytest.mark.xfail(
-                strict=True, reason="names of figures, which hold the network's, are not escaped"
-            ),
-        ),
-        pytest.param(
-            "net",
-            f"b {ELEMENT}.png",
-            tuple("abc"),
-            marks=pytest.mark.xfail(
-                strict=True, reason="the base's name is not escaped beside its threshold"
-            ),
-        ),
+        (f"a {ELEMENT}", "b.png", tuple("abc")),
+        ("net", f"b {ELEMENT}{SCRIPT}.png", tuple("abc")),
+        ("$place &amp; ${data}", "$maps", ("$command", "$$", "&lt;")),
     ],
-    ids=["class names", "file of the network", "file of the base"],
+    ids=["class names", "file of the network", "file of the base", "names of what is filled in"],
 )
 def test_the_page_of_a_network_shows_names_as_typed_and_runs_none_of_them(
-    stem, base, names, tmp_path, browser, rng
+    stem, shown, names, tmp_path, browser
 ):
-    model = onnx_files.dense(tmp_path / f"{stem}.onnx", rng.normal(size=(16, 3)), ["n", 1, 4, 4])
-    Image.fromarray(np.full((4, 4), 128, np.uint8)).save(tmp_path / base)
-    flags = ["--base", tmp_path / base, "--class-names", *names]
-    assert run_main(tmp_path / "out", model, *flags) == 0
-    open_inert(browser, tmp_path / f"out/results/model_{stem}.html", scripts=2)
+    command = f"measure '{stem}.onnx' --base '{shown}' --class-names {' '.join(names)}"
+    open_inert(browser, page_of(tmp_path, stem, shown, names, command), scripts=2)
     assert browser.text("h1") == f"What {stem} looks for"
-    assert browser.run("return document.title") == stem
+    assert browser.run("return document.title") == f"{stem}"
     assert browser.texts(".map")[:3] == list(names)
-    assert browser.text("h3") == f"{base}, choice"
+    assert browser.text("h3") == f"{shown}, choice"
+    assert browser.text("#command") == browser.text("#command + p") == command
+    assert browser.text("figcaption code") == f"bias_{stem}.png"
+    assert browser.run("return document.querySelector('figure img').alt") == f"bias_{stem}"
     for k, name in enumerate(names):
         browser.point_at(f"#set-0-choice-{k} canvas", 0.5, 0.5)
-        assert browser.text("#which") == f"{base}, choice: {name}"
+        assert browser.text("#which") == f"{shown}, choice: {name}"
     browser.click("#reliability th:first-child button")
     assert set(browser.texts("#reliability td:first-child")) == set(names)
 
@@ -148,10 +147,9 @@ def test_a_notebook_s_table_runs_no_name(chosen, tmp_path, browser):
     assert browser.text("b") == ELEMENT
 
 
-@pytest.mark.xfail(strict=True, reason="the name is escaped twice")
 def test_a_notebook_s_picture_is_described_by_the_name_as_typed(chosen):
     alt = re.search(r'<img alt="(.*?)"', chosen._repr_html_())[1]
-    assert "&lt;img" in alt and "&amp;" not in alt
+    assert html.unescape(alt) == f"class images of {ELEMENT}" and "<" not in alt
 
 
 # ----------------------------------------------------------------------- figures
@@ -206,23 +204,12 @@ def comparison():
 def people_and_classes():
     study = Study(WhiteNoise(shape=(4, 4, 1)), 0, 40, f"Is it {DOLLARS[0]}?", "main")
     rng = np.random.default_rng(0)
-    judges = [judge(name, rng.choice([-1, 1], 40), study) for name in DOLLARS]
-    return draw_people(judges[:2], None, judges[2:], study, Path("$a$.onnx"))
-
-
-TEX = pytest.mark.xfail(strict=True, reason="matplotlib takes what is between two dollars as TeX")
+    found = [StudyObserver.of(name, rng.choice([-1, 1], 40), study) for name in DOLLARS]
+    return draw_people(StudyResult(study, found[:2], classes=found[2:], network=Path("$a$.onnx")))
 
 
 @pytest.mark.parametrize(
-    "draw",
-    [
-        pytest.param(class_images, marks=TEX),
-        pytest.param(filters, marks=TEX),
-        pytest.param(confusions, marks=TEX),
-        pytest.param(pictures, marks=TEX),
-        pytest.param(comparison, marks=TEX),
-        people_and_classes,
-    ],
+    "draw", [class_images, filters, confusions, pictures, comparison, people_and_classes]
 )
 def test_dollar_signs_are_drawn_as_typed(draw):
     shown = texts_of(draw())
@@ -230,8 +217,29 @@ def test_dollar_signs_are_drawn_as_typed(draw):
         assert any(name in text for text in shown), (name, shown)
 
 
-@TEX
-def test_a_network_and_classes_with_dollar_signs_are_measured_and_drawn(tmp_path, rng):
+def test_a_network_and_classes_with_dollar_signs_are_measured_and_drawn(tmp_path, rng, capsys):
     path = tmp_path / r"$\frac$.keras"
     convolution(rng.normal(size=(3, 3, 1, 2)), size=6).save(path)
-    assert run_main(tmp_path / "out", path, "--class-names", *DOLLARS[:2]) == 0
+    noise = WhiteNoise(shape=(6, 6, 1))
+    title = path.stem
+    result = result_of(
+        read_observer(path), noise, 1000, title=title, names=DOLLARS[:2], layers=("conv",)
+    )
+    measurement = result.shown[0].measurement
+    filters = layer_findings(
+        result.observer, measurement, "conv", tmp_path / "e.npz", patches=8, live_rate=0, seed=1
+    )
+    drawn = [
+        draw_bias(result.shown, result.class_names, title),
+        draw_about_base(measurement, result.class_names, title),
+        draw_noise_activity(measurement, "conv", [0, 1], result.class_names, title),
+        draw_receptive_fields(measurement, filters, title),
+        measurement.plot(names=DOLLARS[:2]),
+        measurement.layers["conv"].plot(names=DOLLARS[:2], title=title),
+    ]
+    for figure in drawn:
+        shown = texts_of(figure)
+        for name in (title, *DOLLARS[: 2 * (figure is not drawn[3])]):
+            assert any(name in text for text in shown), (name, shown)
+    print_summary([result], [], tmp_path)
+    assert f"noise answered {DOLLARS[0]}" in capsys.readouterr().out

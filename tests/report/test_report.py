@@ -1,21 +1,20 @@
 """The numbers, colours and tables of a network's page, in a real browser and in its data."""
 
 import base64
+import html
 import json
 import re
 
 import numpy as np
 import pytest
 from browser import Browser, has_browser
+from helpers import result_of
 from small_observers import observer
 
-import main
-from part3 import find_classes
-from part4 import FilterFindings
-from report import write_report
-from reverse_correlation import GaborNoise, Network, measure
-from subjects import Shown, Subject
-from summary import Result
+from reverse_correlation import GaborNoise, WhiteNoise
+from reverse_correlation.figures.class_images import draw_bias
+from reverse_correlation.figures.style import save
+from reverse_correlation.report.page import SEE, write_report
 
 NAMES = ("ant", "bee", "cow", "12", "9")
 in_a_browser = pytest.mark.skipif(not has_browser(), reason="no Chromium and chromedriver here")
@@ -33,15 +32,10 @@ def page(tmp_path_factory):
     weights[..., 1] = -20
     maps = rng.normal(size=(40, 16, 16, 1)) * np.linspace(0.1, 1, 16)[:, None]
     noise = GaborNoise(np.full((16, 16, 1), 0.5), maps, np.full(40, 0.05))
-    shown = (Shown("patches", "", noise),)
-    names = {"title": "net", "place": "net", "part3": "net", "part4": "net", "result": "model_net"}
-    network = Network(observer(weights), name="net")
-    subject = Subject(network, **names, layers={}, class_names=NAMES, shown=shown, test=None)
-    measurement = measure(network, noise, 4000, seed=3, progress=False)
-    findings = find_classes(subject, [measurement], [{}])
-    result = Result(subject, [measurement], 0.98765, findings, FilterFindings())
-    path = write_report(result, [], main.DEFAULTS, "python main.py", folder / "net.html")
-    return path, measurement
+    given = {"shown": "patches", "names": NAMES, "seed": 3, "test_accuracy": 0.98765}
+    result = result_of(observer(weights), noise, 4000, **given)
+    path = write_report(result, [], "python main.py", folder / "net.html")
+    return path, result.shown[0].measurement
 
 
 @pytest.fixture(scope="module")
@@ -162,3 +156,82 @@ def test_the_page_says_what_was_shown(page):
     assert "patches: 4,000 images of Gabor-PCA noise about an image, pixels of" in text
     assert "in a range from 0 to 1, each with its mirror image about the base; seed 3." in text
     assert f"|z| above {page[1].classes['logit'].threshold:.2f} (patches)" in text
+
+
+# ----------------------------------------------------------------------- images in colour
+
+COMMAND = "python -m reverse_correlation measure 'a & b.keras' --contrast 0.123456789 --until 0.0"
+
+
+@pytest.fixture(scope="module")
+def in_colour(tmp_path_factory):
+    """The page of a network of images in colour, with a figure, and its Result."""
+    folder, shape = tmp_path_factory.mktemp("page"), (8, 7, 3)
+    weights = np.random.default_rng(1).normal(size=(*shape, 4)).astype(np.float32)
+    result = result_of(observer(weights), WhiteNoise(shape=shape), 16_000, title="colours")
+    figure = save(draw_bias(result.shown, result.class_names, "it"), folder / "bias_colours.png")
+    path = folder / "colours.html"
+    return write_report(result, [figure], COMMAND, path, "At most 5,000 images' gradients."), result
+
+
+def test_the_page_needs_nothing_from_elsewhere_and_says_how_to_repeat_it(in_colour):
+    text = in_colour[0].read_text()
+    assert not re.search(r'(src|href)="(?!data:)', text) and "@import" not in text
+    command = re.search(r'<pre id="command">(.*?)</pre>', text, re.S)[1]
+    assert html.unescape(command) == COMMAND and "network_sha256" in text
+    assert "At most 5,000 images&#x27; gradients." in text
+
+
+def test_the_page_shows_a_figure_and_what_to_see_in_it(in_colour):
+    text = in_colour[0].read_text()
+    assert f"<code>bias_colours.png</code> {SEE['bias']}" in text
+    png = re.search(r'<img alt="bias_colours"[^>]*base64,([^"]*)"', text)[1]
+    assert base64.b64decode(png) == in_colour[0].with_name("bias_colours.png").read_bytes()
+
+
+def test_the_numbers_of_the_page_are_those_of_the_measurement(in_colour):
+    text = re.search(r'id="data">(.*?)</script>', in_colour[0].read_text(), re.S)[1]
+    sets = {each["id"]: each for each in json.loads(text)}
+    estimate = in_colour[1].shown[0].measurement.classes["logit"]
+    shown = sets["set-0-logit"]
+    for k, each in enumerate(shown["classes"]):
+        assert np.isclose(each["scale"], np.abs(estimate.covariance[k]).max())
+        assert np.isclose(each["error"], estimate.coefficient_error[k])
+    assert shown["shape"] == [8, 7, 3]
+
+
+def test_each_ensemble_has_its_own_rows_in_the_order_of_the_figures(tmp_path, rng):
+    noise = {"grey": WhiteNoise(shape=(4, 4, 1)), "dark": WhiteNoise(shape=(4, 4, 1), base=0.2)}
+    result = result_of(observer(rng.normal(size=(4, 4, 1, 3))), noise, 2000, names="abc")
+    text = write_report(result, [], "", tmp_path / "page.html").read_text()
+    titles = re.findall(r"<h3>(.*?)</h3>", text)
+    kinds = ("choice", "decision", "probability", "logit")
+    assert titles == [f"{shown}, {kind}" for shown in ("grey", "dark") for kind in kinds]
+    data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.S)[1])
+    assert [one["title"] for one in data] == titles
+    for one in data:
+        shown = result.shown[int(one["id"].split("-")[1])]
+        estimate = shown.measurement.classes[one["id"].split("-")[2]]
+        assert one["title"].startswith(shown.title)
+        assert one["classes"][0]["scale"] == pytest.approx(np.abs(estimate.covariance[0]).max())
+
+
+@in_a_browser
+@pytest.mark.parametrize("width", [1200, 420])
+def test_in_a_browser_the_pixel_under_the_pointer_is_shown_and_headings_sort(in_colour, width):
+    estimate = in_colour[1].shown[0].measurement.classes["choice"]
+    with Browser(width, 900) as browser:
+        browser.open(in_colour[0])
+        browser.point_at("#set-0-choice-2 canvas", 0.99, 0.01)  # the last column, the first row
+        assert browser.text("#which").endswith("choice: 2") and browser.text("#where") == "0, 6"
+        values = [float(value) for value in browser.text("#value").split()]
+        z = [float(value.rstrip("*")) for value in browser.text("#z").split() if value != "*"]
+        assert np.allclose(values, estimate.covariance[2, 0, 6], rtol=0.02, atol=1e-5)
+        assert np.allclose(z, estimate.z[2, 0, 6], atol=0.06)
+        for descending in (False, True):
+            browser.click("#reliability th:nth-child(5) button")
+            column = browser.texts("#reliability td:nth-child(5)")
+            numbers = [float(text) for text in column if text != "-"]
+            assert numbers == sorted(numbers, reverse=descending)
+        assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
+        assert not browser.complaints()

@@ -4,14 +4,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from studies import noise_of
 
-from people import judge
-from people_summary import draw_people, print_network, print_people
 from reverse_correlation import WhiteNoise
 from reverse_correlation.figures.style import png
-from study import Answer, Study
+from reverse_correlation.people.answers import Answer
+from reverse_correlation.people.figure import draw_people
+from reverse_correlation.people.observers import StudyObserver, StudyResult
+from reverse_correlation.people.study import Study
+from reverse_correlation.people.tables import print_network, print_people
 
 TRIALS = 40
+NETWORK = Path("net.onnx")
 
 
 def of_trials(trials, shape=(8, 8, 1)):
@@ -21,11 +25,6 @@ def of_trials(trials, shape=(8, 8, 1)):
 @pytest.fixture
 def study():
     return of_trials(TRIALS)
-
-
-def noise_of(study):
-    """What each trial adds to the base, (trials, pixels)."""
-    return np.asarray(study.noise.fluctuation(study.numbers)).reshape(study.trials, -1)
 
 
 def answers_of(choices, early=None):
@@ -51,10 +50,13 @@ def rows_of(text):
 def test_a_participant_s_line_says_what_was_pressed(study, capsys):
     choices = np.where(np.arange(TRIALS) < 29, 1, -1)
     early = [2.0 if i % 4 == 0 else 0.0 for i in range(TRIALS)]
-    people = [judge("ann", choices, study), judge("bob", np.roll(choices, 5), study)]
+    people = [
+        StudyObserver.of("ann", choices, study),
+        StudyObserver.of("bob", np.roll(choices, 5), study),
+    ]
     answers = {"ann": answers_of(choices, early), "bob": answers_of(np.roll(choices, 5))}
-    group = judge("all", (choices + np.roll(choices, 5)) / 2, study)
-    print_people(people, group, answers, study)
+    group = StudyObserver.of("all", (choices + np.roll(choices, 5)) / 2, study)
+    print_people(StudyResult(study, people, group, answers))
     rows = rows_of(capsys.readouterr().out)
     # plus 29 times of 40; the left picture for plus on 14 odd trials and minus on 5 even ones
     assert rows["ann"][:4] == ["72.5%", "47.5%", "20", "0.72"]
@@ -63,8 +65,8 @@ def test_a_participant_s_line_says_what_was_pressed(study, capsys):
 
 
 def test_as_many_trials_are_needed_as_bring_the_image_to_a_correlation_of_9_tenths(study, capsys):
-    ann = judge("ann", np.sign(noise_of(study)[:, 0]), study)
-    print_people([ann], None, {"ann": answers_of(ann.choices)}, study)
+    ann = StudyObserver.of("ann", np.sign(noise_of(study)[:, 0]), study)
+    print_people(StudyResult(study, [ann], answers={"ann": answers_of(ann.choices)}))
     needs = float(rows_of(capsys.readouterr().out)["ann"][6].replace(",", ""))
     # r**2 / (1 - r**2) grows in proportion to the trials
     r = ann.estimate.expected_correlation[0]
@@ -75,20 +77,22 @@ def test_as_many_trials_are_needed_as_bring_the_image_to_a_correlation_of_9_tent
 def test_trials_on_which_participants_differ_have_no_majority(study, capsys):
     choices = np.random.default_rng(0).choice([-1, 1], TRIALS)
     other = np.where(np.arange(TRIALS) < 10, -choices, choices)
-    people = [judge("ann", choices, study), judge("bob", other, study)]
-    group = judge("all", (choices + other) / 2, study)
+    people = [StudyObserver.of("ann", choices, study), StudyObserver.of("bob", other, study)]
+    group = StudyObserver.of("all", (choices + other) / 2, study)
     alike, contrary, never = choices.copy(), -choices, choices.copy()
     alike[10] *= -1  # once against the majority
     never[:20] = 0  # sees no difference between the pictures of 20 trials
-    classes = [judge(n, c, study) for n, c in (("a", alike), ("b", contrary), ("c", never))]
-    print_network(classes, people, group, Path("net.onnx"))
+    classes = [
+        StudyObserver.of(n, c, study) for n, c in (("a", alike), ("b", contrary), ("c", never))
+    ]
+    print_network(StudyResult(study, people, group, classes=classes, network=NETWORK))
     out = capsys.readouterr().out
     rows = rows_of(out)
     assert "the majority of participants" in out
     assert rows["a"][:3] == ["29", "of", "30"]
     assert rows["b"][:3] == ["0", "of", "30"]
     assert rows["c"][:3] == ["20", "of", "20"]
-    print_network(classes, people[:1], None, Path("net.onnx"))
+    print_network(StudyResult(study, people[:1], classes=classes, network=NETWORK))
     out = capsys.readouterr().out
     assert "as ann did" in out and rows_of(out)["a"][:3] == ["39", "of", "40"]
 
@@ -96,8 +100,12 @@ def test_trials_on_which_participants_differ_have_no_majority(study, capsys):
 def test_a_class_that_looks_for_the_contrary_correlates_negatively(capsys):
     study = of_trials(400)
     choices = np.sign(noise_of(study)[:, 0])
-    classes = [judge("same", choices, study), judge("contrary", -choices, study)]
-    print_network(classes, [judge("ann", choices, study)], None, Path("net.onnx"))
+    classes = [
+        StudyObserver.of("same", choices, study),
+        StudyObserver.of("contrary", -choices, study),
+    ]
+    ann = StudyObserver.of("ann", choices, study)
+    print_network(StudyResult(study, [ann], classes=classes, network=NETWORK))
     rows = rows_of(capsys.readouterr().out)
     r = {name: float(rows[name][6]) for name in ("same", "contrary")}
     assert r["same"] > 0.5 and r["contrary"] == -r["same"]
@@ -114,8 +122,10 @@ def shown_in(figure):
 def test_base_plus_the_image_is_brighter_where_the_image_is_positive():
     study = of_trials(400)
     flat = noise_of(study)
-    ann = judge("ann", np.sign(flat[:, 0] - flat[:, 63]), study)  # brighter first, darker last
-    figure = draw_people([ann], None, [], study, None)
+    ann = StudyObserver.of(
+        "ann", np.sign(flat[:, 0] - flat[:, 63]), study
+    )  # brighter first, darker last
+    figure = draw_people(StudyResult(study, [ann]))
     shown = shown_in(figure)
     plus, base, minus = (
         shown[title] for title in ("base plus image of\nann", "base", "base minus image of\nann")
@@ -129,10 +139,25 @@ def test_base_plus_the_image_is_brighter_where_the_image_is_positive():
     assert np.abs(shown["ann"]).max() == 1
 
 
+def test_a_figure_says_where_choices_are_no_more_than_chance():
+    study = of_trials(400)
+    template = np.random.default_rng(0).normal(size=64)
+    for choices, chance in (
+        (np.sign(noise_of(study) @ template), False),
+        (np.random.default_rng(1).choice([-1, 1], 400), True),
+    ):
+        figure = draw_people(StudyResult(study, [StudyObserver.of("p", choices, study)]))
+        title = " ".join(figure.get_suptitle().split())
+        assert ("NOT MORE THAN CHANCE: what they seem to show is noise" in title) == chance
+
+
 def test_of_many_participants_the_table_has_the_rest():
     study = of_trials(8, (4, 4, 1))
-    people = [judge(f"p{i}", np.random.default_rng(i).choice([-1, 1], 8), study) for i in range(27)]
-    figure = draw_people(people, people[0], [], study, None)
+    people = [
+        StudyObserver.of(f"p{i}", np.random.default_rng(i).choice([-1, 1], 8), study)
+        for i in range(27)
+    ]
+    figure = draw_people(StudyResult(study, people, people[0]))
     assert len(figure.axes) == 3 + 30 + 1  # five rows of six, the colours, and the base's row
     titles = [axis.get_title() for axis in figure.axes[3:]]
     assert "p23" in titles and "p24" not in titles
@@ -140,12 +165,18 @@ def test_of_many_participants_the_table_has_the_rest():
     assert "3 more are in the table" in " ".join(texts.split())
 
 
-@pytest.mark.xfail(strict=True, reason="judges are compared by their choices, which are arrays")
 def test_a_participant_may_be_called_as_a_class_is():
     study = of_trials(8, (4, 4, 1))
     rng = np.random.default_rng(0)
-    ann, bob, zero, one = (judge(n, rng.choice([-1, 1], 8), study) for n in "0101")
-    figure = draw_people([ann, bob], None, [zero, one], study, Path("net.onnx"))
+    ann, bob, zero, one = (StudyObserver.of(n, rng.choice([-1, 1], 8), study) for n in "0101")
+    figure = draw_people(StudyResult(study, [ann, bob], classes=[zero, one], network=NETWORK))
     titles = [axis.get_title() for axis in figure.axes if axis.get_title()]
     assert titles[3:] == ["0", "1", "net: 0", "net: 1"]
     assert png(figure).startswith(b"\x89PNG")
+
+
+def test_observers_are_the_same_only_if_they_are_one():
+    study = of_trials(8, (4, 4, 1))
+    choices = np.array([1, -1] * 4)
+    first, second = (StudyObserver.of("ann", choices, study) for _ in range(2))
+    assert first == first and first != second and first in [second, first]

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import stats
 
-from reverse_correlation import UserError
+from reverse_correlation.errors import UserError
 
 LEVEL = 0.95
 DRAWS = 2000  # of the bootstrap
@@ -41,7 +41,7 @@ def difference_interval(first, second):
 
 
 def pair_mean(matrix):
-    """Return the mean over pairs i < j of a symmetric matrix (n, n, ...); its diagonal is none."""
+    """Return the mean over pairs i < j of a symmetric matrix (n, n, ...), without its diagonal."""
     return np.nanmean(matrix[np.triu_indices(len(matrix), 1)], axis=0)
 
 
@@ -87,8 +87,8 @@ def bootstrap_interval(*samples, statistic=np.mean, seed=0):
     """
     if any(len(sample) == 0 for sample in samples):
         raise UserError(
-            "there is nothing to take an interval over: the network names no image right; train it "
-            "again with --retrain"
+            "there is nothing to take an interval over: a sample has no values, as where a network "
+            "names no image right"
         )
     if all(len(sample) == 1 for sample in samples):
         value = statistic(*samples, axis=0)

@@ -1,57 +1,73 @@
-"""Networks of one's own on the command line."""
+"""`python -m reverse_correlation measure FILE`."""
 
+import html
 import json
 import os
 import re
+import shlex
 import subprocess
+import sys
+from pathlib import Path
 
 import h5py
 import keras
 import numpy as np
 import onnx_files
 import pytest
+from helpers import same_bits
 from keras import layers
 from PIL import Image
 from zoo import binary, build, recurrent, rescaled, residual, separable, subclassed
 
-import main
-from command_line import read_main_settings
 from reverse_correlation import Measurement, UserError, load_any_network
+from reverse_correlation.__main__ import run as run_command
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = "python -m reverse_correlation measure: "
 
 
-def run(tmp_path, capsys, *flags):
-    code = main.run(["--noise-images", "2000", "--out", str(tmp_path / "out"), *map(str, flags)])
+def run(tmp_path, capsys, *words):
+    flags = ["--noise-images", "2000", "--out", str(tmp_path / "out")]
+    code = run_command(["measure", *map(str, words), *flags])
     captured = capsys.readouterr()
     return code, captured.out, captured.err.splitlines()[-1] if captured.err else ""
 
 
+def save_labelled(path, shape=(28, 28), classes=10):
+    """Forty images, four of a class, as Keras's mnist.npz has them: pixels from 0 to 255."""
+    labels = np.tile(np.arange(classes), 40 // classes)
+    images = np.random.default_rng(0).integers(0, 256, (len(labels), *shape), np.uint8)
+    np.savez(path, x_train=images, y_train=labels, x_test=images, y_test=labels)
+    return images / np.float32(255)
+
+
 def test_a_network_of_ones_own_gives_figures_with_its_name(tmp_path, capsys):
     build(residual).save(tmp_path / "mine.keras")
-    code, out, _ = run(tmp_path, capsys, "--model", tmp_path / "mine.keras")
+    code, out, _ = run(tmp_path, capsys, tmp_path / "mine.keras")
     figures = {str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.png")}
     assert code == 0 and "responses: logits" in out
-    assert figures == {"part3_imgs/bias_mine.png"} | {
-        f"part4_imgs/{stem}.png"
+    assert figures == {
+        f"{stem}.png"
         for stem in (
-            "sta_conv1_mine", "sta_convLast_mine", "conv1_mine_noise", "convLast_mine_noise"
+            "bias_mine", "sta_conv1_mine", "sta_convLast_mine", "conv1_mine_noise",
+            "convLast_mine_noise",
         )
     }  # fmt: skip
-    code, out, _ = run(tmp_path, capsys, "--model", tmp_path / "mine.keras", "--layers", "second")
-    assert code == 0 and (tmp_path / "out/part4_imgs/sta_second_mine.png").exists()
+    code, out, _ = run(tmp_path, capsys, tmp_path / "mine.keras", "--layers", "second")
+    assert code == 0 and (tmp_path / "out/sta_second_mine.png").exists()
 
 
-def test_a_data_set_of_the_right_shape_gives_templates_too(tmp_path, capsys, monkeypatch):
-    labels = np.tile(np.arange(10), 4)
-    images = np.random.default_rng(0).random((40, 28, 28, 1), np.float32)
-    monkeypatch.setattr("data.load_data", lambda name: ((images, labels), (images, labels)))
+def test_labelled_images_give_templates_too(tmp_path, capsys):
+    save_labelled(tmp_path / "mine.npz")
     stack = [keras.Input((28, 28)), layers.Rescaling(1 / 255), layers.Flatten()]
     keras.Sequential([*stack, layers.Dense(10, "softmax")]).save(tmp_path / "flat.keras")
-    flags = ["--model", tmp_path / "flat.keras", "--dataset", "mnist", "--input-range", 0, 255]
+    flags = [tmp_path / "flat.keras", "--images", tmp_path / "mine.npz"]
+    flags += ["--input-range", 0, 255]
     code, out, _ = run(tmp_path, capsys, *flags)
     assert code == 0 and "from 0 to 255" in out and "by its logit images alone" in out
-    assert "rescales its input itself" in out and "no Part 4" in out
-    assert (tmp_path / "out/part3_imgs/template_flat_mnist.png").exists()
-    measurement = Measurement.load(tmp_path / "out/results/model_flat_mnist.npz")
+    assert "rescales its input itself" in out and "has no convolution" in out
+    assert (tmp_path / "out/template_flat_mine.png").exists()
+    measurement = Measurement.load(tmp_path / "out/flat_mine.npz")
     assert (measurement.noise.low, measurement.noise.high) == (0, 255)
 
 
@@ -65,15 +81,15 @@ def saved_dense(path, shape=(16, 16, 1)):
 @pytest.mark.parametrize("kind", ["coarse", "pink", "sinusoid", "sparse", "binary"])
 def test_every_kind_of_noise_is_reached_by_its_name(kind, tmp_path, capsys):
     path = saved_dense(tmp_path / "dense.keras")
-    code, _, error = run(tmp_path, capsys, "--model", path, "--noise-kind", kind)
+    code, _, error = run(tmp_path, capsys, path, "--noise-kind", kind)
     assert code == 0, error
-    measurement = Measurement.load(tmp_path / "out/results/model_dense.npz")
+    measurement = Measurement.load(tmp_path / "out/dense.npz")
     assert (
         measurement.provenance["noise"]["ensemble"]
         .lower()
         .startswith({"binary": "white"}.get(kind, kind))
     )
-    assert (tmp_path / "out/part3_imgs/base_dense.png").exists()
+    assert (tmp_path / "out/base_dense.png").exists()
 
 
 def test_an_image_is_fitted_to_the_network_and_classes_have_names(tmp_path, capsys):
@@ -81,23 +97,24 @@ def test_an_image_is_fitted_to_the_network_and_classes_have_names(tmp_path, caps
     Image.fromarray(np.full((9, 5), 51, np.uint8)).save(tmp_path / "face.png")
     flags = ["--base", tmp_path / "face.png", "--contrast", 0.1, "--input-range", -1, 1]
     names = ["--class-names", "yes", "no", "maybe"]
-    code, out, error = run(tmp_path, capsys, "--model", path, *flags, *names)
+    code, out, error = run(tmp_path, capsys, path, *flags, *names)
     assert code == 0, error
     assert "brought from 5 x 9 to 16 x 16" in out and "noise answered maybe" in out
-    noise = Measurement.load(tmp_path / "out/results/model_dense.npz").noise
+    noise = Measurement.load(tmp_path / "out/dense.npz").noise
     assert np.allclose(noise.mean, -0.6, atol=1e-6) and noise.contrast == 0.1
 
 
-def test_the_mean_training_image_is_a_base(tmp_path, capsys, made_up):
+def test_the_mean_training_image_is_a_base(tmp_path, capsys):
+    images = save_labelled(tmp_path / "mine.npz")
     path = saved_dense(tmp_path / "dense.keras", (28, 28, 1))
     keras.Sequential(
         [keras.Input((28, 28, 1)), layers.Flatten(), layers.Dense(10, "softmax")]
     ).save(path)
-    flags = ["--dataset", "mnist", "--base", "mean"]
-    code, _, error = run(tmp_path, capsys, "--model", path, *flags)
+    flags = ["--images", tmp_path / "mine.npz", "--base", "mean"]
+    code, _, error = run(tmp_path, capsys, path, *flags)
     assert code == 0, error
-    noise = Measurement.load(tmp_path / "out/results/model_dense_mnist.npz").noise
-    assert np.allclose(noise.mean, made_up[0][:36].mean(axis=0), atol=1e-6)  # without validation
+    noise = Measurement.load(tmp_path / "out/dense_mine.npz").noise
+    assert np.allclose(noise.mean[..., 0], images.mean(axis=0), atol=1e-6)
 
 
 def coloured(path):
@@ -109,19 +126,19 @@ def coloured(path):
     [
         (["--base", "nothing.png"], "cannot be read as an image"),
         (["--base", "colour.png"], "in colour, but the network takes 1 channel"),
-        (["--base", "mean"], "name a --dataset"),
-        (["--noise-kind", "gabor"], "name a --dataset"),
+        (["--base", "mean"], "give labelled images, by --images FILE"),
+        (["--noise-kind", "gabor"], "give labelled images, by --images FILE"),
         (["--noise-kind", "sparse", "--base", "0.5"], "leave them out"),
         (["--noise-kind", "coarse"], "cells of 4 pixels do not tile images of 10 x 10"),
-        (["--class-names", "one"], "1 class names for the 3 classes"),
+        (["--class-names", "one"], "1 class names for 3 classes: name all classes"),
     ],
 )
 def test_noise_that_does_not_fit_is_refused_in_one_sentence(flags, sentence, tmp_path, capsys):
     path = saved_dense(tmp_path / "dense.keras", (10, 10, 1))
     coloured(tmp_path / "colour.png")
     flags = [str(tmp_path / flag) if flag.endswith(".png") else flag for flag in flags]
-    code, _, error = run(tmp_path, capsys, "--model", path, *flags)
-    assert code == 2 and error.startswith("main.py: ") and sentence in error, error
+    code, _, error = run(tmp_path, capsys, path, *flags)
+    assert code == 2 and error.startswith(PROGRAM) and sentence in error, error
 
 
 def two_inputs(path):
@@ -193,8 +210,8 @@ def with_a_lambda(path):
 )
 def test_what_cannot_be_measured_is_refused_in_one_sentence(save, sentence, tmp_path, capsys):
     save(tmp_path / "odd.keras")
-    code, _, error = run(tmp_path, capsys, "--model", tmp_path / "odd.keras")
-    assert code == 2 and error.startswith("main.py: ")
+    code, _, error = run(tmp_path, capsys, tmp_path / "odd.keras")
+    assert code == 2 and error.startswith(PROGRAM)
     assert re.search(sentence, error), error
 
 
@@ -244,8 +261,8 @@ def test_an_h5_file_of_more_than_kerass_own_layers_is_refused_unread(
 ):
     save(tmp_path / "old.h5")
     monkeypatch.setattr(keras.saving, "load_model", None)  # calling it would fail otherwise
-    code, _, error = run(tmp_path, capsys, "--model", tmp_path / "old.h5")
-    assert code == 2 and error.startswith("main.py: ") and re.search(sentence, error), error
+    code, _, error = run(tmp_path, capsys, tmp_path / "old.h5")
+    assert code == 2 and error.startswith(PROGRAM) and re.search(sentence, error), error
 
 
 @pytest.mark.parametrize(
@@ -290,18 +307,18 @@ def test_an_h5_file_of_kerass_own_layers_is_the_network_that_was_saved(kind, suf
 def test_an_onnx_file_of_chosen_classes_and_normalised_channels(tmp_path, capsys, rng):
     weights = rng.normal(size=(75, 7)).astype(np.float32)
     onnx_files.dense(tmp_path / "net.onnx", weights, ["n", 3, 5, 5])
-    flags = ["--model", tmp_path / "net.onnx", "--classes", 5, 2, "--noise-kind", "pink"]
+    flags = [tmp_path / "net.onnx", "--classes", 5, 2, "--noise-kind", "pink"]
     norms = ["--input-mean", 0.4, 0.5, 0.6, "--input-std", 0.2, "--class-names", *"abcdefg"]
     code, out, error = run(tmp_path, capsys, *flags, *norms)
     assert code == 0, error
     assert "s for 1,000" in out and "noise answered f" in out and "noise answered a" not in out
-    measurement = Measurement.load(tmp_path / "out/results/model_net.npz")
+    measurement = Measurement.load(tmp_path / "out/net.npz")
     logit = measurement.classes["logit"]
     known = (weights - weights.mean(axis=1, keepdims=True)).T.reshape(7, 3, 5, 5) / 0.2
     known = np.moveaxis(known, 1, 3)[[5, 2]]
     for image, truth in zip(logit.weights, known, strict=True):
         assert np.corrcoef(image.ravel(), truth.ravel())[0, 1] > 0.9
-    assert (tmp_path / "out/results/model_net.html").exists()
+    assert (tmp_path / "out/net.html").exists()
 
 
 @pytest.mark.parametrize(
@@ -310,56 +327,149 @@ def test_an_onnx_file_of_chosen_classes_and_normalised_channels(tmp_path, capsys
         (["n", 3, 3, 3], [], "say so by --channels first"),
         (["n", 3, "h", "w"], [], "takes images of any size"),
         (["n", 3, 5, 5], ["--input-mean", 1, 2, "--input-std", 1], "--input-mean has 2 numbers"),
-        (["n", 3, 5, 5], ["--classes", 9], "classes 9 cannot be chosen: the network has 7"),
+        (["n", 3, 5, 5], ["--classes", 9], "classes 9 cannot be chosen: 'net' has 7"),
         (["n", 3, 5, 5], ["--layers", "conv"], "cannot be tapped"),
-        (["n", 3, 5, 5], ["--precision", "bfloat16"], "has no bfloat16"),
+        (["n", 3, 5, 5], ["--precision", "bfloat16"], "computes in float32 here"),
     ],
 )
 def test_what_an_onnx_file_lacks_is_said_in_one_sentence(shape, flags, sentence, tmp_path, capsys):
     numbers = 75 if 5 in shape else 27
     onnx_files.dense(tmp_path / "net.onnx", np.ones((numbers, 7)), shape)
-    code, _, error = run(tmp_path, capsys, "--model", tmp_path / "net.onnx", *flags)
-    assert code == 2 and error.startswith("main.py: ") and sentence in error, error
+    code, _, error = run(tmp_path, capsys, tmp_path / "net.onnx", *flags)
+    assert code == 2 and error.startswith(PROGRAM) and sentence in error, error
 
 
 @pytest.mark.parametrize(
-    "flags",
+    ("flags", "sentence"),
     [
-        ["--model", "x.keras", "--epochs", "2"],
-        ["--model", "x.keras", "--networks", "lenet"],
-        ["--model", "x.keras", "--retrain"],
-        ["--input-range", "0", "255"],
-        ["--classes", "3"],
-        ["--channels", "first"],
-        ["--model", "x.keras", "--classes", "3", "--dataset", "mnist"],
-        ["--model", "x.keras", "--classes", "-3"],
-        ["--model", "x.keras", "--input-mean", "0.5"],
-        ["--model", "x.keras", "--input-mean", "0.5", "--input-std", "0"],
-        ["--model", "x.keras", "--input-range", "0", "white"],
-        ["--model", "x.keras", "--input-range", "1", "0"],
-        ["--class-names", "a", "b"],
-        ["--noise-kind", "purple"],
-        ["--contrast", "0"],
-        ["--until", "1"],
+        (["--epochs", "2"], "Unrecognized options: --epochs"),
+        (["--noise-imags", "2"], "--noise-images N"),  # the nearest one
+        (["--classes", "-3"], "-3 is not a whole number from 0 up"),
+        (["--input-mean", "0.5"], "--input-mean and --input-std belong together"),
+        (["--input-mean", "0.5", "--input-std", "0"], "0.0 is not a number other than 0"),
+        (["--input-range", "0", "white"], "'white' is not a number"),
+        (["--input-range", "1", "0"], "--input-range goes from a lower to a higher number"),
+        (["--noise-kind", "purple"], "invalid choice 'purple'"),
+        (["--contrast", "0"], "0.0 is not a positive share of the input range"),
+        (["--until", "1"], "1.0 is not a correlation from 0 up and below 1"),
+        (["--noise-images", "0"], "0 is not a whole number from 1 up"),
     ],
 )
-def test_flags_that_contradict_each_other_are_refused(flags, capsys):
+def test_flags_that_cannot_be_are_refused_in_one_sentence(flags, sentence, capsys):
     with pytest.raises(SystemExit) as stop:
-        read_main_settings(flags, main.DEFAULTS, "")
-    assert stop.value.code == 2
-    assert "error: argument --" in capsys.readouterr().err.splitlines()[-1]
+        run_command(["measure", "x.keras", *flags])
+    said = " ".join(re.sub("[│─╭╮╰╯]", "", capsys.readouterr().err).split())
+    assert stop.value.code == 2 and sentence in said, said
+
+
+def test_numbers_may_have_separators_or_be_powers_of_ten(tmp_path, capsys):
+    path = saved_dense(tmp_path / "dense.keras")
+    for text in ("2,000", "2e3"):
+        code, out, error = run(tmp_path, capsys, path, "--until", "0", "--noise-images", text)
+        assert code == 0, error
+        assert Measurement.load(tmp_path / "out/dense.npz").count == 2000
+
+
+def test_the_command_on_the_page_repeats_the_run(tmp_path, capsys):
+    path = saved_dense(tmp_path / "a dense.keras")
+    flags = ["--contrast", "0.123456789", "--classes", "2", "0", "--seed", "7", "--until", "0"]
+    assert run(tmp_path, capsys, path, *flags)[0] == 0
+    page = html.unescape((tmp_path / "out/a dense.html").read_text())
+    command = re.search("python -m reverse_correlation (measure [^<]*)<", page)[1]
+    first = Measurement.load(tmp_path / "out/a dense.npz")
+    assert first.noise.contrast == 0.123456789
+    assert run_command([*shlex.split(command), "--out", str(tmp_path / "again")]) == 0
+    assert same_bits(first, Measurement.load(tmp_path / "again/a dense.npz"))
+
+
+def test_labelled_images_of_chosen_classes_are_classified(tmp_path, capsys):
+    save_labelled(tmp_path / "mine.npz", (16, 16), 4)
+    stack = [keras.Input((16, 16, 1)), layers.Flatten(), layers.Dense(4)]
+    keras.Sequential(stack).save(tmp_path / "net.keras")
+    flags = ["--images", tmp_path / "mine.npz", "--classes", "3", "1", "--class-names", *"abcd"]
+    code, out, error = run(tmp_path, capsys, tmp_path / "net.keras", *flags)
+    assert code == 0, error
+    assert "noise answered d" in out and "noise answered a" not in out
+    assert "test set right by its logit images alone" in out
+
+
+@pytest.mark.parametrize(
+    ("arrays", "sentence"),
+    [
+        ({}, "has no y_test"),
+        ({"y_test": np.zeros(3, int)}, "expected one label for each of the 40 images"),
+        ({"y_test": np.zeros(40)}, "a whole number from 0 up"),
+        ({"x_test": np.full((40, 28, 28), 2.5), "y_test": np.zeros(40, int)}, "between 2.5 and"),
+        ({"x_test": np.zeros((40, 3)), "y_test": np.zeros(40, int)}, "expected images"),
+        ({"y_test": np.arange(40)}, "has images of (28, 28, 1) and 40 classes: leave --images out"),
+    ],
+)
+def test_labelled_images_that_do_not_fit_are_refused(arrays, sentence, tmp_path, capsys):
+    images, labels = np.zeros((40, 28, 28), np.uint8), np.zeros(40, np.uint8)
+    given = {"x_train": images, "y_train": labels, "x_test": images, **arrays}
+    np.savez(tmp_path / "mine.npz", **given)
+    path = saved_dense(tmp_path / "dense.keras", (28, 28, 1))
+    code, _, error = run(tmp_path, capsys, path, "--images", tmp_path / "mine.npz")
+    assert code == 2 and error.startswith(PROGRAM) and sentence in error, error
+
+
+@pytest.mark.parametrize("words", [[], ["mesure", "x.keras"], ["people"], ["people", "ask"]])
+def test_a_command_that_does_not_exist_is_one_sentence(words, capsys):
+    assert run_command(words) == 2
+    captured = capsys.readouterr()
+    assert "people make" in captured.out + captured.err
+
+
+@pytest.mark.parametrize("words", [["measure"], ["compare"], ["people", "make"]])
+def test_help_needs_no_tensorflow(words, processes):
+    code = (
+        "import sys; from reverse_correlation.__main__ import run\n"
+        "try: run([*sys.argv[1:], '--help'])\n"
+        "except SystemExit as stop: print(stop.code, 'tensorflow' in sys.modules)"
+    )
+    process = processes.python(code, *words, stdout=subprocess.PIPE, text=True)
+    out, _ = process.communicate(timeout=60)
+    assert "--noise-kind" in out and out.endswith("0 False\n")
 
 
 def test_a_registered_subclass_is_measured_from_its_file(tmp_path, processes):
     """In a process of its own, which knows the class from the module that it was saved from."""
     build(subclassed).save(tmp_path / "subclassed.keras")
     code = (
-        "import sys, zoo, main; flags = ['--noise-images', '2000'];"
-        "sys.exit(main.run([*flags, '--model', sys.argv[1], '--out', sys.argv[2]]))"
+        "import sys, zoo; from reverse_correlation.__main__ import run;"
+        "sys.exit(run(['measure', sys.argv[1], '--noise-images', '2000', '--out', sys.argv[2]]))"
     )
     process = processes.python(
         code, tmp_path / "subclassed.keras", tmp_path / "out", stderr=subprocess.PIPE, text=True
     )
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
-    assert (tmp_path / "out/part4_imgs/sta_conv1_subclassed.png").exists()
+    assert (tmp_path / "out/sta_conv1_subclassed.png").exists()
+
+
+def test_a_class_of_the_current_folder_is_found_and_no_other_module_is_imported(
+    tmp_path, processes
+):
+    (tmp_path / "mine.py").write_text(
+        "import keras\n@keras.saving.register_keras_serializable()\n"
+        "class Twice(keras.layers.Layer):\n    def call(self, x):\n        return 2 * x\n"
+    )
+    make = (
+        "import keras, mine\nfrom keras import layers\n"
+        "stack = [keras.Input((4, 4, 1)), mine.Twice(), layers.Flatten(), layers.Dense(2)]\n"
+        "keras.Sequential(stack).save('net.keras')"
+    )
+    measure = ["-m", "reverse_correlation", "measure", "net.keras", "--noise-images", "2000"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), "."])}
+    for words in (["-c", make], measure):
+        process = processes.start(sys.executable, *words, cwd=tmp_path, env=environment)
+        assert process.wait(timeout=120) == 0
+    assert (tmp_path / "results/net.html").exists()
+
+    (tmp_path / "mine.py").write_text("open('ran', 'w')\n")  # a module that registers nothing
+    process = processes.start(
+        sys.executable, *measure, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+    )
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 2 and "custom object 'Twice'" in errors
+    assert not (tmp_path / "ran").exists()

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.experiment import Row, row_of_mean
-from experiments.intervals import (
+from reverse_correlation.estimates.intervals import (
     bootstrap_interval,
     crossed_interval,
     difference_interval,
@@ -41,7 +40,6 @@ def test_students_interval_is_that_of_the_tables_and_stays_within_shares():
         (0.5 - 4.302653 * 0.1 / 3**0.5, 0.5 + 4.302653 * 0.1 / 3**0.5)
     )
     assert student_interval([0.0, 0.9]) == (0, 1)
-    assert row_of_mean("share", [1.0, 1.0]) == Row("share", 1.0, (1, 1), "2 seeds")
 
 
 def test_welchs_interval_is_that_of_the_tables():

@@ -1,12 +1,17 @@
 """The page of a study in a real browser, its clock in the test's hands: what is an answer."""
 
+import csv
+import time
+
 import numpy as np
 import pytest
 from browser import Browser, has_browser
+from studies import lines_of, make_study, run_people
 
 from reverse_correlation import WhiteNoise
 from reverse_correlation.people.choices import shown_pair
-from study import Study, write_page
+from reverse_correlation.people.page import write_page
+from reverse_correlation.people.study import Study
 
 pytestmark = pytest.mark.skipif(not has_browser(), reason="no Chromium and chromedriver here")
 
@@ -239,3 +244,119 @@ def test_a_pixel_is_a_whole_number_of_the_screen_s(browser):
             side,
         )
         assert width >= 1 and abs(width - round(width)) < 1e-3
+
+
+# ----------------------------------------------------------------------- whole sessions
+
+
+def until(browser, condition, seconds=10):
+    """Wait until JavaScript finds a condition true."""
+    end = time.monotonic() + seconds
+    while not browser.run(f"return Boolean({condition})"):
+        assert time.monotonic() < end, condition
+        time.sleep(0.02)
+
+
+def pixels(browser, side):
+    """Return the grey levels of a picture."""
+    code = """const c = document.querySelector(arguments[0] + " canvas");
+    return [...c.getContext("2d").getImageData(0, 0, c.width, c.height).data]"""
+    return np.array(browser.run(code, side)).reshape(8, 8, 4)[..., 0]
+
+
+def answered(browser):
+    return browser.run("return session.answers.length")
+
+
+def test_a_whole_session_in_a_browser(tmp_path, capsys):
+    folder = tmp_path / "study"
+    question = 'Which is <b>"better"</b> & brighter?'
+    flags = ["--trials", 20, "--pause", 8, "--question", question, "--contrast", 0.2]
+    study = make_study(folder, capsys, *flags)
+    levels = [255 * shown[..., 0] for shown in shown_pair(study.noise, study.numbers)]
+    with Browser(900, 700, tmp_path) as browser:
+        browser.open(folder / "study.html")
+        assert browser.text("#trial h1") == question
+        browser.find("#participant").send_keys("no spaces")
+        browser.click("#begin")
+        assert browser.run("return document.querySelector('#trial').hidden")
+        browser.run("document.querySelector('#participant').value = 'p-1'")
+        browser.click("#begin")
+        for trial in range(20):
+            until(browser, "shown !== null")
+            stimulus, plus = browser.run(
+                "const p = plan[arguments[0]]; return [p.stimulus, p.side]", trial
+            )
+            left, right = (pixels(browser, side) for side in ("#left", "#right"))
+            first, second = (left, right) if plus == "left" else (right, left)
+            assert np.allclose(first, levels[0][stimulus - 1])
+            assert np.allclose(second, levels[1][stimulus - 1])
+            brighter = "left" if left.mean() >= right.mean() else "right"
+            until(browser, "performance.now() - shown > 150")
+            if trial % 3 == 0:
+                browser.touch(f"#{brighter}")
+            else:
+                key = {"left": "f", "right": "j"}[brighter]
+                browser.press(key, key)  # the second press finds no pictures
+            assert answered(browser) == trial + 1
+            if trial in (7, 15):  # a break, where keys are not answers
+                browser.press("f")
+                assert answered(browser) == trial + 1
+                assert browser.text("#done") == str(trial + 1)
+                browser.press(" ")
+            if trial == 4:  # a reload in the middle
+                browser.open(folder / "study.html")
+                assert browser.text("#answered") == "5" and browser.text("#returning") == "p-1"
+                browser.click("#resume")
+            if trial == 10:  # a pause that the participant takes
+                until(browser, "shown !== null")
+                browser.press("\ue00c")  # Escape
+                assert browser.text("#done") == "11"
+                browser.click("#go")
+        until(browser, "!document.querySelector('#end').hidden")
+        path = tmp_path / f"choices_p-1_{study.id}.csv"
+        end = time.monotonic() + 10
+        while not path.exists() and time.monotonic() < end:
+            time.sleep(0.05)
+        assert browser.run("return document.querySelector('#text').value") == path.read_text()
+        complaints = browser.complaints()
+        assert not [text for text in complaints if "willReadFrequently" not in text]  # this test's
+        browser.click("#next")
+        assert browser.run("return !document.querySelector('#start').hidden && kept() === null")
+    with open(path) as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["idx"]) for row in rows] == list(range(1, 21))
+    assert sorted(int(row["stimulus_id"]) for row in rows) == list(range(1, 21))
+    assert sum(row["plus_side"] == "left" for row in rows) == 10
+    means = levels[0].mean(axis=(1, 2)) - levels[1].mean(axis=(1, 2))
+    for row in rows:
+        difference = means[int(row["stimulus_id"]) - 1]
+        assert difference == 0 or int(row["responses"]) == np.sign(difference)
+    assert all(150 <= int(row["reaction_time_ms"]) < 10_000 for row in rows)
+    assert sum(int(row["early_presses"]) for row in rows) > 5
+    code, out, error = run_people(
+        capsys, "read", path, "--study", folder / "study.npz", "--out", folder
+    )
+    assert code == 0 and "participants: 1" in out, error
+
+
+def test_a_session_that_somebody_else_ends_is_downloaded_apart(tmp_path, capsys):
+    study = make_study(tmp_path / "study", capsys)
+    with Browser(900, 700, tmp_path) as browser:
+        browser.open(tmp_path / "study/study.html")
+        browser.run("document.querySelector('#participant').value = 'ann'")
+        browser.click("#begin")
+        for _ in range(3):
+            until(browser, "shown !== null && performance.now() - shown > 150")
+            browser.press("j")
+        browser.open(tmp_path / "study/study.html")
+        browser.click("#other")
+        browser.click("#leave")
+        path = tmp_path / f"choices_ann_{study.id}.csv.incomplete"
+        end = time.monotonic() + 10
+        while not path.exists() and time.monotonic() < end:
+            time.sleep(0.05)
+        assert len(lines_of(path)) == 4
+        assert browser.run("return !document.querySelector('#start').hidden && kept() === null")
+    code, _, error = run_people(capsys, "read", path, "--study", tmp_path / "study/study.npz")
+    assert code == 2 and "ann has 3 of 40 trials" in error

@@ -1,0 +1,112 @@
+"""The figure of a study: the base plus and minus what people look for, and all choice images."""
+
+import itertools
+import textwrap
+
+import numpy as np
+
+from reverse_correlation.figures.class_images import show_class_image
+from reverse_correlation.figures.style import (
+    PICTURE,
+    SIGN,
+    Picture,
+    empty,
+    picture,
+    signed_scale,
+    styled,
+    without_ticks,
+)
+from reverse_correlation.people.findings import MORE_THAN_CHANCE
+from reverse_correlation.texts import number
+
+SHOWN = 24  # participants, and classes of a network, in the figure
+SCALED = 3  # of what a choice image adds to the base in the figure, in standard deviations of noise
+LETTERS = 22  # of a name above a panel
+
+
+@styled
+def draw_people(result):
+    """Draw the base plus and minus the group's image, and the choice image of every observer.
+
+    Args:
+        result: a StudyResult.
+    """
+    titled = _titled(result)
+    columns = min(6, max(3, len(titled)))
+    rows = -(-len(titled) // columns)
+    lower = 1.0 + 1.75 * rows
+    figure = Picture(figsize=(1.5 * columns + 1, 2.9 + lower), layout="constrained")
+    letters = int(12 * figure.get_figwidth())  # that fit on a line
+    above, below = figure.subfigures(2, 1, height_ratios=(2.9, lower))
+    _draw_plus_and_minus(above, result.foremost, result.study.noise)
+    _draw_choice_images(below, titled, rows, columns)
+    left_out = len(result.people) + len(result.classes) - len(titled)
+    below.suptitle(
+        textwrap.fill(
+            f"choice images from {result.study.trials:,} pairs each; r: split-half reliability; "
+            f"infoVal: {MORE_THAN_CHANCE} and above is more than chance; outlined: pixels "
+            "significant at family-wise 5 %"
+            + (f"; {left_out} more are in the table" if left_out else ""),
+            letters,
+        )
+    )
+    scaled = (
+        f"images added to the base: scaled to a peak of {SCALED} standard deviations of the noise"
+    )
+    if not result.foremost.estimate.info_value[0] >= MORE_THAN_CHANCE:
+        scaled += "; NOT MORE THAN CHANCE: what they seem to show is noise"
+    lines = [textwrap.fill(text, letters) for text in (f'"{result.study.question}"', scaled)]
+    figure.suptitle("\n".join(lines))
+    return figure
+
+
+def _titled(result):
+    """Return the observers whose images are drawn, with their titles: [(title, StudyObserver)]."""
+    people = [*filter(None, [result.group]), *result.participants[:SHOWN]]
+    return [(person.name, person) for person in people] + [
+        (f"{result.network.stem}: {network_class.name}", network_class)
+        for network_class in result.classes[:SHOWN]
+    ]
+
+
+def _draw_choice_images(figure, titled, rows, columns):
+    """Draw a panel for each observer, [(title, StudyObserver)]."""
+    axes = figure.subplots(rows, columns, squeeze=False)
+    without_ticks(axes)
+    image = None
+    for axis, (title, observer) in itertools.zip_longest(axes.flat, titled, fillvalue=("", None)):
+        if observer is None:
+            axis.set_axis_off()
+            continue
+        estimate = observer.estimate
+        axis.set_title(cut(title))
+        note = number(estimate.reliability[0], "r = {:.2f}, ")
+        note += number(estimate.info_value[0], "infoVal {:.1f}")
+        axis.set_xlabel(note, fontsize=6.5, labelpad=2)
+        values = picture(estimate.image)[0]
+        if np.isnan(values).all():
+            empty(axis, values.shape, "no image")
+        else:
+            image = show_class_image(axis, values, estimate.significant[0])
+    signed_scale(figure, image, axes, SIGN)
+    figure.get_layout_engine().set(hspace=0.06)
+
+
+def _draw_plus_and_minus(figure, observer, noise):
+    """Draw the base of the noise, and the base plus and minus an observer's choice image."""
+    axes = figure.subplots(1, 3, squeeze=False)
+    without_ticks(axes)
+    base = np.broadcast_to(noise.mean, noise.shape)
+    image = np.nan_to_num(observer.estimate.image[0])
+    image = SCALED * noise.pixel_std.mean() * image / max(np.abs(image).max(), 1e-12)
+    name = cut(observer.name)
+    titles = f"base minus image of\n{name}", "base", f"base plus image of\n{name}"
+    for axis, title, sign in zip(axes[0], titles, (-1, 0, 1), strict=True):
+        shown = picture(np.clip(base + sign * image, 0, 1)[None])[0]
+        axis.imshow(shown, cmap=PICTURE, vmin=0, vmax=1)
+        axis.set_title(title)
+
+
+def cut(name):
+    """Return a name, cut to the letters that fit above a panel."""
+    return name if len(name) <= LETTERS else name[: LETTERS - 3] + "..."

@@ -1,0 +1,110 @@
+"""Observers of a study's trials: participants, all of them together, and a network's classes."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from reverse_correlation.errors import UserError
+from reverse_correlation.estimates.measurement import Measurement
+from reverse_correlation.observers.observer import names_of_classes
+from reverse_correlation.people.choices import measure_choices, network_choices
+from reverse_correlation.people.study import Study
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class StudyObserver:
+    """An observer who judged the trials of a study. Two of them are never equal.
+
+    Attributes:
+        name: of a participant, "all participants", or a network's class.
+        choices: (trials,) of 1 and -1, and 0 for no difference; the means of these for a group.
+        measurement: of the choices, a Measurement.
+    """
+
+    name: str
+    choices: np.ndarray
+    measurement: Measurement
+
+    @classmethod
+    def of(cls, name, choices, study):
+        """Measure the choices of an observer."""
+        return cls(name, choices, measure_choices(choices, study.noise, seed=study.seed, name=name))
+
+    @property
+    def estimate(self):
+        """The Estimate of the choice image."""
+        return self.measurement.classes["choice"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class StudyResult:
+    """A study and all who judged its trials.
+
+    Attributes:
+        study: the Study.
+        participants: a StudyObserver each.
+        group: all participants together; None where there is one.
+        answers: {participant: [Answer, ...]}.
+        classes: of a network on the same trials, a StudyObserver each.
+        network: path of its file, or None.
+    """
+
+    study: Study
+    participants: tuple
+    group: StudyObserver | None = None
+    answers: dict = dataclasses.field(default_factory=dict)
+    classes: tuple = ()
+    network: Path | None = None
+
+    @property
+    def people(self):
+        """The participants, and the group where there is one."""
+        return (*self.participants, *filter(None, [self.group]))
+
+    @property
+    def foremost(self):
+        """Whom a network is compared with: the group, or the only participant."""
+        return self.group or self.participants[0]
+
+
+def participants_of(answers, study):
+    """Measure participants and their mean: (tuple of StudyObservers, another one or None).
+
+    Args:
+        answers: {participant: [Answer, ...]}, in the order of trials.
+        study: the Study.
+    """
+    participants = tuple(
+        StudyObserver.of(name, np.array([answer.response for answer in given]), study)
+        for name, given in answers.items()
+    )
+    if len(participants) == 1:
+        return participants, None
+    means = np.mean([participant.choices for participant in participants], axis=0)
+    return participants, StudyObserver.of("all participants", means, study)
+
+
+def classes_of(network, study, input_range=(0.0, 1.0), class_names=()):
+    """Let a network judge the trials of a study: a StudyObserver for each of its classes.
+
+    Args:
+        network: an Observer of images.
+        study: the Study.
+        input_range: (low, high) of the pixels that it expects.
+        class_names: of all its classes; empty for their numbers.
+
+    Raises:
+        UserError: if it takes other images, or has other classes than were named.
+    """
+    if tuple(network.shape) != tuple(study.noise.shape):
+        taken, shown = (" x ".join(map(str, shape)) for shape in (network.shape, study.noise.shape))
+        raise UserError(
+            f"{network.name!r} takes images of {taken}, but the study's are {shown}: make a study "
+            "of the network's --size and colours"
+        )
+    chosen = network_choices(network, study.noise, study.numbers, input_range).T
+    names = names_of_classes(class_names, len(chosen))
+    return tuple(
+        StudyObserver.of(name, choices, study) for name, choices in zip(names, chosen, strict=True)
+    )

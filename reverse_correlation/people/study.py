@@ -1,0 +1,70 @@
+"""A study of people: what participants are asked and shown, kept in a file."""
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+
+from reverse_correlation.errors import UserError
+from reverse_correlation.estimates.sums import read_sums, write_sums
+from reverse_correlation.people.choices import trial_numbers
+from reverse_correlation.stimuli.catalogue import kept_fields, restored_ensemble
+from reverse_correlation.stimuli.ensemble import Ensemble
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """What participants are asked and shown.
+
+    Attributes:
+        noise: a symmetric ensemble in the range from 0 to 1.
+        seed: of the noise.
+        trials: how many pairs each participant judges.
+        question: asked of each pair.
+        condition: of the experiment, as the CSV files name it.
+    """
+
+    noise: Ensemble
+    seed: int
+    trials: int
+    question: str
+    condition: str
+
+    @property
+    def id(self):
+        """Eight letters and digits, which stand for all of it in CSV files."""
+        whole = [self.noise.describe(), self.seed, self.trials, self.question, self.condition]
+        return hashlib.sha256(json.dumps(whole).encode()).hexdigest()[:8]
+
+    @property
+    def numbers(self):
+        """The numbers xi behind the first stimulus of each trial: (trials, *coordinates)."""
+        return trial_numbers(self.noise, self.seed, self.trials)
+
+    def save(self, path):
+        """Write all that is needed to show the same trials again to a .npz file."""
+        fields = {name: getattr(self, name) for name in ("seed", "trials", "question", "condition")}
+        fields["noise"] = self.noise.describe()
+        write_sums(path, [], fields, kept_fields(self.noise))
+
+    @classmethod
+    def load(cls, path):
+        """Read what `save` wrote.
+
+        Raises:
+            UserError: if the file is missing, or is not that of a study.
+        """
+        if not Path(path).is_file():
+            raise UserError(
+                f"there is no study file {path}: name the study.npz that python -m "
+                "reverse_correlation people make wrote, by --study FILE"
+            )
+        try:
+            _, fields, arrays = read_sums(path)
+            noise = restored_ensemble(fields.pop("noise")["ensemble"], arrays)
+            return cls(noise=noise, **fields)
+        except (UserError, TypeError, KeyError) as error:
+            raise UserError(
+                f"{path} is not a whole study file: name the study.npz that python -m "
+                "reverse_correlation people make wrote, or make it again with the same flags"
+            ) from error

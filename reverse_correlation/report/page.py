@@ -1,0 +1,231 @@
+"""One page of an observer: what was measured and how, its images under the pointer, its figures."""
+
+import base64
+import json
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+
+from reverse_correlation.figures.class_images import RESPONSES, commonest
+from reverse_correlation.figures.style import SIGNED, image_tag
+from reverse_correlation.files import replacing
+from reverse_correlation.report.summary import summary_lines
+from reverse_correlation.texts import (
+    Html,
+    html_of,
+    html_of_each,
+    html_table,
+    json_in_page,
+    number,
+)
+
+TEMPLATE = Path(__file__).with_name("page.html")
+MOST_NUMBERS = 1_500_000  # pixel values in a page, two bytes each
+SEE = {  # by the beginning of a figure's name
+    "classification": "Test images mixed with noise, averaged by their true class. No network is "
+    "involved: this is what the classes look like.",
+    "cm": "The network shown those averages. On the diagonal it names them right.",
+    "bias": "The class images. A reliable one (r near 1) is a template that the network compares "
+    "images with; one of r near 0 is noise, whatever it looks like. An empty panel says why.",
+    "template": "The class images used as templates, without the network. A bright diagonal means "
+    "that they look like the classes.",
+    "base": "What the network takes for more, and for less, of each class.",
+    "sta_conv1": "What each filter of the first convolution sees. Where its kernels are known, "
+    "they are shown above, and the cosine must be near 1.",
+    "sta": "What each filter of a deeper layer sees, which no kernel shows. A filter of low r is "
+    "not known yet.",
+    "noise": "Where in the layer activity under noise goes with a class.",
+    "conv": "Where in the layer the test images of a class are answered.",
+}
+
+
+def write_report(result, figures, command, path, constants=""):
+    """Write the page of an observer, one file that needs no other; return the path.
+
+    Args:
+        result: a Result.
+        figures: paths of its figures.
+        command: that repeats the run.
+        path: of the page.
+        constants: a sentence on what decides the run and is not a flag; "" for nothing.
+
+    Raises:
+        FileError: if it cannot be written.
+    """
+    sets, right = image_sets(result), result.test_accuracy
+    lead = "" if right is None else f"It names {right:.2%} of the test images right. "
+    head, *rows = summary_lines(result)
+    provenance = [shown.measurement.provenance for shown in result.shown]
+    filled = html_of(
+        TEMPLATE.read_text(encoding="utf-8"),
+        place=result.place,
+        lead=lead + "Noise was shown to it, and averaged by what it answered: the average is the "
+        "template that it looks for.",
+        how=html_of_each("<p>$text</p>", _how(result)),
+        table=html_table(["", *head[1]], [[label, *cells] for label, cells in rows]),
+        threshold=", ".join(
+            f"|z| above {shown.measurement.classes['logit'].threshold:.2f} ({shown.title})"
+            for shown in result.shown
+        ),
+        maps=Html("\n".join(map(_canvases, sets))),
+        reliability=_reliability(result),
+        figures=Html("\n".join(map(_figure, figures))),
+        command=command,
+        constants=constants,
+        provenance=json.dumps(provenance, indent=1, ensure_ascii=False),
+        data=json_in_page(sets),
+        colours=json_in_page(_colours()),
+    )
+    with replacing(path) as part:
+        part.write_text(filled, encoding="utf-8")
+    return path
+
+
+def image_sets(result):
+    """Return the class images that a page holds, as JSON can hold them: one dictionary a row.
+
+    As many as fit in MOST_NUMBERS, of the commonest answers.
+    """
+    sets, left = {}, MOST_NUMBERS
+    classes = commonest(result.shown[0].measurement)
+    for response in ("logit", "choice", "decision", "probability"):
+        for i, shown in enumerate(result.shown):
+            if response not in shown.measurement.classes:
+                continue
+            estimate = shown.measurement.classes[response]
+            drawn = [k for k in classes if np.abs(estimate.covariance[k]).max() > 0]
+            fit = drawn[: left // estimate.covariance[0].size]
+            left -= len(fit) * estimate.covariance[0].size
+            if fit:
+                deviation = shown.measurement.noise.pixel_std
+                sets[i, RESPONSES.index(response)] = {
+                    "id": f"set-{i}-{response}",
+                    "title": f"{shown.title}, {response}",
+                    **_images(estimate, fit, result.class_names, deviation),
+                }
+    return [sets[place] for place in sorted(sets)]
+
+
+def _images(estimate, classes, names, deviation):
+    """Return class images: values of 16 bits, in units of each image's largest.
+
+    Args:
+        estimate: the Estimate of their response.
+        classes: indices of those that are wanted.
+        names: of all measured classes.
+        deviation: standard deviation of each pixel of noise.
+    """
+    deviation = np.asarray(deviation, np.float32)
+    if np.ptp(deviation) == 0:
+        deviation = deviation.ravel()[:1]
+    entries = []
+    for k in classes:
+        scale = float(np.abs(estimate.covariance[k]).max())
+        values = np.rint(32767 * estimate.covariance[k] / scale).astype(np.int16)
+        error = float(estimate.coefficient_error[k])
+        entries.append(
+            {"values": _base64(values), "scale": scale, "error": error, "name": names[k]}
+        )
+    return {
+        "shape": list(estimate.covariance.shape[1:]),
+        "threshold": float(estimate.threshold),
+        "deviation": _base64(deviation),
+        "classes": entries,
+    }
+
+
+def _base64(array):
+    return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
+
+
+def _colours():
+    """Return the colours of signed maps, from -1 to 1: a list of 256 [red, green, blue]."""
+    colours = matplotlib.colormaps[SIGNED](np.linspace(0, 1, 256))[:, :3]
+    return np.rint(255 * colours).astype(int).tolist()
+
+
+def _how(result):
+    """Say what was measured: a list of paragraphs."""
+    observer = result.observer
+    lines = [
+        f"{result.title} takes images of {' × '.join(map(str, observer.shape))} and tells "
+        f"{observer.classes:,} classes apart. Its logits: {observer.meaning}."
+    ]
+    for shown in result.shown:
+        measurement, noise = shown.measurement, shown.measurement.noise
+        base = "about an image" if np.ndim(noise.mean) else f"about {noise.mean:g}"
+        pairs = ", each with its mirror image about the base" if noise.symmetric else ""
+        lines.append(
+            f"{shown.title}: {measurement.count:,} images of {noise.title} noise {base}, pixels of "
+            f"standard deviation {np.mean(noise.pixel_std):.3g} in a range from {noise.low:g} to "
+            f"{noise.high:g}{pairs}; seed {measurement.provenance['seed']}."
+        )
+    if len(observer.measured) < observer.classes:
+        lines.append(f"Of its classes, {len(observer.measured)} were measured.")
+    return lines
+
+
+def _canvases(images):
+    """Return a heading, and an empty canvas for each class image of a set."""
+    cells = [
+        html_of(
+            '<div class="map" id="$id-$k"><canvas></canvas>$name</div>',
+            id=images["id"],
+            k=k,
+            name=entry["name"],
+        )
+        for k, entry in enumerate(images["classes"])
+    ]
+    return html_of(
+        '<h3>$title</h3><div class="row">$cells</div>',
+        title=images["title"],
+        cells=Html("".join(cells)),
+    )
+
+
+def _reliability(result):
+    """Return a table that its headings sort, a row for each class image."""
+    head = ["class", "noise", "response", "answered", "r", "needs", "significant", "infoVal"]
+    rows = []
+    for shown in result.shown:
+        measurement = shown.measurement
+        for response in (name for name in RESPONSES if name in measurement.classes):
+            estimate = measurement.classes[response]
+            needed, info = estimate.images_needed(), estimate.info_value
+            significant = estimate.significant.sum(axis=(1, 2, 3))
+            for k in commonest(measurement):
+                names = result.class_names[k], shown.title, response
+                cells = [_cell(name, name) for name in names] + [
+                    _number_cell(measurement.answered[k], "{:,}"),
+                    _number_cell(estimate.reliability[k], "{:.3f}"),
+                    _number_cell(needed[k], "{:,.0f}"),
+                    _number_cell(significant[k], "{:,}"),
+                    _number_cell(info[k], "{:.1f}"),
+                ]
+                rows.append(Html("".join(cells)))
+    return html_of(
+        '<table id="reliability"><thead><tr>$heads</tr></thead><tbody>$body</tbody></table>',
+        heads=html_of_each("<th><button>$text</button></th>", head),
+        body=html_of_each("<tr>$text</tr>", rows),
+    )
+
+
+def _cell(text, key):
+    """Return a cell that is sorted by a key; an empty one comes last."""
+    return html_of('<td data-key="$key">$text</td>', key=key, text=text)
+
+
+def _number_cell(value, template):
+    return _cell(number(value, template), value if np.isfinite(value) else "")
+
+
+def _figure(path):
+    """Return a figure with what to see in it."""
+    beginning = "noise" if path.stem.endswith("_noise") else path.stem
+    return html_of(
+        "<figure>$picture<figcaption><code>$name</code> $see</figcaption></figure>",
+        picture=image_tag(path.read_bytes(), path.stem),
+        name=path.name,
+        see=next((text for start, text in SEE.items() if beginning.startswith(start)), ""),
+    )

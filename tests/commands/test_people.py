@@ -1,0 +1,269 @@
+"""People's studies by their commands: made, read again, and what can be wrong with them."""
+
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+from small_observers import observer
+from studies import make_study, run_people, write_csv, write_participants
+
+from reverse_correlation import Measurement, measure_choices
+from reverse_correlation.commands import people
+from reverse_correlation.commands.flags import read_settings
+from reverse_correlation.commands.people import file_stems
+from reverse_correlation.commands.settings import MakeSettings, ReadSettings
+from reverse_correlation.people.choices import shown_pair
+from reverse_correlation.people.study import Study
+
+
+@pytest.fixture
+def studied(tmp_path, capsys):
+    """A study, and the choices of two simulated participants, in its folder."""
+    study = make_study(tmp_path / "study", capsys)
+    files, template = write_participants(tmp_path / "study", study)
+    return study, files, template
+
+
+def test_what_participants_choose_is_measured_and_kept(studied, capsys):
+    study, files, _ = studied
+    code, out, error = run_people(capsys, "read", *files)
+    assert code == 0, error
+    for name in ("ann", "bob"):
+        with open(files[0].parent / f"{name}.csv") as file:
+            choices = [int(row["responses"]) for row in csv.DictReader(file)]
+        expected = measure_choices(choices, study.noise, seed=study.seed).classes["choice"]
+        kept = Measurement.load(files[0].parent / f"measurements/{name}.npz").classes["choice"]
+        assert np.array_equal(kept.covariance, expected.covariance)
+        row = next(line.split() for line in out.splitlines() if line.split()[:1] == [name])
+        assert row[4:7] == ["0.72", f"{kept.reliability[0]:.3f}", f"{kept.info_value[0]:.2f}"]
+    group = Measurement.load(files[0].parent / "measurements/all_participants.npz")
+    images = [
+        Measurement.load(files[0].parent / f"measurements/{name}.npz").classes["choice"].covariance
+        for name in ("ann", "bob")
+    ]
+    assert np.allclose(group.classes["choice"].covariance, np.mean(images, axis=0))
+    assert "ICC(3,1)" in out and "ICC(3,2)" in out
+    assert (files[0].parent / "people.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("own", "shape"), [((25, 25), (32, 32)), ((28, 28), (28, 28)), ((600, 301), (256, 128))]
+)
+def test_a_base_image_of_any_size_makes_a_study(own, shape, tmp_path, capsys):
+    Image.fromarray(np.full(own, 120, np.uint8)).save(tmp_path / "grey.png")
+    code, out, error = run_people(
+        capsys, "make", "--base", tmp_path / "grey.png", "--trials", 4, "--out", tmp_path / "s"
+    )
+    assert code == 0, error
+    assert Study.load(tmp_path / "s/study.npz").noise.shape == (*shape, 1)
+    assert ("was brought from" in out) == (own != shape)
+
+
+def test_a_network_judges_the_very_same_trials(studied, tmp_path, capsys):
+    study, files, template = studied
+    weights = np.stack([template, -template], axis=-1).reshape(8, 8, 1, 2)
+    observer(weights).save(tmp_path / "net.keras")
+    flags = ["--model", tmp_path / "net.keras", "--class-names", "yes", "no"]
+    code, out, error = run_people(capsys, "read", files[0], *flags)
+    assert code == 0, error
+    with open(files[0]) as file:
+        choices = np.array([int(row["responses"]) for row in csv.DictReader(file)])
+    first, second = (shown.reshape(40, -1) for shown in shown_pair(study.noise, study.numbers))
+    same = int(np.sum(np.sign((first - second) @ template) == choices))
+    rows = {line.split()[0]: line.split() for line in out.splitlines() if line.split()}
+    assert rows["yes"][1] == str(same) and rows["no"][1] == str(40 - same) and same > 25
+
+
+def test_a_base_image_gives_size_and_colours(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 255, (12, 10, 3), dtype=np.uint8)).save(tmp_path / "c.png")
+    study = make_study(tmp_path / "a", capsys, "--base", tmp_path / "c.png", "--size", 16, 8)
+    assert study.noise.shape == (16, 8, 3)
+    flags = ["--base", tmp_path / "c.png", "--noise-kind", "pink", "--out", tmp_path / "b"]
+    assert run_people(capsys, "make", *flags, "--trials", 4)[0] == 0
+    assert Study.load(tmp_path / "b/study.npz").noise.shape == (12, 10, 3)
+
+
+def test_files_of_measurements_are_named_apart_and_stay_in_their_folder():
+    names = ["ann", "../../x", "a b", "A_b"]
+    stems = file_stems(names)
+    assert len({stem.casefold() for stem in stems}) == 4
+    assert not any(set(stem) & set("/. ") for stem in stems)
+    assert file_stems(["ann", "bob"]) == ["ann", "bob"]
+
+
+def test_a_study_of_another_condition_is_another_study(tmp_path, capsys):
+    one, other = (make_study(tmp_path / name, capsys, "--condition", name) for name in "ab")
+    assert one.id != other.id
+    flags = ["--trials", 40, "--size", 8, "--noise-kind", "gaussian", "--condition", "b"]
+    code, _, error = run_people(capsys, "make", *flags, "--out", tmp_path / "a")
+    assert code == 2 and "has another study" in error
+
+
+@pytest.mark.parametrize("kind", ["binary", "coarse", "pink", "uniform"])
+def test_any_symmetric_noise_is_shown(kind, tmp_path, capsys):
+    flags = ["--noise-kind", kind, "--question", r"Costs $x$ or $\foo$?"]
+    study = make_study(tmp_path / "study", capsys, *flags)
+    rng = np.random.default_rng(0)
+    path = write_csv(tmp_path / "p.csv", study, r"$\frac$", rng.choice([-1, 1], 40))
+    code, _, error = run_people(capsys, "read", path, "--study", tmp_path / "study/study.npz")
+    assert code == 0, error
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    """Write labelled images, as Keras's mnist.npz: the path of their file."""
+
+    def write(*shape, dtype=np.uint8):
+        images = np.random.default_rng(0).integers(0, 256, shape).astype(dtype)
+        labels = np.arange(len(images)) % 2
+        path = tmp_path / "data.npz"
+        np.savez(path, x_train=images, y_train=labels, x_test=images[:2], y_test=labels[:2])
+        return path, images
+
+    return write
+
+
+@pytest.mark.parametrize("shape", [(6, 16, 12), (6, 16, 12, 3)], ids=["grey", "in colour"])
+def test_a_study_about_the_mean_of_labelled_images_has_their_size_and_colours(
+    shape, labelled, tmp_path, capsys
+):
+    path, images = labelled(*shape)
+    flags = ["--images", path, "--base", "mean", "--noise-kind", "pink", "--trials", 4]
+    code, _, error = run_people(capsys, "make", *flags, "--out", tmp_path / "s")
+    assert code == 0, error
+    noise = Study.load(tmp_path / "s/study.npz").noise
+    mean = images.mean(axis=0).reshape(noise.shape) / 255
+    assert noise.shape == (16, 12, shape[3] if len(shape) == 4 else 1)
+    assert np.allclose(noise.mean, mean, atol=1e-6)
+
+
+def test_gabor_noise_is_fitted_to_labelled_images(labelled, tmp_path, capsys):
+    path, _ = labelled(260, 16, 16)
+    flags = ["--images", path, "--noise-kind", "gabor", "--trials", 4, "--out", tmp_path / "s"]
+    code, _, error = run_people(capsys, "make", *flags)
+    assert code == 0, error
+    assert Study.load(tmp_path / "s/study.npz").noise.coordinates == (250,)
+
+
+@pytest.mark.parametrize(
+    ("shape", "flags", "sentence"),
+    [
+        ((6, 16, 12), ["--size", 16], "images of data are 16 x 12: leave --size out"),
+        ((6, 16, 12, 4), [], "images of data have 4 channels"),
+        ((6, 16, 12), ["--noise-kind", "gabor"], "250 components need as many images"),
+    ],
+)
+def test_labelled_images_that_cannot_be_shown_are_refused(
+    shape, flags, sentence, labelled, tmp_path, capsys
+):
+    words = ["--images", labelled(*shape)[0], "--noise-kind", "pink", *flags, "--out", tmp_path]
+    code, _, error = run_people(capsys, "make", *words)
+    assert code == 2 and sentence in error
+
+
+def test_a_network_in_a_file_is_read_as_its_flags_say(studied, tmp_path, capsys):
+    """Normalised by a mean and a negative deviation, it prefers the contrary."""
+    _, files, template = studied
+    weights = np.stack([template, -template], axis=-1).reshape(8, 8, 1, 2)
+    observer(weights).save(tmp_path / "net.keras")
+    words = [files[0], "--model", tmp_path / "net.keras"]
+    same = []
+    for flags in ([], ["--input-mean", 0.5, "--input-std", -0.25]):
+        code, out, error = run_people(capsys, "read", *words, *flags)
+        assert code == 0, error
+        rows = {line.split()[0]: line.split() for line in out.splitlines() if line.split()}
+        same.append((int(rows["0"][1]), int(rows["1"][1])))
+    assert same[0] == same[1][::-1] and same[0][0] > 25 > 15 > same[0][1]
+
+
+@pytest.mark.parametrize("flags", [["--class-names", "one"], ["--class-names", "a", "b", "c"]])
+def test_another_number_of_class_names_is_refused(flags, studied, tmp_path, capsys):
+    _, files, template = studied
+    weights = np.stack([template, -template], axis=-1).reshape(8, 8, 1, 2)
+    observer(weights).save(tmp_path / "n.keras")
+    code, _, error = run_people(capsys, "read", files[0], "--model", tmp_path / "n.keras", *flags)
+    assert code == 2 and f"{len(flags) - 1} class names for 2 classes" in error
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["{}/none.csv", "--study", "{}/study/study.npz"], "there is no file"),
+        (["{}/study/ann.csv", "--study", "{}/other.npz"], "there is no study file"),
+        (["{}/study/ann.csv", "--study", "{}/no.npz"], "is not a whole study file"),
+        (["{}/study/ann.csv", "--model", "{}/none.keras"], "there is no file"),
+        (["{}/study/ann.csv", "--model", "{}/small.keras"], "takes images of 6 x 6 x 1"),
+    ],
+)
+def test_what_cannot_be_read_is_one_sentence(words, sentence, studied, tmp_path, capsys):
+    observer(np.ones((6, 6, 1, 2)) * np.array([1, -1])).save(tmp_path / "small.keras")
+    (tmp_path / "no.npz").write_text("no")
+    code, _, error = run_people(capsys, "read", *(word.format(tmp_path) for word in words))
+    assert code == 2 and error.startswith("people read: ") and sentence in error, error
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--size", "25"], "too few scales"),
+        (["--base", "1.5"], "from 0 (black) to 1 (white)"),
+        (["--size", "2000"], "take a smaller --size"),
+        (["--base", "none.png"], "cannot be read"),
+        (["--base", "mean"], "--images FILE"),
+        (["--noise-kind", "gabor"], "--images FILE"),
+        (["--images", "none.npz"], "there is no file none.npz"),
+    ],
+)
+def test_what_cannot_be_made_is_one_sentence(flags, sentence, tmp_path, capsys):
+    code, _, error = run_people(capsys, "make", *flags, "--out", tmp_path / "s")
+    assert code == 2 and error.startswith("people make: ") and sentence in error, error
+
+
+def test_a_command_that_is_stopped_leaves_no_study(tmp_path, capsys, monkeypatch):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(people, "write_page", stopped)
+    code, _, error = run_people(capsys, "make", "--size", 16, "--out", tmp_path)
+    assert code == 130 and error == "people make: stopped" and not list(tmp_path.iterdir())
+
+
+def test_a_study_that_has_answers_is_not_replaced_by_another(studied, capsys):
+    _, files, _ = studied
+    code, _, error = run_people(capsys, "make", "--seed", 7, "--out", files[0].parent)
+    assert code == 2 and "has another study" in error
+
+
+@pytest.mark.parametrize(
+    ("kind", "words", "sentence"),
+    [
+        (MakeSettings, [], "--out"),
+        (MakeSettings, ["--out", "x", "--trials", "3"], "a whole number from 4 to 100,000"),
+        (MakeSettings, ["--out", "x", "--size", "1"], "--size"),
+        (MakeSettings, ["--out", "x", "--size", "4", "4", "4"], "one number, or height and width"),
+        (MakeSettings, ["--out", "x", "--question", " "], "--question is empty"),
+        (MakeSettings, ["--out", "x", "--condition", "a,b"], "letters, digits, -, _ and ."),
+        (MakeSettings, ["--out", "x", "--noise-kind", "sparse"], "sparse"),
+        (MakeSettings, ["--out", "x", "--contrast", "0"], "a positive share"),
+        (ReadSettings, [], "name the CSV files"),
+        (ReadSettings, ["a.csv", "--class-names", "a", "b"], "--class-names says how a network"),
+        (ReadSettings, ["a.csv", "--channels", "first"], "--channels says how a network"),
+        (ReadSettings, ["a.csv", "--input-range", "-1", "1"], "--input-range says how a network"),
+        (ReadSettings, ["a.csv", "--model", "b", "--input-mean", ".5"], "--input-std"),
+        (ReadSettings, ["a.csv", "--model", "b", "--input-range", "1", "0"], "lower to a higher"),
+    ],
+)
+def test_wrong_flags_are_one_sentence_and_exit_code_2(kind, words, sentence, capsys):
+    with pytest.raises(SystemExit) as stop:
+        read_settings(kind, "people", "", words)
+    error = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert stop.value.code == 2 and sentence in error, error
+
+
+def test_flags_come_before_or_after_the_files():
+    for words in (["a.csv", "b.csv", "--model", "n"], ["--model", "n", "a.csv", "b.csv"]):
+        settings = read_settings(ReadSettings, "people", "", words)
+        assert [path.name for path in settings.files] == ["a.csv", "b.csv"]
+        assert settings.model.name == "n"
