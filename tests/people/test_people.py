@@ -100,7 +100,7 @@ def test_a_base_image_of_any_size_makes_a_study(own, shape, tmp_path, capsys):
     )
     assert code == 0, error
     assert Study.load(tmp_path / "s/study.npz").noise.shape == (*shape, 1)
-    assert ("was brought from" in out) == (own != shape)
+    assert ("was resized from" in out) == (own != shape)
 
 
 def test_a_figure_says_where_choices_are_no_more_than_chance(tmp_path, capsys):
