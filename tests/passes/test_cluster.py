@@ -142,7 +142,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 from reverse_correlation import backend, cluster
 backend.import_tensorflow_quietly()
-import test_cluster
+from passes import test_cluster
 
 reference, address, checkpoint, count = sys.argv[1:]
 if reference:
