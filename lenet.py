@@ -8,10 +8,11 @@ from keras import layers
 class LeNet(keras.Model):
     """LeNet-5: images (n, h, w, c) in [0, 1] to class probabilities (n, num_classes).
 
-    Two convolutions of 6 and 16 filters of 5x5, with ReLU and max pooling; dense 120 and 84, with
-    the original's tanh. The first convolution is padded, so that 28x28 images give the 28x28 maps
-    that the paper's 32x32 gave.
-    The graph is built here, not in `call`, so every layer can be tapped:
+    Two convolutions of 6 and 16 filters of 5x5, with ReLU and max pooling, are followed by dense
+    layers of 120 and 84 units with the original's tanh. The first convolution is padded, so that
+    28x28 images give the 28x28 maps that the paper's 32x32 images gave.
+
+    The graph is built here and not in `call`, so that every layer can be tapped:
     `keras.Model(net.inputs, net.get_layer("conv2").output)`.
     """
 
@@ -35,5 +36,5 @@ class LeNet(keras.Model):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        """Rebuild the network from `get_config` (a functional model's own way does not fit)."""
+        """Rebuild the network from `get_config`; a functional model's own method does not fit."""
         return cls(**config)

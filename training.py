@@ -1,4 +1,4 @@
-"""Recipes for the demonstration's networks; training, saving and loading them."""
+"""The networks of the demonstration: their recipes, and training, saving and loading them."""
 
 import collections.abc
 import dataclasses
@@ -18,10 +18,10 @@ from lenet import LeNet
 from reverse_correlation import UserError, WhiteNoise, backend, load_any_network
 from reverse_correlation.files import replacing
 
-VALIDATION_IMAGES = 5_000  # the last of the 60,000 training images; no choice is made on test ones
-NOISY_BLOCK = 1_000  # training images that get noise at once,
-NOISY_FIRST = 2**41  # from blocks of noise that no pass reaches
-SHIPPED = Path(__file__).resolve().parent / "models"  # trained networks, committed
+VALIDATION_IMAGES = 5_000  # the last training images, on which all choices are made
+NOISY_BLOCK = 1_000  # training images to which noise is added at once
+NOISY_FIRST = 2**41  # index of the first block of that noise, which no pass reaches
+SHIPPED = Path(__file__).resolve().parent / "models"  # the trained networks in this repository
 DATASET_TITLES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}
 
 
@@ -30,8 +30,9 @@ class Recipe:
     """How a network is trained; chosen on the validation split.
 
     Attributes:
-        epochs, batch: how long, and how many images a step.
-        rate: at which Adam starts, on a cosine schedule.
+        epochs: how many times it sees the training images.
+        batch: images per step.
+        rate: Adam's initial learning rate, which falls on a cosine schedule.
     """
 
     epochs: int
@@ -45,10 +46,10 @@ class TrainedNetwork:
 
     Attributes:
         build: its class, called with an image's shape and the number of classes.
-        title: as figures call it.
+        title: what figures call it.
         recipes: {data set: Recipe}.
-        part3, part4: what the names of its figures begin with, or have in their middle.
-        convolutions: names of the first and the last, whose filters Part 4 measures.
+        part3, part4: what the network is called in the names of the figures of Parts 3 and 4.
+        convolutions: names of the first and the last one, whose filters Part 4 measures.
     """
 
     build: collections.abc.Callable
@@ -86,10 +87,10 @@ NETWORKS = {  # to add a network, write its class and add an entry
 
 
 def network_named(name):
-    """Return the entry of a network of the demonstration.
+    """Return the TrainedNetwork of that name.
 
     Raises:
-        UserError: if there is none of that name.
+        UserError: if there is no such network.
     """
     if name not in NETWORKS:
         raise UserError(f"there is no network {name!r}: choose from {', '.join(NETWORKS)}")
@@ -97,26 +98,26 @@ def network_named(name):
 
 
 def place(name, dataset):
-    """Say which network on which data set, such as "LeNet on MNIST"."""
+    """Return what figures call a network on a data set, such as "LeNet on MNIST"."""
     return f"{network_named(name).title} on {DATASET_TITLES[dataset]}"
 
 
 def load_splits(dataset):
-    """Load a data set: (images, labels) to train on, to validate on, and to test on.
+    """Load a data set: (images, labels) for training, for validation and for testing.
 
     Raises:
-        DataUnavailableError: if it cannot be had; see `data.load_data`.
+        DataUnavailableError: if no source can give it; see `data.load_data`.
     """
     train_set, test = data.load_data(dataset)
     return *split(*train_set), test
 
 
 def split(images, labels):
-    """Split training images into those that train and the last ones, which validate.
+    """Split training images into a training and a validation part.
 
     Returns:
-        (images, labels), (images, labels): of all but the last 5,000, or the last tenth of fewer
-        than 50,000; and of those.
+        (images, labels), (images, labels): the validation part is the last 5,000 images, or the
+        last tenth if there are fewer than 50,000.
     """
     end = max(1, len(images) - min(VALIDATION_IMAGES, len(images) // 10))
     return (images[:end], labels[:end]), (images[end:], labels[end:])
@@ -128,54 +129,55 @@ def load_or_train(
 ):  # fmt: skip
     """Load a network of the demonstration, or train it and save it in a folder.
 
-    A saved network that was trained for fewer epochs than are asked for now, or with another seed,
-    is trained anew.
+    A network that was trained for fewer epochs than are now asked for, or with another seed, is
+    trained again.
 
     Args:
         name: of the network, in NETWORKS.
         dataset: "mnist" or "fashion_mnist".
-        train_set, validation: (images, labels) each.
+        train_set, validation: each (images, labels).
         folder: where `{dataset}_{name}.keras` is or will be.
-        epochs: other than the recipe's.
+        epochs: instead of the recipe's.
         seed: of the training.
-        retrain: whether to train although the file is there.
-        shipped: folder of the networks that come with this repository, for where `folder` has none.
+        retrain: whether to train even if the file exists.
+        shipped: folder of the networks that come with this repository, used if `folder` lacks the
+            file.
 
     Raises:
         UserError: if the file is damaged, or its network is for other images or classes.
     """
     path = folder / f"{dataset}_{name}.keras"
-    kept = path if path.exists() else shipped / path.name
+    saved = path if path.exists() else shipped / path.name
     entry = network_named(name)
     recipe = entry.recipes[dataset]
     epochs = epochs or recipe.epochs
     images, labels = train_set
     shape, classes = images.shape[1:], len(set(labels.tolist()))
-    if kept.exists() and not retrain:
-        network, training = load_network(kept, shape, classes)
+    if saved.exists() and not retrain:
+        network, training = load_network(saved, shape, classes)
         enough = training.get("epochs", epochs) >= epochs
         if enough and training.get("seed", seed) == seed:
-            print(f"{entry.title}: loaded {kept}, {describe_training(training)}")
+            print(f"{entry.title}: loaded {saved}, {describe_training(training)}")
             return network
         print(
-            f"{entry.title}: {kept} had {training['epochs']} epochs, seed {training['seed']}; "
-            f"wanted are {epochs}, seed {seed}: training anew"
+            f"{entry.title}: {saved} had {training['epochs']} epochs, seed {training['seed']}; "
+            f"{epochs} epochs, seed {seed} are wanted: training again"
         )
     recipe = dataclasses.replace(recipe, epochs=epochs)
     return train_and_save(name, dataset, train_set, validation, path, recipe=recipe, seed=seed)
 
 
 def train_and_save(name, dataset, train_set, validation, path, *, recipe, seed, noisy_share=0.0):
-    """Train a network of the demonstration and save it with a record of how; return it.
+    """Train a network of the demonstration, save it with a record of its training, and return it.
 
     Args:
         name: of the network, in NETWORKS.
         dataset: "mnist" or "fashion_mnist".
-        train_set, validation: (images, labels) each.
+        train_set, validation: each (images, labels).
         path: of the `.keras` file.
         recipe: a Recipe.
         seed: of the training.
-        noisy_share: of the training images, how many get white noise; see `with_noise`.
+        noisy_share: share of the training images to which white noise is added; see `with_noise`.
     """
     images, labels = train_set
     entry = network_named(name)
@@ -204,7 +206,7 @@ def train_and_save(name, dataset, train_set, validation, path, *, recipe, seed, 
 
 
 def training_record(recipe, images, seed, noisy_share=0.0):
-    """Return what a training depends on, as its file keeps it."""
+    """Return what a training depends on, as the network's file keeps it."""
     record = {**dataclasses.asdict(recipe), "images": len(images), "seed": seed}
     return {**record, "noisy_share": noisy_share} if noisy_share else record
 
@@ -212,8 +214,7 @@ def training_record(recipe, images, seed, noisy_share=0.0):
 def with_noise(images, share, seed):
     """Add Gaussian white noise to a share of images, chosen by the seed: (n, h, w, c) float32.
 
-    The noise is what networks are shown by default, of the deviation of uniform noise; it is drawn
-    once, and not clipped.
+    The noise has the default contrast, that of uniform noise. It is drawn once and not clipped.
     """
     images = images.copy()
     chosen = np.random.default_rng([seed, 2]).permutation(len(images))[: round(share * len(images))]
@@ -231,9 +232,9 @@ def train(build, images, labels, classes, recipe, *, seed, name=None, validation
         build: a network's class, called with an image's shape and the number of classes.
         images, labels: (n, h, w, c) in [0, 1], and (n,).
         recipe: a Recipe.
-        seed: of weights and order.
+        seed: of the initial weights and the order of images.
         name: of the network.
-        validation: (images, labels) on which the accuracy is reported, on the screen too.
+        validation: (images, labels) for the accuracy; without it, nothing is printed.
     """
     keras.utils.set_random_seed(seed)
     network = build(images.shape[1:], classes, name=name)
@@ -245,7 +246,7 @@ def train(build, images, labels, classes, recipe, *, seed, name=None, validation
         loss="sparse_categorical_crossentropy",  # of probabilities: the networks end in a softmax
         metrics=["accuracy"],
         jit_compile=bool(tf.config.list_physical_devices("GPU")),  # XLA triples the time on a CPU
-        steps_per_execution=8,  # fewer returns to Python
+        steps_per_execution=8,  # returns to Python less often
     )
     verbose = 1 if sys.stdout.isatty() else 2
     history = network.fit(
@@ -264,7 +265,7 @@ def train(build, images, labels, classes, recipe, *, seed, name=None, validation
 def describe_training(training):
     """Say in half a sentence how a network was trained."""
     if not training:
-        return "with no record of its training"
+        return "without a record of its training"
     return (
         f"epochs: {training['epochs']}, seconds: {training['seconds']}, seed: {training['seed']}, "
         f"{training['validation_accuracy']:.2%} on the validation split"

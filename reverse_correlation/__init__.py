@@ -1,14 +1,14 @@
-"""Reverse correlation of image classifiers: what a network looks for, measured with noise.
+"""Reverse correlation of image classifiers: what an observer looks for, measured with noise.
 
     from reverse_correlation import WhiteNoise, measure
 
     measurement = measure(network, WhiteNoise(shape=(28, 28, 1)), 100_000)
     print(measurement.classes["logit"].reliability)
 
-`network` is a Keras model, or anything that `observers` makes a network of.
+`network` is a Keras model, a function of arrays, or whatever the functions in `observers` return.
 
-TensorFlow takes seconds to import, so each name below is imported when it is first used. Whoever
-uses this package, a script, a worker, a test or a notebook, passes through this file first; it is
+TensorFlow takes seconds to import, so each name below is imported only when it is first used.
+Every script, worker, test or notebook that uses this package imports this file first, so this is
 where TensorFlow is told to use oneDNN.
 """
 
@@ -50,7 +50,7 @@ backend.use_onednn()
 
 def __getattr__(name):
     """Import a public name from the module where it lives."""
-    if name == "cluster":  # a module of which several names are used
+    if name == "cluster":  # a module, used as in `cluster.connect`
         return importlib.import_module(f"{__name__}.passes.cluster")
     if name == "observers":
         return importlib.import_module(f"{__name__}.observers")

@@ -1,4 +1,4 @@
-"""The instrument on the command line: `python -m reverse_correlation measure FILE`, and others."""
+"""The instrument's command line, `python -m reverse_correlation measure FILE` and others."""
 
 import importlib
 import sys
@@ -9,7 +9,7 @@ from reverse_correlation.commands.flags import read_settings
 from reverse_correlation.commands.running import exit_code
 
 PROGRAM = "python -m reverse_correlation"
-COMMANDS = {  # words: (settings, module of `commands`, function of it)
+COMMANDS = {  # name of the command: (its settings, module in `commands`, function in that module)
     "measure": (settings.MeasureSettings, "measure", "measure_file"),
     "compare": (settings.CompareSettings, "compare", "compare_files"),
     "people make": (settings.MakeSettings, "people", "make"),
@@ -18,11 +18,11 @@ COMMANDS = {  # words: (settings, module of `commands`, function of it)
 USAGE = f"""usage: {PROGRAM} COMMAND [FILES] [FLAGS]
 
   measure FILE        what the classifier in a file looks for: figures, a page, a measurement
-  compare FILE FILE   do observers look for the same? files of classifiers, or saved measurements
+  compare FILE FILE   whether observers look for the same; classifiers' files or saved measurements
   people make         a page that asks people which of two pictures looks more like something
-  people read CSV     what their choices say, beside a network's on the same trials
+  people read CSV     what their choices show, beside a network's choices on the same trials
 
-{PROGRAM} COMMAND --help says more."""
+{PROGRAM} COMMAND --help lists the flags of a command."""
 
 
 def run(arguments=None):
@@ -34,16 +34,17 @@ def run(arguments=None):
     length = 2 if words[0] == "people" else 1
     name = " ".join(words[:length])
     if name not in COMMANDS:
-        print(f"{PROGRAM}: there is no command {name!r}: {', '.join(COMMANDS)}", file=sys.stderr)
+        choice = f"choose from {', '.join(COMMANDS)}"
+        print(f"{PROGRAM}: there is no command {name!r}: {choice}", file=sys.stderr)
         return 2
-    kind, module, function = COMMANDS[name]
+    settings_class, home, function = COMMANDS[name]
     program = f"{PROGRAM} {name}"
-    asked = read_settings(kind, program, kind.__doc__, words[length:])
+    chosen = read_settings(settings_class, program, settings_class.__doc__, words[length:])
 
     def command():
         import_tensorflow_quietly()
-        module_of_it = importlib.import_module(f"reverse_correlation.commands.{module}")
-        getattr(module_of_it, function)(asked)
+        module = importlib.import_module(f"reverse_correlation.commands.{home}")
+        getattr(module, function)(chosen)
 
     return exit_code(program, command, goes_on=length == 1)
 

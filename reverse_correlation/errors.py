@@ -1,4 +1,4 @@
-"""Errors that a user can mend; whatever else is raised is a bug and keeps its traceback."""
+"""Errors that a user can fix. Any other exception is a bug and keeps its traceback."""
 
 
 class UserError(ValueError):
@@ -6,4 +6,4 @@ class UserError(ValueError):
 
 
 class FileError(UserError, OSError):
-    """The same for a file, a folder or a connection: the message is the sentence, with no errno."""
+    """A UserError about a file, folder or connection; its message is a sentence, with no errno."""

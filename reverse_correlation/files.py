@@ -26,12 +26,12 @@ DAMAGED = (
 
 @contextlib.contextmanager
 def replacing(path):
-    """Yield a name beside `path` to write to; it becomes `path` when the block ends without error.
+    """Yield a temporary path to write to; it replaces `path` if the block ends without an error.
 
-    The name keeps the suffix of `path`, and has the number of this process in it.
+    The temporary file is in the same folder; its name keeps the suffix and includes the process id.
 
     Raises:
-        FileError: a sentence, if the file cannot be written; what was there before is intact.
+        FileError: if the file cannot be written; what was there before is intact.
     """
     path = Path(path)
     part = path.with_name(f"{path.stem}.{os.getpid()}.part{path.suffix}")
@@ -49,15 +49,15 @@ def replacing(path):
 
 
 def kept(path, identity, read, compute, write):
-    """Return what a file keeps of this identity, or compute it and keep it there.
+    """Return the result that a file keeps for this identity, or compute it and keep it there.
 
-    A file of another identity, or a damaged one, is replaced.
+    A file with another identity, or a damaged one, is replaced.
 
     Args:
         path: of the file.
-        identity: all that the result depends on, as JSON can hold it.
+        identity: everything that the result depends on, JSON-serialisable.
         read: function of the path that returns (identity, result).
-        compute: function of nothing that returns the result.
+        compute: function without arguments that returns the result.
         write: function of path, identity and result.
     """
     path, identity = Path(path), json.loads(json.dumps(identity))
@@ -72,7 +72,7 @@ def kept(path, identity, read, compute, write):
 
 
 def read_arrays(path):
-    """Return (identity, {name: array}) of a .npz file, as `kept` wants it."""
+    """Return (identity, {name: array}) from a .npz file, as `kept` expects."""
     with np.load(path, allow_pickle=False) as file:
         identity = json.loads(str(file["identity"]))
         return identity, {name: file[name] for name in file.files if name != "identity"}

@@ -1,4 +1,4 @@
-"""How far a pass has come: a bar on a terminal, an occasional line elsewhere."""
+"""The progress of a pass: a bar on a terminal, an occasional line elsewhere."""
 
 import sys
 
@@ -6,7 +6,7 @@ from tqdm import tqdm
 
 
 def progress_bar(total, description, initial=0, disable=False):
-    """Return a tqdm bar of images; without a terminal, an occasional line instead."""
+    """Return a tqdm bar that counts images; without a terminal, it prints an occasional line."""
     terminal = sys.stderr.isatty()
     return tqdm(
         total=total,
@@ -18,13 +18,13 @@ def progress_bar(total, description, initial=0, disable=False):
         file=sys.stderr if terminal else _Log,
         mininterval=0.1 if terminal else 20,
         delay=0 if terminal else 1,
-        leave=terminal,  # or the last line would be printed twice
+        leave=terminal,  # otherwise the last line would be printed twice
         bar_format=None if terminal else "{desc}: {n_fmt} of {total_fmt}, {rate_fmt}{postfix}",
     )
 
 
 class _Log:
-    """A stand-in for a terminal, where each state of a progress bar becomes a line."""
+    """A stand-in for a terminal that prints each state of a progress bar as a line."""
 
     @staticmethod
     def write(text):

@@ -66,7 +66,7 @@ def test_a_network_with_too_few_epochs_is_trained_anew(made_up, tmp_path, capsys
             "lenet", "mnist", made_up, made_up, folder=tmp_path, shipped=tmp_path, epochs=epochs
         )
     said = capsys.readouterr().out
-    assert "had 2 epochs, seed 0; wanted are 3, seed 0: training anew" in said
+    assert "had 2 epochs, seed 0; 3 epochs, seed 0 are wanted: training again" in said
     assert "loaded" in said.splitlines()[-1] and "epochs: 3, seconds: " in said.splitlines()[-1]
 
 

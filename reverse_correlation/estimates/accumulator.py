@@ -1,8 +1,8 @@
 """What a pass sums, and the estimates that the sums give.
 
-An accumulator is a frozen dataclass whose fields JSON can hold; with them and its sums, a saved
-measurement gives its estimates again. To measure something new, write one more class here, or
-anywhere, and hand it to the pass: `measure(..., accumulators=(*ACCUMULATORS, Mine))`.
+An accumulator is a frozen dataclass with JSON-serialisable fields; from these and the sums, a
+saved measurement computes its estimates again. To measure something new, write another class and
+pass it on: `measure(..., accumulators=(*ACCUMULATORS, Mine))`.
 """
 
 import dataclasses
@@ -11,21 +11,21 @@ from reverse_correlation.errors import UserError
 
 
 class Accumulator:
-    """What every accumulator says.
+    """The base class of accumulators.
 
     Attributes:
-        name: under which its sums are kept; unique within a pass.
-        every: it sees only the blocks whose index this divides.
+        name: the name under which its sums are kept; unique within a pass.
+        every: only blocks whose index is a multiple of this are summed.
     """
 
     name, every = "", 1
 
     @classmethod
-    def for_pass(cls, network, noise, layers):
-        """Return those of this class that a pass needs.
+    def for_pass(cls, observer, noise, layers):
+        """Return the accumulators of this class that a pass needs.
 
         Args:
-            network: a Network.
+            observer: an Observer.
             noise: the ensemble.
             layers: names of the layers that are measured; their activity is in each block.
         """
@@ -39,9 +39,10 @@ class Accumulator:
         """Return what a block adds: {name: tensor}.
 
         Args:
-            block: "xi" (p, *coordinates), the independent numbers; "stimuli" (n, h, w, c), A xi
-                and then the mirror images -A xi of the first n - p of them; "logits" (n, K),
-                centred (of labels, 1 for the answer and 0); and each layer's activity by its name.
+            block: a dictionary: "xi" (p, *coordinates), the independent numbers; "stimuli"
+                (n, h, w, c), A xi followed by the mirror images -A xi of the first n - p;
+                "logits" (n, K), centred (if only labels are known, 1 for the answer and 0
+                elsewhere); and the activity of each layer under its name.
         """
         raise NotImplementedError
 
@@ -53,32 +54,36 @@ class Accumulator:
         """Return what the sums say: {group: {name: Estimate}}.
 
         Args:
-            sums: {name: (2, ...)}, of even and of odd shards, as `finish` returned them.
+            sums: {name: (2, ...)}, for even and for odd shards, as `finish` returned them.
             noise: the ensemble.
         """
         raise NotImplementedError
 
     def least_correlation(self, sums, noise):
-        """Return the least expected correlation of an image with its truth, so far.
+        """Return the least expected correlation of an image with its truth so far.
 
-        The pass ends when it is as high as was asked for; None if there is nothing to wait for.
+        The pass may end when this is as high as was asked for. None if the pass need not wait.
         """
         return None
 
     def describe(self):
-        """Return what JSON can hold and `restored` takes."""
+        """Return a JSON-serialisable description, from which `restored` makes it again."""
         return {"kind": type(self).__name__, **dataclasses.asdict(self)}
 
 
-def restored(described, kinds):
-    """Make an accumulator of one of some classes again from what its `describe` returned.
+def restored(described, accumulators):
+    """Make an accumulator again from what its `describe` returned.
+
+    Args:
+        described: what `describe` returned.
+        accumulators: the classes from which to choose.
 
     Raises:
         UserError: if its class is not among them.
     """
     fields = dict(described)
     name = fields.pop("kind")
-    for kind in kinds:
-        if kind.__name__ == name:
-            return kind(**fields)
+    for accumulator in accumulators:
+        if accumulator.__name__ == name:
+            return accumulator(**fields)
     raise UserError(f"this measurement has sums of {name}: name that class as an accumulator")

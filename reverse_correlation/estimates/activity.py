@@ -1,4 +1,4 @@
-"""What layers do when they are shown images, by the class of the images."""
+"""The activity of layers that are shown images, class by class."""
 
 import keras
 import numpy as np
@@ -9,8 +9,8 @@ from reverse_correlation.observers.keras_networks import Network, predict
 def activation_maps(model, layer, images, labels):
     """Average a layer's activity over filters and over the images of each class: (K, h, w).
 
-    Labels are places among the measured classes. This is the mean activity, not a spike-triggered
-    average; NaN for a class without images.
+    Labels are positions among the measured classes. The result is the mean activity, not a
+    spike-triggered average; it is NaN for a class without images.
     """
     network = Network.of(model)
     mean = keras.ops.mean(network.tapped(layer), axis=3)

@@ -5,9 +5,9 @@
     print(found.correlation[0, 1], "+-", found.error)   # (K,), class by class
     print(difference(a, b, "choice").significant.sum(axis=(1, 2, 3)))
 
-Two observers that are shown the same noise have errors in common, which correlate their images
-where they share nothing but a nonlinearity. So one's even shards are always held against another's
-odd ones, unless every observer had noise of its own seed.
+Observers that are shown the same noise have errors in common, which correlate their images even if
+their templates have nothing in common. So the even shards of one are always compared with the odd
+shards of another, unless the noise of every observer had its own seed.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ from scipy import stats
 from reverse_correlation.errors import UserError
 from reverse_correlation.estimates.correlation import correlations
 
-NULL_DRAWS = 200  # of unrelated images, behind the error of a correlation
+NULL_DRAWS = 200  # pairs of unrelated images drawn for the error of a correlation
 CONFIDENCE = 0.95
 
 
@@ -29,13 +29,14 @@ class Agreement:
 
     Attributes:
         names: of the observers.
-        correlation: (M, M, K), of one observer's even with another's odd shards, both ways
-            averaged; on the diagonal an observer with itself: the correlation of its halves.
-        disattenuated: (M, M, K), divided by the square root of both observers' own: what it would
-            be without noise. NaN where an observer's halves do not correlate; it may pass 1.
-        error: the standard deviation of a correlation between unrelated images of the ensemble.
-        single, average: ICC(3,1) and ICC(3,k) of each class, an IntraclassCorrelation; None where
-            several observers were shown the same noise.
+        correlation: (M, M, K), of one observer's even shards with another's odd ones, averaged
+            over both ways round; on the diagonal, the correlation of an observer's two halves.
+        disattenuated: (M, M, K), the correlation that would be found without noise: divided by the
+            root of the product of both observers' diagonal values. It may exceed 1, and is NaN
+            where an observer's halves do not correlate.
+        error: the standard deviation of the correlation of unrelated images of the ensemble.
+        single, average: ICC(3,1) and ICC(3,k) of each class, as IntraclassCorrelations; None if
+            more than two observers were shown the same noise.
         info_value: (M, K), infoVal of each observer's images.
     """
 
@@ -50,7 +51,7 @@ class Agreement:
 
 @dataclasses.dataclass(frozen=True)
 class IntraclassCorrelation:
-    """An intraclass correlation of each of K classes, with its 95 % interval: (K,) each."""
+    """The intraclass correlation of each of K classes with its 95 % interval; each (K,)."""
 
     value: np.ndarray
     low: np.ndarray
@@ -64,7 +65,8 @@ class Difference:
     Attributes:
         covariance: (K, h, w, c).
         z: (K, h, w, c), standard normal where the observers do not differ.
-        threshold: the |z| that no pixel passes, with probability .95, where none differs.
+        threshold: if the observers do not differ, no pixel's |z| exceeds this, with probability
+            .95.
     """
 
     covariance: np.ndarray
@@ -73,7 +75,7 @@ class Difference:
 
     @property
     def significant(self):
-        """(K, h, w, c) bool: pixels where they differ, at family-wise 5 % within a class."""
+        """(K, h, w, c) bool: pixels that differ, at a family-wise level of 5 % within a class."""
         return np.abs(np.nan_to_num(self.z)) > self.threshold
 
 
@@ -81,15 +83,15 @@ def compare(measurements, response="choice", names=None):
     """Compare what observers look for, class by class.
 
     Args:
-        measurements: two or more Measurements of one ensemble and of as many classes.
+        measurements: two or more Measurements with the same ensemble and the same classes.
         response: "choice", "decision", "probability" or "logit".
-        names: of the observers; by default those of their networks.
+        names: of the observers; by default those in the measurements.
 
     Returns:
         An Agreement.
 
     Raises:
-        UserError: if there are not two, or they cannot be compared.
+        UserError: if there are fewer than two, or they cannot be compared.
     """
     _check(measurements, response)
     halves = [[part.classes[response].image for part in m.halves()] for m in measurements]
@@ -117,12 +119,12 @@ def compare(measurements, response="choice", names=None):
 def difference(first, second, response="choice"):
     """Return where two observers' class images differ: a Difference.
 
-    Of observers that were shown the same noise, the even shards of the first are held against the
-    odd ones of the second, which costs half of the data.
+    If both were shown the same noise, the even shards of the first are compared with the odd
+    shards of the second, which costs half of the data.
 
     Args:
-        first, second: Measurements of one ensemble and of as many classes.
-        response: the kind.
+        first, second: Measurements with the same ensemble and the same classes.
+        response: as for `compare`.
 
     Raises:
         UserError: if they cannot be compared.
@@ -143,14 +145,14 @@ def difference(first, second, response="choice"):
 
 
 def intraclass(images):
-    """Return ICC(3,1) and ICC(3,k): of one rater, and of the mean of k, with 95 % intervals.
+    """Return ICC(3,1), of one rater, and ICC(3,k), of the mean of k raters, with 95 % intervals.
 
     Two-way mixed effects, consistency (Shrout and Fleiss 1979). Pixels are the items and observers
-    the raters, as in studies of people. The intervals take items for independent, as the pixels of
-    white noise are; those of coloured noise are fewer than they look, and the interval too narrow.
+    the raters, as in studies of people. The intervals assume that items are independent, as the
+    pixels of white noise are; with coloured noise they are not, and the intervals are too narrow.
 
     Args:
-        images: (k, items) of k raters.
+        images: (k, items), one row per rater.
 
     Returns:
         ((value, low, high), (value, low, high)).
@@ -162,7 +164,7 @@ def intraclass(images):
     between = raters * np.sum((rows - images.mean()) ** 2) / (items - 1)
     within = np.sum(residual**2) / freedom
     tail = (1 - CONFIDENCE) / 2
-    with np.errstate(divide="ignore", invalid="ignore"):  # NaN where raters are all the same
+    with np.errstate(divide="ignore", invalid="ignore"):  # raters may agree completely
         ratio = between / within
         low = ratio / stats.f.ppf(1 - tail, items - 1, freedom)
         high = ratio * stats.f.ppf(1 - tail, freedom, items - 1)
@@ -178,7 +180,7 @@ def null_error(noise, draws=NULL_DRAWS):
 
 
 def _independent_images(measurements, halves, response):
-    """Return images whose errors are independent, (M, K, items); None where there are none."""
+    """Return images with independent errors, (M, K, items); None if there are none."""
     if _have_own_noise(measurements):
         images = np.array([m.classes[response].image for m in measurements])
     elif len(measurements) == 2:
@@ -187,17 +189,17 @@ def _independent_images(measurements, halves, response):
         return None
     flat = images.reshape(*images.shape[:2], -1)
     with np.errstate(invalid="ignore"):
-        return flat / flat.std(axis=2, keepdims=True)  # a steeper observer is not another one
+        return flat / flat.std(axis=2, keepdims=True)  # slopes of responses must not count
 
 
 def _each_class(images):
-    """Return ICC(3,1) and ICC(3,k) of each class, of images (M, K, items)."""
+    """Return ICC(3,1) and ICC(3,k) of each class from images (M, K, items)."""
     found = np.array([intraclass(images[:, k]) for k in range(images.shape[1])])  # (K, 2, 3)
     return tuple(IntraclassCorrelation(*found[:, i].T) for i in (0, 1))
 
 
 def _have_own_noise(measurements):
-    """Say whether no two observers were shown the same noise."""
+    """Return whether no two observers were shown the same noise."""
     seeds = [m.provenance["seed"] for m in measurements]
     return len(set(seeds)) == len(seeds)
 
@@ -205,12 +207,14 @@ def _have_own_noise(measurements):
 def _check(measurements, response):
     """Raise UserError if measurements cannot be compared."""
     if len(measurements) < 2:
-        raise UserError("agreement is between two observers or more")
+        raise UserError("agreement is between two observers or more: give at least two")
     first = measurements[0]
     for m in measurements:
         name = m.provenance["network"]
         if response not in m.classes:
-            raise UserError(f"{name!r} has no {response} images: it has {', '.join(m.classes)}")
+            raise UserError(
+                f"{name!r} has no {response} images: it has {', '.join(m.classes)}; choose one"
+            )
         if m.provenance["noise"] != first.provenance["noise"]:
             raise UserError(
                 f"{name!r} was shown other noise than {first.provenance['network']!r} "
@@ -226,7 +230,7 @@ def _check(measurements, response):
             )
         if any(len(part.classes) == 0 or part.count == 0 for part in m.halves()):
             raise UserError(
-                f"{name!r} was shown too few images for two halves: show it all of at least "
+                f"{name!r} was shown too few images for two halves: show it at least "
                 f"{2 * m.provenance['block_images'] * m.provenance['shard_blocks']:,}"
             )
 

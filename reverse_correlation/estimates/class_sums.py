@@ -1,4 +1,4 @@
-"""Sums of what classes answer: decision, probability, logit and choice."""
+"""Sums of the responses of classes: decision, probability, logit and choice."""
 
 import dataclasses
 import math
@@ -11,27 +11,27 @@ from reverse_correlation.estimates.accumulator import Accumulator
 from reverse_correlation.estimates.correlation import correlations, spearman_brown
 from reverse_correlation.estimates.estimate import Estimate, VarianceSplit
 
-CLASS_SUMS_BYTES = 2e9  # a network with more classes and pixels than this holds is refused
+CLASS_SUMS_BYTES = 2e9  # memory for the sums and images of classes, at most
 RESPONSES = ("decision", "probability", "logit")
-PAIR_RESPONSES = (*RESPONSES, "choice")  # of ensembles whose stimuli come in mirrored pairs
+PAIR_RESPONSES = (*RESPONSES, "choice")  # if stimuli come in mirrored pairs
 
 
 @dataclasses.dataclass(frozen=True)
 class ClassSums(Accumulator):
     """Decision, probability, logit and choice of every class, against the ensemble's numbers xi.
 
-    Where stimuli come in pairs, x = base + A xi and x' = base - A xi, a response has an odd part
+    If stimuli come in pairs, x = base + A xi and x' = base - A xi, a response has an odd part
     (r(x) - r(x')) / 2 and an even part (r(x) + r(x')) / 2. Only the odd part covaries with xi, and
-    its variance gives the error. `choice` is +1 where the first stimulus of a pair has the larger
-    centred logit of the class, and -1 where the second has: two-interval forced choice.
+    its variance gives the error. `choice` is +1 if the first stimulus of a pair has the larger
+    centred logit of the class, and -1 if the second has: two-interval forced choice.
 
     Args:
         coordinates: the shape of xi.
-        classes: how many the network has.
+        classes: how many the observer has.
         paired: whether stimuli come with mirror images.
         only: indices of the classes whose sums are kept; empty for all.
-        labels: whether the network answers labels alone, so that only decisions are known.
-        pixels: of a stimulus.
+        labels: whether the observer answers only labels, so that only decisions are known.
+        pixels: how many a stimulus has, over all channels.
 
     Raises:
         UserError: if the sums would not fit in memory.
@@ -45,27 +45,28 @@ class ClassSums(Accumulator):
     pixels: int = 0
 
     def __post_init__(self):
-        """Check the size of the sums, and of the images that become of them."""
+        """Check the size of the sums and of the images made from them."""
         numbers = math.prod(self.coordinates)
         size = len(self.responses) * self.measured * (20 * numbers + 16 * self.pixels)
         if size > CLASS_SUMS_BYTES:
             raise UserError(
                 f"the sums and images of {self.measured:,} classes over {numbers:,} numbers would "
-                f"take {size / 1e9:.1f} GB: measure fewer, by --classes 3 17 207 (only= in Python)"
+                f"take {size / 1e9:.1f} GB: measure fewer classes, for example with --classes 3 17 "
+                "207 (only= in Python)"
             )
 
     name, every = "classes", 1
 
     @classmethod
-    def for_pass(cls, network, noise, layers):
-        """Return one, of the classes that are measured."""
+    def for_pass(cls, observer, noise, layers):
+        """Return one accumulator, for the measured classes."""
         return [
             cls(
                 tuple(noise.coordinates),
-                network.classes,
+                observer.classes,
                 noise.symmetric,
-                network.only,
-                network.labels,
+                observer.only,
+                observer.labels,
                 math.prod(noise.shape),
             )
         ]
@@ -77,7 +78,7 @@ class ClassSums(Accumulator):
 
     @property
     def responses(self):
-        """The kinds of response, in the order of their rows."""
+        """The responses that are known, in the order of their rows."""
         if self.labels:
             return RESPONSES[:1]
         return PAIR_RESPONSES if self.paired else RESPONSES
@@ -108,7 +109,7 @@ class ClassSums(Accumulator):
             odd, even = (first - mirrored) / 2, (first + mirrored) / 2
             if "choice" in self.responses:
                 odd = tf.concat([odd, tf.sign(odd[:, 2 * self.measured :])], axis=1)
-            total = tf.zeros(self.coordinates)  # each number is shown with both signs
+            total = tf.zeros(self.coordinates)  # every number is shown with both signs
         else:
             odd, even = r, tf.zeros_like(r)
             total = tf.reduce_sum(xi, 0)
@@ -131,17 +132,20 @@ class ClassSums(Accumulator):
         if not self.labels:
             answers += [tf.nn.softmax(logits), logits]
         if self.only:
-            answers = [tf.gather(each, self.only, axis=1) for each in answers]
+            answers = [tf.gather(rows, self.only, axis=1) for rows in answers]
         return tf.concat(answers, axis=1)
 
     def estimates(self, sums, noise):
-        """Return an Estimate over (K, h, w, c) for each kind of response."""
+        """Return an Estimate over (K, h, w, c) for each response."""
         return {
             "classes": {name: self._estimate(name, sums, noise) for name in sorted(self.responses)}
         }
 
     def least_correlation(self, sums, noise):
-        """Return that of the logit and choice images; of labels, of the decision images."""
+        """Return the least for logit and choice images; for decision images if there are no others.
+
+        See Accumulator.
+        """
         waited_for = {"logit", "choice"} & set(self.responses) or self.responses
         return min(
             self._estimate(name, sums, noise, halves=False).expected_correlation.min()
@@ -149,7 +153,13 @@ class ClassSums(Accumulator):
         )
 
     def _estimate(self, name, sums, noise, halves=True):
-        """Return the Estimate of one kind of response."""
+        """Return the Estimate of one response.
+
+        Args:
+            name: of the response.
+            sums, noise: as for `estimates`.
+            halves: False for only what `least_correlation` needs.
+        """
         rows = self._rows(name)
         total = {key: value.sum(axis=0) for key, value in sums.items()}
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -179,12 +189,12 @@ class ClassSums(Accumulator):
         )
 
     def _rows(self, name):
-        """Return the rows of one kind of response."""
+        """Return the rows of one response."""
         first = self.responses.index(name) * self.measured
         return slice(first, first + self.measured)
 
     def _coefficients(self, total, rows):
-        """Return the covariance with xi, (K, *coordinates), the odd part's deviation, and its n."""
+        """Return the covariance with xi, (K, *coordinates), the odd part's std, and the count."""
         if self.paired:
             samples = total["pairs"]
             return total["ox"][rows] / samples, np.sqrt(total["oo"][rows] / samples), samples
@@ -194,13 +204,13 @@ class ClassSums(Accumulator):
 
     def _moments(self, name, total, rows):
         """Return the mean and standard deviation of a response over all stimuli: (K,), (K,)."""
-        if name == "choice":  # one of a pair is chosen: the mean over both is 0
+        if name == "choice":  # one stimulus of each pair is chosen, so the mean over both is 0
             return np.zeros(self.measured), np.sqrt(total["oo"][rows] / total["pairs"])
         mean = total["r"][rows] / total["n"]
         return mean, np.sqrt(np.maximum(total["rr"][rows] / total["n"] - mean**2, 0))
 
     def _variance(self, name, total, coefficients, error):
-        """Split the variance of a response into linear, odd beyond linear, and even."""
+        """Split the variance of a response into linear, other odd, and even parts."""
         rows, pairs = self._rows(name), total["pairs"]
         odd = total["oo"][rows] / pairs
         even = np.zeros(self.measured)
@@ -216,7 +226,7 @@ class ClassSums(Accumulator):
 
 @dataclasses.dataclass(frozen=True)
 class ChoiceSums(ClassSums):
-    """Choices alone, as of people (see `people/choices.py`): trials are summed, never a pass.
+    """Sums of choices alone, as those of people (see `people/choices.py`); no pass makes them.
 
     Args:
         coordinates, classes, paired, pixels: as for ClassSums.
@@ -224,16 +234,16 @@ class ChoiceSums(ClassSums):
 
     @property
     def responses(self):
-        """The kinds of response, in the order of their rows."""
+        """The responses that are known, in the order of their rows."""
         return PAIR_RESPONSES[-1:]
 
     @classmethod
     def of_trials(cls, choices, xi):
-        """Return the sums of trials, by turns in two halves: {name: (2, ...)}.
+        """Return the sums of trials, assigned to two halves in turn: {name: (2, ...)}.
 
         Args:
             choices: (N,), from -1 to 1.
-            xi: (N, *coordinates), of the first stimulus of each pair.
+            xi: (N, *coordinates), the numbers behind the first stimulus of each pair.
         """
         halves = [(choices[i::2], xi[i::2]) for i in (0, 1)]
         return {

@@ -1,21 +1,21 @@
-"""Correlation of images, and the reliability that two halves tell of."""
+"""The correlation of images, and the reliability that follows from two halves."""
 
 import numpy as np
 
 
 def spearman_brown(r):
-    """Step the correlation of two halves up to the reliability of the whole: 2 r / (1 + |r|)."""
+    """Step up the correlation of two halves to the reliability of the whole: 2 r / (1 + |r|)."""
     return 2 * r / (1 + np.abs(r))
 
 
 def cosines(a, b):
-    """Return the cosine between the rows of two (n, ...) arrays: (n,); NaN where one is zero."""
+    """Return the cosines between the rows of two (n, ...) arrays: (n,); NaN where one is zero."""
     a, b = (np.asarray(rows, np.float64).reshape(len(rows), -1) for rows in (a, b))
     with np.errstate(divide="ignore", invalid="ignore"):
         return (a * b).sum(axis=1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))
 
 
 def correlations(a, b):
-    """Return Pearson's correlation between the rows of two (n, ...) arrays: (n,)."""
+    """Return Pearson's correlations between the rows of two (n, ...) arrays: (n,)."""
     a, b = (np.asarray(rows).reshape(len(rows), -1) for rows in (a, b))
     return cosines(a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True))

@@ -1,4 +1,4 @@
-"""What sums say: covariance, z, thresholds, reliability, explained variance."""
+"""What follows from sums: covariance, z, thresholds, reliability, explained variance."""
 
 import dataclasses
 import functools
@@ -15,8 +15,8 @@ class VarianceSplit:
 
     Attributes:
         linear: (R,), explained by a linear function of the stimulus.
-        odd: (R,), the rest of what changes sign with the fluctuation.
-        even: (R,), what is the same for a stimulus and its mirror image about the base.
+        odd: (R,), the rest of the part that changes sign with the fluctuation.
+        even: (R,), the part that is the same for a stimulus and its mirror image about the base.
     """
 
     linear: np.ndarray
@@ -30,25 +30,25 @@ class Estimate:
 
     Attributes:
         covariance: (R, h, w, c), in units of response times pixel value.
-        standard_error: of each pixel's covariance where it does not influence the response,
-            (R, h, w, c) or what broadcasts to it.
+        standard_error: (R, h, w, c), or an array that broadcasts to it; of the covariance of a
+            pixel that does not influence the response.
         mean_response, response_std: (R,).
         reliability: (R,), correlation of the images of even and odd shards, stepped up to the
             whole by Spearman and Brown; NaN with fewer than two shards.
-        count: how many (stimulus, response) pairs were averaged; of stimuli that come in mirrored
-            pairs, both count.
+        count: how many pairs of a stimulus and a response were averaged; both stimuli of a
+            mirrored pair count.
         nonnegative: whether the response is a rate, so that `average` has a meaning.
         threshold: the |z| that no pixel of a null image passes, with probability .95.
-        freedom: degrees of freedom of the standard error, where it was itself estimated from few
-            shards; None where it is known well.
+        freedom: degrees of freedom of the standard error, if it was itself estimated from few
+            shards; None if it is known well.
         coefficients: (R, *coordinates), covariance with the independent numbers xi of the
-            ensemble, and `coefficient_error` its standard error, (R,); None where the stimulus is
-            not the ensemble's.
+            ensemble; None if the stimulus is not the ensemble's.
+        coefficient_error: (R,), standard error of the coefficients; None likewise.
         weights: (R, h, w, c), the coefficients as weights on pixels (for Gaussian noise the mean
-            gradient); None where the ensemble cannot be inverted.
-        variance: a VarianceSplit; None where stimuli come without mirror images.
-        null_norm: median and deviation of the norm of an image without signal whose coefficients
-            have a standard error of 1; None where the stimulus is not the ensemble's.
+            gradient); None if the ensemble cannot be inverted.
+        variance: a VarianceSplit; None if stimuli come without mirror images.
+        null_norm: median and scaled MAD of the norm of an image without signal whose coefficients
+            have a standard error of 1; None if the stimulus is not the ensemble's.
     """
 
     covariance: np.ndarray
@@ -97,9 +97,9 @@ class Estimate:
 
     @property
     def image(self):
-        """The covariance where there is one, (R, h, w, c).
+        """The covariance, (R, h, w, c), or NaN if there is no image.
 
-        NaN if the response never varied, or never within a pair of stimuli.
+        There is none if the response never varied, or never within a pair of stimuli.
         """
         none = np.all(self.covariance == 0, axis=(1, 2, 3)) | ~(self.response_std > 0)
         return np.where(none[:, None, None, None], np.nan, self.covariance)
@@ -145,10 +145,10 @@ class Estimate:
         return np.sqrt(np.maximum(1 - self.noise_share, 0))
 
     def images_needed(self, correlation=0.9):
-        """How many stimuli would bring each image to that correlation with its truth: (R,).
+        """How many stimuli each image needs for that expected correlation with its truth: (R,).
 
         The squared signal-to-noise ratio grows in proportion to the stimuli shown (Murray 2011).
-        Infinite where no signal has been seen yet.
+        Infinite if no signal has been seen yet.
         """
         wanted = correlation**2 / (1 - correlation**2)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -159,10 +159,10 @@ class Estimate:
     def info_value(self):
         """Informational value of each image as shown, (R,): how unusual its norm is under the null.
 
-        (norm - median) / MAD of the norms of null images (Brinkman et al. 2019), the MAD in units
-        of a standard deviation, as R's. 1.96 is the usual criterion. Nothing is simulated for white
-        and coarse noise, where the squared norm is chi-square; of other ensembles 2,000 null
-        images are drawn.
+        (norm - median) / MAD of the norms of null images (Brinkman et al. 2019), with the MAD
+        scaled to a standard deviation, as R's `mad` does. The usual criterion is 1.96. For white
+        and coarse noise nothing is simulated, since the squared norm is chi-square; for other
+        ensembles 2,000 null images are drawn.
         """
         if self.null_norm is None:
             return np.full(len(self.covariance), np.nan)
@@ -172,11 +172,11 @@ class Estimate:
 
 
 def estimate_from_sums(sums, nonnegative):
-    """Turn sums of responses and signals that shards made independent into an Estimate.
+    """Turn sums of responses and signals into an Estimate; its error is that between shards.
 
     Args:
-        sums: {name: (2, ...)} of n, r, rr, x, rx, shards, nc and ncc (see `with_covariance`), of
-            even and of odd shards.
+        sums: {name: (2, ...)} of n, r, rr, x, rx, shards, nc and ncc (see `with_covariance`), for
+            even and for odd shards.
         nonnegative: whether the response is a rate.
     """
     total = {name: value.sum(axis=0) for name, value in sums.items()}
@@ -203,17 +203,17 @@ def estimate_from_sums(sums, nonnegative):
 
 
 def with_covariance(shard):
-    """Add a shard's own covariance and its square: shards are independent of each other.
+    """Add a shard's own covariance and its square, since shards are independent of each other.
 
-    Positions of a convolution overlap, and the two stimuli of a pair are not independent; the
-    error of what is averaged over them is seen between shards.
+    Positions of a convolution overlap, and the two stimuli of a pair are not independent; so the
+    error of an average over them is estimated from the variance between shards.
     """
     covariance, n = covariance_of(shard), shard["n"]
     return {**shard, "shards": np.float64(1), "nc": n * covariance, "ncc": n * covariance**2}
 
 
 def covariance_of(sums):
-    """Return the covariance of r and x from their sums n, r, x and rx: (R, h, w, c)."""
+    """Return the covariance of r and x, (R, h, w, c), from the sums n, r, x and rx."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return (sums["rx"] - np.multiply.outer(sums["r"], sums["x"]) / sums["n"]) / sums["n"]
 
@@ -224,6 +224,6 @@ def _power(rows):
 
 
 def _normal_from_t(t, freedom):
-    """Turn Student's t into a z of the same tail probability (Wallace 1959; never overflows)."""
+    """Turn Student's t into a z of nearly the same tail probability (Wallace 1959)."""
     scale = (8 * freedom + 1) / (8 * freedom + 3)
     return np.sign(t) * scale * np.sqrt(freedom * np.log1p(t**2 / freedom))

@@ -1,12 +1,12 @@
-"""The same images from a network's own gradients: the yardstick for every black-box estimate.
+"""Class images and filters from a network's own gradients: the yardstick for estimates.
 
 For a response r that is differentiable almost everywhere and a stimulus x = base + A xi,
 
     cov(r, xi) = E[w(xi) dr/dxi],    cov(r, x) = A cov(r, xi),
 
 where w is 1 for Gaussian xi (Stein's identity) and (3 - xi**2) / 2 for uniform xi. Gradients vary
-little from image to image, so that a few thousand images give what the black box needs many for;
-how many is seen from their own split halves.
+little from image to image, so a few thousand images are as good as many more without gradients;
+how many are enough is seen from their own split halves.
 """
 
 import dataclasses
@@ -22,8 +22,9 @@ from reverse_correlation.observers.keras_networks import Network
 
 ENOUGH = 0.999  # reliability at which no more gradients are taken
 CLASS_BLOCK = 128  # images whose gradients are taken at once
-RARE = 1e-3  # share of patches that drive a filter below which no more are drawn for it
-PATCH_BLOCK, DRIVEN_PATCHES = 1000, 128  # patches drawn at once; of which a filter uses so many
+RARE = 1e-3  # a filter that a smaller share of patches drives gets no further patches
+PATCH_BLOCK = 1000  # patches drawn at once
+DRIVEN_PATCHES = 128  # patches of a block used for a filter, at most
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +34,7 @@ class ExactImages:
     Attributes:
         images: (R, h, w, c), covariances with the stimulus.
         reliability: (R,), of the images, from split halves; NaN from a single block.
-        count: how many images were averaged at most.
+        count: how many stimuli were averaged, at most.
     """
 
     images: np.ndarray
@@ -47,9 +48,9 @@ def exact_classification_images(model, noise, count=10_000, response="logit", se
     Args:
         model: a Keras classifier of images of `noise.shape`.
         noise: an ensemble with a gradient identity, such as `WhiteNoise()`.
-        count: images to average over at most; fewer where their split halves agree at .999.
+        count: stimuli to average over, at most; fewer if the split halves agree at .999 earlier.
         response: "logit" or "probability"; a decision has no gradient.
-        seed: of the noise; not the seed of the measurement that this is held against.
+        seed: of the noise; it must differ from that of the measurement compared with it.
 
     Raises:
         UserError: for another response, or an ensemble without such an identity.
@@ -62,15 +63,15 @@ def exact_classification_images(model, noise, count=10_000, response="logit", se
 def exact_class_images(model, noise, count=10_000, seed=1):
     """Return {"logit": ExactImages, "probability": ExactImages} from the same gradients.
 
-    As `exact_classification_images`; the gradient of a probability follows from those of the
-    logits z: dp_k = p_k (dz_k - sum over j of p_j dz_j). It is the logits' agreement that decides
-    how many images are enough.
+    Arguments are as for `exact_classification_images`. The gradient of a probability follows from
+    those of the logits z: dp_k = p_k (dz_k - sum over j of p_j dz_j). The agreement of the logit
+    images decides how many stimuli are enough.
     """
     network = Network.of(model, noise)
     responses = network.responses()
     coordinates = [-1, *noise.coordinates]
 
-    @tf.function(autograph=False)  # which would turn a UserError into one of its own
+    @tf.function(autograph=False)  # autograph would replace a UserError by an error of its own
     def block_sum(block, images):
         xi = _mirrored(noise, seed, block, images)
         with tf.GradientTape(persistent=True) as tape:
@@ -110,19 +111,19 @@ def exact_class_images(model, noise, count=10_000, seed=1):
 
 
 def exact_receptive_fields(model, noise, layer, count=20_000, seed=1):
-    """Spike-triggered averages from gradients, times the mean response: ExactImages over filters.
+    """Return spike-triggered averages times the mean response from gradients, filter by filter.
 
-    The covariance of a filter's activity with the patch that it sees, as in
-    `exact_classification_images`, for one unit that sees no padding, cut out of the network. Where
-    a rectified unit is silent its gradient is zero, so that only patches that drive it are needed,
-    and of these no more than make its split halves agree at .999; none for a filter that fires at
-    less than one patch of a thousand.
+    They are the covariances of a filter's activity with the patch that it sees, computed as in
+    `exact_classification_images` for one unit that sees no padding, cut out of the network. A
+    rectified unit that is silent has no gradient, so only patches that drive it are needed, and no
+    more of these once its split halves agree at .999. A filter that fires at less than one patch
+    in a thousand gets no further patches.
 
     Args:
         model: a Keras classifier.
         noise: white noise about a number.
-        layer: its name.
-        count: patches drawn at most.
+        layer: the name of the layer.
+        count: patches drawn, at most.
         seed: of the patches.
 
     Returns:
@@ -137,14 +138,14 @@ def exact_receptive_fields(model, noise, layer, count=20_000, seed=1):
 
     @tf.function(autograph=False)
     def block_mean(block, filters):
-        """Mean weighted gradient over the patches of a block, and the share that is driven."""
+        """Return the mean weighted gradient over a block's patches, and the share that drive."""
         xi = _mirrored(patches, seed, block, PATCH_BLOCK)
         activity = unit(patches.mean + patches.fluctuation(xi), training=False)[:, 0, 0, :]
 
         def weighted_gradient(index):
             driven = tf.where(activity[:, index] != 0)[:, 0]
             used = driven[:DRIVEN_PATCHES]
-            chosen = tf.gather(xi, tf.concat([used, [0]], axis=0))  # never an empty batch
+            chosen = tf.gather(xi, tf.concat([used, [0]], axis=0))  # one more, so it is never empty
             with tf.GradientTape() as tape:
                 tape.watch(chosen)
                 stimuli = patches.mean + patches.fluctuation(chosen)
@@ -158,7 +159,7 @@ def exact_receptive_fields(model, noise, layer, count=20_000, seed=1):
 
     filters = unit.outputs[0].shape[-1]
     sums, blocks = np.zeros((2, filters, *patches.shape)), np.zeros((2, filters))
-    driven = np.zeros(filters)  # mean share of patches that drive each, summed over blocks
+    driven = np.zeros(filters)  # share of patches that drive each filter, summed over blocks
     wanted = np.arange(filters)
     for block in range(max(2, count // PATCH_BLOCK)):
         means, shares = block_mean(tf.constant(block), tf.constant(wanted))
@@ -179,7 +180,7 @@ def exact_receptive_fields(model, noise, layer, count=20_000, seed=1):
 
 
 def kept_exact(path, identity, compute):
-    """Return {name: ExactImages} that a .npz file keeps, or compute and keep them there.
+    """Return the {name: ExactImages} that a .npz file keeps, or compute and keep them there.
 
     Args:
         path, identity, compute: as for `files.kept`.
@@ -201,28 +202,32 @@ def _read(path):
 
 def _write(path, identity, exact):
     arrays = {
-        f"{name}:{field.name}": getattr(each, field.name)
-        for name, each in exact.items()
-        for field in dataclasses.fields(each)
+        f"{name}:{field.name}": getattr(images, field.name)
+        for name, images in exact.items()
+        for field in dataclasses.fields(images)
     }
     write_arrays(path, identity, arrays)
 
 
 def _patch_noise(noise, shape):
-    """Return the same noise for patches.
+    """Return the same noise for patches of a shape.
 
     Raises:
         UserError: if it is not the same everywhere in the image.
     """
     if not noise.is_white or np.ndim(noise.mean):
-        raise UserError(f"{noise.title} noise about this base is not the same in every patch")
+        raise UserError(
+            f"{noise.title} noise about this base is not the same in every patch: use white noise "
+            "about a number"
+        )
     return dataclasses.replace(noise, shape=shape)
 
 
 def _unit_network(model, layer):
     """Cut out what one unit of each filter computes: patches (n, rf_h, rf_w, c) to (n, 1, 1, f).
 
-    The layers below the unit again, without padding, on a patch of the receptive field's size.
+    The layers up to the unit are copied without padding, for a patch as large as its receptive
+    field.
     """
     network = Network.of(model)
     size, (*image, channels) = network.receptive_field(layer).size, network.shape
@@ -240,9 +245,9 @@ def _unit_network(model, layer):
 
 
 def _mirrored(noise, seed, block, images):
-    """Draw xi in pairs, each with its mirror image, which is as likely.
+    """Draw xi in pairs, each with its mirror image, which is equally likely.
 
-    What is odd in a gradient then cancels within each pair instead of over many.
+    The odd part of a gradient then cancels within each pair instead of over many pairs.
     """
     half = noise.xi(seed, block, (images + 1) // 2)
     return tf.concat([half, -half], axis=0)[:images]

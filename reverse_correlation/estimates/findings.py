@@ -1,4 +1,4 @@
-"""What is found of an observer: how good its class images and filters are."""
+"""What is found about an observer: how good its class images and filters are."""
 
 import dataclasses
 import time
@@ -16,8 +16,9 @@ from reverse_correlation.estimates.measurement import Measurement
 from reverse_correlation.estimates.templates import confusion, template_answers
 from reverse_correlation.observers.observer import Observer
 
-LEAST_RELIABILITY = 0.99  # of an exact image that others are compared with
-EXACT_CLASSES, EXACT_FILTERS = 20, 96  # more are not held against gradients, which would take long
+LEAST_RELIABILITY = 0.99  # of an exact image with which others are compared
+EXACT_CLASSES = 20  # an observer with more is not compared with gradients, which would take long
+EXACT_FILTERS = 96  # nor is a layer with more
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,13 +27,13 @@ class ClassFindings:
 
     Attributes:
         exact_agreement: {"choice", "logit" or "probability": (K,)}, correlation of each class
-            image with the one that the network's gradients give (of choice: with the logit's);
-            empty where there is none.
-        images_needed: {response: (K,)}, noise images for r = .9 with the truth.
-        template_confusions: {response: (K, K) or None}, how these images by themselves classify
-            test images: shares of each true class (row); None where no class has an image, and
-            {} without test images.
-        template_accuracy: {response: share of the test images that they classify right}.
+            image with the one from the network's gradients (a choice image with that of the
+            logit); empty if there are no exact images.
+        images_needed: {response: (K,)}, noise images needed for r = .9 with the truth.
+        template_confusions: {response: (K, K) or None}, how these images alone classify test
+            images, as shares of each true class (row); None if no class has an image; {} without
+            test images.
+        template_accuracy: {response: share of the test images that they classify correctly}.
     """
 
     exact_agreement: dict
@@ -46,7 +47,7 @@ class Shown:
     """One ensemble that an observer was shown.
 
     Attributes:
-        title: such as "pure noise".
+        title: what is shown, such as "pure noise".
         measurement: the Measurement.
         findings: ClassFindings.
     """
@@ -58,15 +59,14 @@ class Shown:
 
 @dataclasses.dataclass(frozen=True)
 class LayerFindings:
-    """What is found of the filters of one layer.
+    """What is found about the filters of one layer.
 
     Attributes:
         layer: its name.
-        live: (filters,) bool; the others fire too rarely to be counted.
-        learned: (filters, kh, kw, c), the kernels of a first convolution; None of deeper layers.
+        live: (filters,) bool; the other filters fire too rarely to be counted.
+        learned: (filters, kh, kw, c), the kernels of a first convolution; None for deeper layers.
         agreement: (filters,), cosine of each spike-triggered average with the kernel, or its
-            correlation with the receptive field that the gradients give; None where there is
-            neither.
+            correlation with the receptive field from gradients; None if there is neither.
     """
 
     layer: str
@@ -77,15 +77,16 @@ class LayerFindings:
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """All that is said of one observer.
+    """Everything that is reported about one observer.
 
     Attributes:
         observer: the Observer.
-        title, place: such as "LeNet" and "LeNet on MNIST".
-        class_names: of the classes that are measured.
-        shown: a Shown of each ensemble.
-        layers: LayerFindings of each layer that was measured, with the first ensemble.
-        test_accuracy: share of the test images that it names right; None without any.
+        title: its name in figures, such as "LeNet".
+        place: its name with the data set, such as "LeNet on MNIST".
+        class_names: of the measured classes.
+        shown: a Shown for each ensemble.
+        layers: LayerFindings for each measured layer, with the first ensemble.
+        test_accuracy: share of the test images that it classifies correctly; None without any.
     """
 
     observer: Observer
@@ -98,24 +99,24 @@ class Result:
 
     @property
     def kernel_cosines(self):
-        """Cosines of the live filters of a first convolution with its kernels; None without one."""
+        """Cosines of a first convolution's live filters with its kernels; None without one."""
         found = [f.agreement[f.live] for f in self.layers if f.learned is not None]
         return found[-1] if found else None
 
     @property
     def field_agreement(self):
-        """Correlations of a deep layer's live filters with gradients; None where there are none."""
+        """Correlations of a deep layer's live filters with exact fields; None without any."""
         deep = [f for f in self.layers if f.learned is None and f.agreement is not None]
         return deep[-1].agreement[deep[-1].live & np.isfinite(deep[-1].agreement)] if deep else None
 
 
 def class_findings(measurement, exact=None, test=None):
-    """Say how good the class images of a measurement are: ClassFindings.
+    """Find how good the class images of a measurement are: ClassFindings.
 
     Args:
         measurement: a Measurement.
-        exact: {"logit" and "probability": ExactImages}, or nothing.
-        test: (images, labels) that the class images classify by themselves, or None.
+        exact: {"logit": ExactImages, "probability": ExactImages}; empty or None without any.
+        test: (images, labels) to be classified by the class images alone, or None.
     """
     classes, exact = measurement.classes, exact or {}
     agreement = {name: _agreement_with(one, classes[name]) for name, one in exact.items()}
@@ -133,21 +134,21 @@ def class_findings(measurement, exact=None, test=None):
 
 
 def _agreement_with(exact, estimate):
-    """Correlate class images with exact ones, (K,); NaN where those are not reliable at .99."""
+    """Correlate class images with exact ones: (K,); NaN where those are not reliable at .99."""
     r = correlations(exact.images, estimate.covariance)
     return np.where(exact.reliability >= LEAST_RELIABILITY, r, np.nan)
 
 
 def exact_images_of(observer, noise, path, count, seed, title="noise"):
-    """Return an observer's exact class images by response, kept in a file; {} where it has none.
+    """Return an observer's exact class images by response, or {} if it cannot have any.
 
     Args:
         observer: an Observer.
         noise: the ensemble.
-        path: of the file.
-        count: of images whose gradients are averaged, at most.
-        seed: of these images; another one than the measurement's.
-        title: of the ensemble, for what is printed.
+        path: of the file that keeps the images.
+        count: stimuli whose gradients are averaged, at most.
+        seed: of these stimuli; it must differ from that of the measurement.
+        title: of the ensemble, for the line that is printed.
     """
     possible = observer.has_gradients and noise.has_gradient_identity and not observer.only
     if not possible or observer.classes > EXACT_CLASSES:
@@ -164,13 +165,13 @@ def exact_images_of(observer, noise, path, count, seed, title="noise"):
 def layers_to_measure(noise, usual, chosen=()):
     """Return the layers whose receptive fields are measured with an ensemble: {label: layer}.
 
-    None but with white noise about a number: about an image, each place has another base, and
-    coloured noise blurs receptive fields.
+    There are none unless the noise is white and about a number: about an image, the base differs
+    from place to place, and coloured noise blurs receptive fields.
 
     Args:
         noise: the ensemble.
         usual: names of the first and the last convolution, or fewer.
-        chosen: names of others, which are their own labels.
+        chosen: names of the layers to use instead, which are their own labels.
     """
     if not noise.is_white or np.ndim(noise.mean):
         return {}
@@ -180,15 +181,15 @@ def layers_to_measure(noise, usual, chosen=()):
 
 
 def layer_findings(observer, measurement, layer, path, *, patches, live_rate, seed):
-    """Hold the spike-triggered averages of a layer against what is known: LayerFindings.
+    """Compare the spike-triggered averages of a layer with kernels or gradients: LayerFindings.
 
     Args:
         observer, measurement: an Observer, and a Measurement of it.
-        layer: its name.
+        layer: the name of the layer.
         path: of the file that keeps exact receptive fields.
-        patches: whose gradients give those, at most.
-        live_rate: a filter that fires more rarely is not live.
-        seed: of the patches; another one than the measurement's.
+        patches: how many are drawn for exact receptive fields, at most.
+        live_rate: a filter that fires more rarely than this is not live.
+        seed: of the patches; it must differ from that of the measurement.
     """
     estimate = measurement.layers[layer]
     live = estimate.response_std > 0

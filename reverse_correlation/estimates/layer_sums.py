@@ -1,4 +1,4 @@
-"""Sums of what layers do: filters against patches, and logits against maps of activity."""
+"""Sums of the activity of layers: filters against patches, and logits against activity maps."""
 
 import dataclasses
 import math
@@ -8,27 +8,28 @@ import tensorflow as tf
 from reverse_correlation.estimates.accumulator import Accumulator
 from reverse_correlation.estimates.estimate import estimate_from_sums, with_covariance
 
-FILTER_SUMS_BYTES = 2.5e8  # of a layer with more, the first filters are measured
+FILTER_SUMS_BYTES = 2.5e8  # memory for a layer's sums; if it is too little, fewer filters are kept
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FilterSums(Accumulator):
-    """A convolution's activity against the patch of stimulus before it, over all positions.
+    """A convolution's activity against the patch of the stimulus that it sees, at all positions.
 
     Summed over images and positions, activity times patch *is* the gradient of a convolution with
     respect to its filter, with the receptive field as the filter's size and the layer's total
-    stride as its stride. Units that see padding are left out; where all do, the one that sees most
-    of the image is kept. A layer with many positions needs fewer images: it is measured on every
-    2nd, 4th or 8th block. Of a layer whose sums would not fit, the first filters are measured.
+    stride as its stride. Units that see padding are left out; if all do, the one that sees most of
+    the image is kept. A layer with many positions needs fewer images, so it is measured on every
+    2nd, 4th or 8th block. If the sums of a layer would not fit, only its first filters are
+    measured.
 
     Args:
         layer: its name.
-        windows: for rows and columns (first unit, last + 1, first pixel, pixels), see
+        windows: (first unit, last + 1, first pixel, pixels) for rows and for columns, see
             `ReceptiveField.windows`.
-        stride: of the receptive field, for rows and columns.
+        stride: of the receptive field, for rows and for columns.
         channels: of a stimulus.
         filters: how many are measured.
-        every: of blocks.
+        every: only blocks whose index is a multiple of this are summed.
         nonnegative: whether the activity is a rate.
     """
 
@@ -42,7 +43,7 @@ class FilterSums(Accumulator):
 
     @property
     def name(self):
-        """Under which the sums are kept."""
+        """The name under which the sums are kept."""
         return f"filters/{self.layer}"
 
     @property
@@ -57,7 +58,7 @@ class FilterSums(Accumulator):
 
     @classmethod
     def for_pass(cls, network, noise, layers):
-        """Return one for each layer."""
+        """Return one accumulator per layer of a Network."""
         height, width, channels = noise.shape
         made = []
         for layer in layers:
@@ -67,7 +68,7 @@ class FilterSums(Accumulator):
             )
             windows = tuple(field.windows((height, width), units))
             patch = math.prod(pixels for *_, pixels in windows) * channels
-            fit = max(1, int(FILTER_SUMS_BYTES // (50 * patch)))  # three sums a half, in float64
+            fit = max(1, int(FILTER_SUMS_BYTES // (50 * patch)))  # 3 sums in each half, in float64
             made.append(
                 cls(
                     layer=layer,
@@ -145,8 +146,8 @@ class MapSums(Accumulator):
         layer: its name.
         shape: (map_h, map_w, 1).
         classes: how many are measured.
-        every: of blocks; as for the layer's filters.
-        only: indices of those classes; empty for all.
+        every: as for the layer's FilterSums.
+        only: indices of the measured classes; empty for all.
     """
 
     layer: str
@@ -157,12 +158,12 @@ class MapSums(Accumulator):
 
     @property
     def name(self):
-        """Under which the sums are kept."""
+        """The name under which the sums are kept."""
         return f"maps/{self.layer}"
 
     @classmethod
     def for_pass(cls, network, noise, layers):
-        """Return one for each layer."""
+        """Return one accumulator per layer of a Network."""
         return [
             cls(
                 layer=filters.layer,
@@ -196,15 +197,17 @@ class MapSums(Accumulator):
 
 
 def blocks_between(positions):
-    """Return of how many blocks one is enough for a layer with so many positions an image."""
+    """Return k such that every k-th block is enough for a layer with so many positions."""
     return next(k for k in (8, 4, 2, 1) if positions >= 16 * k or k == 1)
 
 
 def pair_sums(r, x, shape):
-    """Return the sums over a block of responses r (n, R) and signals x, each shaped (h, w, c)."""
+    """Return a block's sums of responses r (n, R) and of n signals x of a shape (h, w, c)."""
     x = tf.reshape(x, (-1, math.prod(shape)))
     ones = tf.ones((tf.shape(r)[0], 1))
-    rx = tf.matmul(tf.concat([ones, r], axis=1), x, transpose_a=True)  # its first row is sum of x
+    rx = tf.matmul(
+        tf.concat([ones, r], axis=1), x, transpose_a=True
+    )  # the first row is the sum of x
     return {
         "n": tf.cast(tf.shape(r)[0], tf.float32),
         "r": tf.reduce_sum(r, 0),

@@ -1,13 +1,7 @@
-"""Classifiers that are no Keras models: functions of arrays, PyTorch, ONNX files, scikit-learn.
+"""Classifiers other than Keras models: functions of arrays, PyTorch, ONNX files, scikit-learn.
 
-    measure(observers.onnx("net.onnx"), noise, 10_000)
-    measure(observers.torch(module), noise, 10_000)
-    measure(observers.sklearn(estimator), noise, 10_000)
-    measure(function, noise, 10_000)                        # (n, h, w, c) to (n, K)
-    measure(function_that_answers_labels, noise, 10_000, classes=10)
-
-They are shown the same noise as a Keras network, block by block, and the same sums are kept of
-their answers. What is inside them cannot be tapped.
+They are shown the same noise as a Keras network, block by block, and their answers enter the same
+sums. Their inner layers cannot be tapped.
 """
 
 import copy
@@ -26,26 +20,23 @@ from reverse_correlation.observers.observer import (
     Observer,
 )
 
-IMAGES_INSIDE = 16  # an observer's largest activity is taken for 4 images, and 4 such are kept
-SAME = 1e-3  # of the answers' range, by which the same image may be answered otherwise,
-SAME_LABELS = 0.02  # or so many of the labels, as ties may be
+IMAGES_INSIDE = 16  # memory assumed per image, in images: four activities, each of four images
+SAME = 1e-3  # share of the answers' range by which two answers to the same image may differ
+SAME_LABELS = 0.02  # share of labels that may differ the second time, because of ties
 
 
 class ArrayObserver(Observer):
-    """A classifier that is asked in arrays; see `onnx`, `torch`, `sklearn` and `function`.
+    """A classifier of arrays; see `onnx`, `torch`, `sklearn` and `function`.
+
+    `classes`, `labels` and `meaning` are known once the observer has `looked`.
 
     Args:
         answer: a function of images (n, h, w, c) float32 to logits or probabilities (n, K), to
             one logit or probability (n, 1), or to labels (n,).
-        name: as it is called in sentences and records.
-        digest: a hash of what it computes; by default of its name, its text and what it answers.
-        shape: (h, w, c) of its images; None where it takes any.
-        packages: whose versions decide what it answers.
-
-    Attributes:
-        classes: how many it has, `labels` whether it answers nothing else than one of them, and
-            `meaning` what it answers in words; known once it `looked`.
-        only: indices of the classes that are measured; empty for all.
+        name: what the observer is called in sentences and records.
+        digest: a hash of what it computes; by default of its name, source text and answers.
+        shape: (h, w, c) of its images; None if it takes images of any shape.
+        packages: names of the packages whose versions may change its answers.
     """
 
     classes, meaning = None, ""
@@ -57,28 +48,28 @@ class ArrayObserver(Observer):
     def looked(self, noise, classes=None):
         """Show it a little noise, and return an observer that knows what its answers mean.
 
-        Rows from 0 up that sum to 1 are probabilities, other rows are logits; a single column is
-        two classes.
+        Nonnegative rows that sum to 1 are probabilities and other rows are logits; a single
+        column means two classes.
 
         Args:
             noise: an ensemble.
-            classes: how many, where it answers labels.
+            classes: how many there are, if it answers labels.
 
         Raises:
-            UserError: if it takes images of another shape, answers something else than rows of
-                numbers or labels, NaN, or not the same for the same image.
+            UserError: if it takes images of another shape, answers anything but rows of numbers
+                or labels, answers NaN, or answers the same image differently the second time.
         """
         if self.shape and tuple(noise.shape) != tuple(self.shape):
             raise UserError(
-                f"the network {self.name!r} takes images of {tuple(self.shape)}, but the noise is "
-                f"{tuple(noise.shape)}"
+                f"the observer {self.name!r} takes images of {tuple(self.shape)}, but the noise is "
+                f"{tuple(noise.shape)}: give noise of that shape"
             )
         seen = copy.copy(self)
         seen.shape, seen.classes = tuple(noise.shape), classes
         images = noise.draw(0, 0, min(LOOK_IMAGES, seen.images_that_fit())).numpy()
         first = seen._rows(images)
         if not np.isfinite(first).all():
-            raise UserError(f"the network {self.name!r} answers NaN or infinity to noise")
+            raise UserError(f"the observer {self.name!r} answers NaN or infinity to noise")
         middle = len(images) // 2
         again = [seen._rows(part) for part in (images[middle:], images[:middle]) if len(part)]
         again = np.concatenate(again[::-1])
@@ -87,16 +78,16 @@ class ArrayObserver(Observer):
             differing = np.mean(again != first) > SAME_LABELS
         if differing:
             raise UserError(
-                f"the network {self.name!r} answers the same images otherwise the second time, in "
-                "smaller batches: it is random or in training mode; switch dropout and batch "
-                "statistics off (of a PyTorch module by module.eval())"
+                f"the observer {self.name!r} answers the same images differently the second time, "
+                "in smaller batches: it is random or in training mode; switch off dropout and "
+                "batch statistics (for a PyTorch module, call module.eval())"
             )
         seen._understand(first)
         seen.digest = self.digest or _digest_of_answers(self.answer, self.name, first)
         return seen
 
     def _understand(self, rows):
-        """Say what rows of answers mean, (n, K) or labels (n,)."""
+        """Work out what answers mean: rows (n, K) or labels (n,)."""
         self.labels = rows.ndim == 1
         if self.labels:
             self.meaning = "none: it answers labels alone"
@@ -105,36 +96,39 @@ class ArrayObserver(Observer):
         self.classes = 2 if self._single else rows.shape[1]
         unit = rows.min() >= 0 and rows.max() <= 1
         self._probabilities = unit and (self._single or np.allclose(rows.sum(axis=1), 1, atol=1e-3))
-        what = "probability" if self._probabilities else "logit"
-        self.meaning = f"centred, from its {what.replace('probability', 'probabilitie')}s"
+        self.meaning = f"centred, from its {'probabilities' if self._probabilities else 'logits'}"
         if self._single:
-            self.meaning = f"one {what} counts as two classes"
+            answer = "probability" if self._probabilities else "logit"
+            self.meaning = f"one {answer} counts as two classes"
 
     def _rows(self, images):
-        """Return its answers as they are: (n, K) float32, or (n,) integer labels.
+        """Return its answers unchanged: (n, K) float32, or (n,) integer labels.
 
         Raises:
-            UserError: for an array of another shape, or labels that are none.
+            UserError: if they have another shape, or are not valid labels.
         """
         rows = np.asarray(self.answer(images))
         expected = f"expected ({len(images)}, K) logits or probabilities"
         if rows.shape[:1] != (len(images),) or rows.ndim > 2 or not rows.size:
             raise UserError(
-                f"the network {self.name!r} answers an array of {rows.shape} to {len(images)} "
+                f"the observer {self.name!r} answers an array of {rows.shape} to {len(images)} "
                 f"images: {expected}, or ({len(images)},) labels"
             )
         if rows.dtype.kind not in "fiub":
-            raise UserError(f"the network {self.name!r} answers {rows.dtype}, no numbers")
+            raise UserError(
+                f"the observer {self.name!r} answers arrays of {rows.dtype}: expected numbers"
+            )
         if rows.ndim == 2:
             return rows.astype(np.float32, copy=False)
         if self.classes is None:
             raise UserError(
-                f"the network {self.name!r} answers one number an image: if they are labels, say "
-                f"how many classes there are (classes=K); else {expected}, or ({len(images)}, 1)"
+                f"the observer {self.name!r} answers one number per image: if these are labels, "
+                f"say how many classes there are (classes=K); otherwise {expected}, or "
+                f"({len(images)}, 1)"
             )
         if not (np.isin(rows, np.arange(self.classes))).all():
             raise UserError(
-                f"the network {self.name!r} answers labels such as {rows.min()} and {rows.max()}: "
+                f"the observer {self.name!r} answers labels such as {rows.min()} and {rows.max()}: "
                 f"expected whole numbers from 0 to {self.classes - 1}"
             )
         return rows.astype(int)
@@ -143,7 +137,7 @@ class ArrayObserver(Observer):
         """Return centred logits of images; see Observer.
 
         Raises:
-            UserError: for an answer of another shape than at first.
+            UserError: if the shape of its answers has changed since the first look.
         """
         size = self.images_that_fit()
         parts = [self._logits(images[i : i + size]) for i in range(0, len(images), size)]
@@ -156,8 +150,8 @@ class ArrayObserver(Observer):
             return np.eye(self.classes, dtype=np.float32)[rows]
         if rows.shape[1] != (1 if self._single else self.classes):
             raise UserError(
-                f"the network {self.name!r} answers {rows.shape[1]} numbers an image, and at "
-                f"first {self.classes}"
+                f"the observer {self.name!r} answers {rows.shape[1]} numbers per image, but at "
+                f"first answered {1 if self._single else self.classes}"
             )
         if self._probabilities:
             complement = np.log(np.maximum(1 - rows, LEAST_PROBABILITY)) if self._single else 0
@@ -166,16 +160,12 @@ class ArrayObserver(Observer):
             return np.concatenate([-rows / 2, rows / 2], axis=1)
         return rows - rows.mean(axis=1, keepdims=True)
 
-    def normalised(self, mean, std):
-        """Return the observer that is shown (image - mean) / std, channel by channel.
-
-        Args:
-            mean, std: a number each, or one a channel, in the units of the noise.
-        """
-        told = f"{self.digest} {np.ravel(mean).tolist()} {np.ravel(std).tolist()}"
+    def normalised(self, means, deviations):
+        """Return the observer that is shown (image - mean) / deviation; see Observer."""
+        identity = f"{self.digest} {np.ravel(means).tolist()} {np.ravel(deviations).tolist()}"
         changed = copy.copy(self)
-        changed.answer = _Normalised(self.answer, np.float32(mean), np.float32(std))
-        changed.digest = self.digest and hashlib.sha256(told.encode()).hexdigest()
+        changed.answer = _Normalised(self.answer, np.float32(means), np.float32(deviations))
+        changed.digest = self.digest and hashlib.sha256(identity.encode()).hexdigest()
         return changed
 
     @property
@@ -185,36 +175,39 @@ class ArrayObserver(Observer):
 
     @property
     def versions(self):
-        """The versions of the packages that decide what it answers."""
+        """The versions of the packages that may change its answers."""
         return {name: importlib.import_module(name).__version__ for name in self.packages}
 
     def images_that_fit(self, layers=(), gradients=False):
-        """Return how many images it can be shown at once, from their size alone."""
+        """Return how many images it can be shown at once; this depends only on their size."""
         return max(1, int(BLOCK_BYTES // (4 * IMAGES_INSIDE * math.prod(self.shape))))
 
 
 class _Normalised:
-    """An answer to (image - mean) / std."""
+    """A function's answer to (image - mean) / deviation."""
 
-    def __init__(self, answer, mean, std):
-        self.answer, self.mean, self.std = answer, mean, std
+    def __init__(self, answer, means, deviations):
+        self.answer, self.means, self.deviations = answer, means, deviations
 
     def __call__(self, images):
-        return self.answer((images - self.mean) / self.std)
+        return self.answer((images - self.means) / self.deviations)
 
 
 def _digest_of_answers(answer, name, rows):
-    """Return a hash of a function's name, its text, and whatever last digits do not change."""
+    """Return a hash of a function's name and source text, and of its answers but for last digits.
+
+    Rows of numbers enter by the places of their largest values.
+    """
     text = _text_of(answer)
     decided = rows if rows.ndim == 1 else np.append(rows.argmax(axis=0), rows.argmax(axis=1))
     return hashlib.sha256(f"{name} {text} {decided.tolist()}".encode()).hexdigest()
 
 
 def _text_of(answer):
-    """Return the text of a function, and what it is shown; "" where it has none."""
+    """Return a function's source text, with its normalisation if it has one; "" if unknown."""
     if isinstance(answer, _Normalised):
-        shown = [np.ravel(values).tolist() for values in (answer.mean, answer.std)]
-        return f"{_text_of(answer.answer)} {shown}"
+        normalisation = [np.ravel(values).tolist() for values in (answer.means, answer.deviations)]
+        return f"{_text_of(answer.answer)} {normalisation}"
     try:
         return inspect.getsource(answer)
     except (OSError, TypeError):
@@ -222,16 +215,16 @@ def _text_of(answer):
 
 
 def function(answer, name=None):
-    """Return an observer of any function of images (n, h, w, c) float32; see `ArrayObserver`.
+    """Return the observer of a function of images (n, h, w, c) float32; see `ArrayObserver`.
 
-    Two functions are told apart by their names, their texts, and which noise they answer how.
+    Two functions are told apart by their names, their source text and their answers to noise.
     """
     name = name or getattr(answer, "__qualname__", type(answer).__qualname__)
     return ArrayObserver(answer, name)
 
 
 def library(module, title, extra):
-    """Import a package that few need.
+    """Import an optional package.
 
     Raises:
         UserError: if it is not installed.

@@ -1,4 +1,4 @@
-"""Keras networks as flat graphs: reading files, inlining nested models, walking tensors."""
+"""Keras networks as flat graphs: what images they take, inlining nested models, walking tensors."""
 
 import keras
 
@@ -6,7 +6,7 @@ from reverse_correlation.errors import UserError
 
 
 def input_shape(model):
-    """Return the shape of what a network takes, without the first axis; None where it is open.
+    """Return the shape of a network's input without the batch axis; None for each open size.
 
     Raises:
         UserError: if it has several inputs or outputs, or does not say what it takes.
@@ -15,7 +15,7 @@ def input_shape(model):
         shapes = [tuple(tensor.shape[1:]) for tensor in model.inputs]
         if len(model.outputs) != 1:
             raise UserError(
-                f"the network {model.name!r} has {len(model.outputs)} outputs: choose one by "
+                f"the network {model.name!r} has {len(model.outputs)} outputs: choose one with "
                 "keras.Model(model.inputs, model.outputs[i])"
             )
     else:
@@ -26,7 +26,7 @@ def input_shape(model):
 
 
 def _built_shapes(model):
-    """Return the shapes that a subclass with `call` was built for, without their first axes."""
+    """Return the shapes that a subclass with `call` was built for, without the batch axis."""
     config = model.get_build_config() if model.built else None
     built = (config or {}).get("input_shape") or ()
     if not built:
@@ -42,31 +42,32 @@ def image_shape(model):
     """Return the shape (h, w, c) of the images that a network takes; (h, w) counts as (h, w, 1).
 
     Raises:
-        UserError: if it takes something else, or images of any size.
+        UserError: if it does not take images of a fixed size.
     """
     shape = input_shape(model)
     full = (*shape, 1) if len(shape) == 2 else shape
     if len(full) != 3 or None in full:
         raise UserError(
-            f"the network {model.name!r} takes arrays of {shape}, not images of a fixed shape "
+            f"the network {model.name!r} takes arrays of {shape}: expected images of a fixed shape "
             "(h, w, c)"
         )
     return full
 
 
 def flat_graph(model, shape=None):
-    """Write a network out as one flat functional model that shares its layers and weights.
+    """Return a network as one flat functional model that shares its layers and weights.
 
-    Nested models are inlined. A subclass is traced through its `call`; where that is not made of
-    Keras layers and operations, it becomes a single operation, whose inside cannot be tapped.
+    Nested models are inlined. A subclass is traced through its `call`; if that is not made of
+    Keras layers and operations, the subclass becomes a single operation whose inside cannot be
+    tapped.
 
     Args:
         model: a built Keras model.
-        shape: (h, w, c) of the images, where the model leaves it open.
+        shape: (h, w, c) of the images, if the model leaves it open.
 
     Raises:
         UserError: if it takes other images, has several inputs or outputs, or its output is not
-            one row of numbers an image.
+            one row of numbers per image.
     """
     own = input_shape(model)
     shape = tuple(shape or image_shape(model))
@@ -80,23 +81,25 @@ def flat_graph(model, shape=None):
         images = keras.Input(shape, name="images")
         answers = _inline(model, images if taken == shape else keras.layers.Reshape(taken)(images))
         if not isinstance(answers, keras.KerasTensor):
-            raise UserError(f"the network {model.name!r} must have one output, a row an image")
+            raise UserError(
+                f"the network {model.name!r} must have one output: one row of numbers per image"
+            )
         graph = _without_nesting(keras.Model(images, answers, name=model.name))
     if len(graph.outputs[0].shape) != 2:
         raise UserError(
-            f"the network {model.name!r} answers arrays of {tuple(graph.outputs[0].shape[1:])} an "
-            "image: a classifier answers one row of numbers"
+            f"the network {model.name!r} answers an array of {tuple(graph.outputs[0].shape[1:])} "
+            "per image: expected one row of numbers, as of a classifier"
         )
     return graph
 
 
 def _nested(graph):
-    """Return the layers of a model that are models themselves."""
+    """Return the layers of a model that are themselves models."""
     return [layer for layer in graph.layers if isinstance(layer, keras.Model)]
 
 
 def _without_nesting(graph):
-    """Inline nested models, one depth at a time, until only those that cannot be are left."""
+    """Inline nested models, one level at a time, until none is left that can be inlined."""
     before = None
     while (nested := {id(layer) for layer in _nested(graph)}) and nested != before:
         before = nested
@@ -107,21 +110,21 @@ def _without_nesting(graph):
 
 
 def _inline(layer, *args, **kwargs):
-    """Call a layer symbolically; of a model, call the layers that its own `call` calls."""
+    """Call a layer symbolically; for a model, call the layers that its own `call` calls."""
     if isinstance(layer, keras.Model):
         try:
             return layer.call(*args, **kwargs)
-        except Exception:  # whatever its own code raises when it is shown a symbolic tensor
+        except Exception:  # whatever the model's own code raises when given a symbolic tensor
             pass
     return layer(*args, **kwargs)
 
 
 def sources(tensor):
-    """Return the operation that made a symbolic tensor, and the tensors that it was made of.
+    """Return the operation that made a symbolic tensor, and the tensors from which it was made.
 
-    The conversions that Keras puts before an inlined model, which change nothing, are passed over.
-    Keras has no public way to ask a tensor where it comes from; this is the only place that uses
-    its private records of it.
+    Skips the conversions that Keras puts before an inlined model, which change nothing. Keras has
+    no public way to ask where a tensor comes from; only this function and the next one use its
+    private records.
     """
     operation, node, _ = tensor._keras_history
     below = operation._inbound_nodes[node].input_tensors if node is not None else []
@@ -129,7 +132,7 @@ def sources(tensor):
 
 
 def _unconverted(tensor):
-    """Return the tensor that Keras converted to this one, or the tensor itself."""
+    """Return the tensor that Keras converted into this one, or the tensor itself."""
     operation, node, _ = tensor._keras_history
     while type(operation).__name__ == "ConvertToTensor":
         tensor = operation._inbound_nodes[node].input_tensors[0]
@@ -138,7 +141,7 @@ def _unconverted(tensor):
 
 
 def named_tensors(graph):
-    """Return the output of every operation of a graph by name, the image's end first."""
+    """Return the output of every operation of a graph by name, those next to the image first."""
     tensors, seen, todo = {}, set(), [graph.outputs[0]]
     while todo:
         tensor = todo.pop()

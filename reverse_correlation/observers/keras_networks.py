@@ -1,7 +1,7 @@
 """Keras networks as the instrument sees them: what they answer, and what can be tapped.
 
-Whatever the network is made of (Sequential, functional, nested, subclassed), it is written out
-once as a flat graph of layers, and everything else is derived from that graph.
+However the network was built (Sequential, functional, nested, subclassed), it is written out once
+as a flat graph of layers, and everything else is derived from that graph.
 """
 
 import functools
@@ -26,18 +26,18 @@ from reverse_correlation.observers.receptive_fields import CONVOLUTIONS, recepti
 
 
 class Network(Observer):
-    """A Keras classifier, written out as one flat graph, and what is known of it.
+    """A Keras classifier as one flat graph of layers.
 
     Args:
         model: a built Keras model of images (n, h, w, c) or (n, h, w).
-        noise: an ensemble; it gives the images' shape where the model leaves it open, and tells
-            probabilities from logits where the layers do not.
+        noise: an ensemble; it gives the images' shape if the model leaves it open, and tells
+            probabilities from logits if the layers do not.
         name: by default the model's.
 
     Attributes:
-        name: as it is called in sentences and records.
+        name: what the network is called in sentences and records.
         graph: a functional Keras model that shares the layers and weights of `model`.
-        tensors: {layer: its symbolic output}, the image's end first.
+        tensors: {layer: its symbolic output}, those next to the image first.
         shape: (h, w, c) of an image.
 
     Raises:
@@ -54,7 +54,7 @@ class Network(Observer):
 
     @classmethod
     def of(cls, model, noise=None):
-        """Return a Network as it is, and make one of a Keras model."""
+        """Return a Network unchanged, or make one from a Keras model."""
         return model if isinstance(model, cls) else cls(model, noise)
 
     # ------------------------------------------------------------------- what it answers
@@ -76,12 +76,12 @@ class Network(Observer):
 
     @functools.cached_property
     def _logits_and_meaning(self):
-        """Find the centred logits log p_k - mean log p, (n, K), and say in words what of.
+        """Find the centred logits log p_k - mean log p, (n, K), and say in words what they are.
 
-        Of a softmax from its input, so that no probability underflows; of numbers that are no
-        probabilities (or the inputs of sigmoids), taking them for the input of a softmax. A single
-        output z or sigmoid(z) is two classes, with logits -z/2 and z/2. Where the layers do not
-        tell, the answers to some noise do: rows from 0 up that sum to 1 are probabilities.
+        Those of a softmax are taken from its input, so that no probability underflows. Numbers that
+        are not probabilities, and the inputs of sigmoids, count as the input of a softmax. A single
+        output z or sigmoid(z) means two classes, with logits -z/2 and z/2. If the layers do not
+        tell, the answers to some noise do: nonnegative rows that sum to 1 are probabilities.
         """
         output = self.graph.outputs[0]
         operation, below = graphs.sources(output)
@@ -108,7 +108,7 @@ class Network(Observer):
         return _centred(output), "centred, from its logits"
 
     def looked(self, noise, classes=None):
-        """Return the network as it is, or one whose images are those of an ensemble.
+        """Return the network unchanged, or, if it has no ensemble yet, one that has this ensemble.
 
         Raises:
             UserError: if it does not take such images.
@@ -122,7 +122,7 @@ class Network(Observer):
         return self
 
     def logits_of(self, images):
-        """Return centred logits of images, as many at once as fit: (n, K) float32."""
+        """Return centred logits of images, in batches that fit in memory: (n, K) float32."""
         batch = min(BLOCK_IMAGES, self.images_that_fit())
         return self.responses().predict(images, batch_size=batch, verbose=0)["logits"]
 
@@ -133,8 +133,8 @@ class Network(Observer):
             np.broadcast_to(v, self.shape[2]).astype(float) for v in (means, deviations)
         )
         scale = keras.layers.Rescaling((1 / deviations).tolist(), (-means / deviations).tolist())
-        behind = keras.Model(images, self.model(scale(images)), name=self.model.name)
-        return Network(behind, self.noise, self.name)
+        rescaled = keras.Model(images, self.model(scale(images)), name=self.model.name)
+        return Network(rescaled, self.noise, self.name)
 
     def _look(self):
         """Return the network's answers to a little noise: (images, outputs)."""
@@ -147,10 +147,10 @@ class Network(Observer):
 
         Args:
             layers: names of the layers whose activity is wanted too.
-            precision: "float32", or "bfloat16" for a copy that computes in it.
+            precision: "float32", or "bfloat16" for a copy that computes in bfloat16.
 
         Raises:
-            UserError: for a layer or a precision that it does not have.
+            UserError: if it does not have such a layer or precision.
         """
         taps = {"logits": self.symbolic_logits, **{layer: self.tapped(layer) for layer in layers}}
         model = keras.Model(self.graph.inputs[0], taps)
@@ -166,7 +166,7 @@ class Network(Observer):
         """
         if layer not in self.tensors:
             names = ", ".join(self.tensors)
-            raise UserError(f"the network has no layer {layer!r}; it has {names}")
+            raise UserError(f"the network has no layer {layer!r}; it has {names}: choose one")
         return self.tensors[layer]
 
     def operation(self, layer):
@@ -203,7 +203,7 @@ class Network(Observer):
         Layers that only pad or crop are left out.
 
         Raises:
-            UserError: if they are no chain: the network branches, as residual ones do.
+            UserError: if they do not form a chain, as where a residual network branches.
         """
         chain = []
         operation, below = graphs.sources(self.tapped(layer))
@@ -220,7 +220,7 @@ class Network(Observer):
     def kernels(self, layer):
         """Return the learned kernels of a first convolution, filter by filter: (f, kh, kw, c).
 
-        None where the layer is no plain convolution of the (rescaled) image itself.
+        None if the layer is not a plain convolution of the (possibly rescaled) image itself.
         """
         convolution, below = graphs.sources(self.tapped(layer))
         if type(convolution) is not keras.layers.Conv2D or convolution.groups > 1:
@@ -237,13 +237,13 @@ class Network(Observer):
         """Return what the network's own Rescaling layers do to a pixel, in words."""
         operations = map(self.operation, self.tensors)
         return [
-            f"{each.name}: x * {each.scale:.4g} + {each.offset:g}"
-            for each in operations
-            if isinstance(each, keras.layers.Rescaling) and np.isscalar(each.scale)
+            f"{operation.name}: x * {operation.scale:.4g} + {operation.offset:g}"
+            for operation in operations
+            if isinstance(operation, keras.layers.Rescaling) and np.isscalar(operation.scale)
         ]
 
     def is_rate(self, layer):
-        """Say whether a layer's activity is never negative, so that it can be averaged by."""
+        """Return whether a layer's activity is never negative, so that it can weight an average."""
         operation = self.operation(layer)
         activation = getattr(operation, "activation", None)
         rates = (keras.activations.relu, keras.activations.sigmoid, keras.activations.softplus)
@@ -257,7 +257,7 @@ class Network(Observer):
 
     @functools.cached_property
     def sha256(self):
-        """A hash of the network's layers and weights, whatever the layers' names."""
+        """A hash of the network's layers and weights; the layers' names do not enter it."""
         layers = [(type(layer).__name__, _nameless_config(layer)) for layer in self.graph.layers]
         digest = hashlib.sha256(repr(layers).encode())
         for weight in self.graph.get_weights():
@@ -268,12 +268,13 @@ class Network(Observer):
 def images_that_fit(tensors, layers=(), gradients=False):
     """Return how many images a network can be shown at once within BLOCK_BYTES of activities.
 
-    Depends on the network alone, never on the machine: four times the largest activity and twice
-    those that are kept; for gradients, three times all. A black box counts as 10 MB an image.
+    This depends on the network alone, never on the machine. An image counts as four times its
+    largest activity plus twice the activities that are kept; for gradients, as three times all
+    activities. A model whose inside is unknown counts as 10 MB per image.
 
     Args:
         tensors: {layer: its symbolic output}, as `graphs.named_tensors` gives them.
-        layers: names of those that are kept.
+        layers: names of the layers whose activity is kept.
         gradients: whether gradients are taken.
     """
     size = {
@@ -282,7 +283,7 @@ def images_that_fit(tensors, layers=(), gradients=False):
         if None not in tensor.shape[1:]
     }
     for layer, tensor in tensors.items():
-        if isinstance(graphs.sources(tensor)[0], keras.Model):  # a black box
+        if isinstance(graphs.sources(tensor)[0], keras.Model):  # its inside is unknown
             size[layer] = 10_000_000
     need = 4 * max(size.values()) + 2 * sum(size[layer] for layer in layers)
     if gradients:
@@ -291,7 +292,7 @@ def images_that_fit(tensors, layers=(), gradients=False):
 
 
 def predict(model, images):
-    """Return a Keras model's answers to images (n, h, w, c): (n, K), or whatever a tap gives."""
+    """Return a Keras model's outputs for images (n, h, w, c): (n, K), or a tapped activity."""
     batch = min(BLOCK_IMAGES, images_that_fit(graphs.named_tensors(model)))
     return model.predict(images, batch_size=batch, verbose=0)
 
@@ -306,11 +307,11 @@ def receptive_field(model, layer):
 
 
 def seconds_a_block(responses, images, repeats=5):
-    """Return the least time that a Keras model took to answer so many images at once."""
+    """Return the shortest time that a Keras model took to answer so many images at once."""
     answer = tf.function(lambda stimuli: responses(stimuli, training=False), jit_compile=False)
     stimuli = tf.fill((images, *responses.inputs[0].shape[1:]), 0.5)
     times = []
-    for _ in range(repeats + 1):  # the first compiles
+    for _ in range(repeats + 1):  # the first call compiles
         started = time.perf_counter()
         answer(stimuli)
         times.append(time.perf_counter() - started)
@@ -318,7 +319,7 @@ def seconds_a_block(responses, images, repeats=5):
 
 
 def _before_activation(operation, source):
-    """Return the symbolic output of a layer without its activation, weights shared by value."""
+    """Return the symbolic output of a layer without its activation, with the weights copied."""
     if isinstance(operation, keras.layers.Activation):
         return source
     linear = type(operation).from_config({**operation.get_config(), "activation": "linear"})
@@ -342,7 +343,7 @@ def _two_classes(tensor):
 def _nameless_config(layer):
     try:
         return {**layer.get_config(), "name": ""}
-    except NotImplementedError:  # a custom layer that cannot say; its weights still tell
+    except NotImplementedError:  # a custom layer without get_config; its weights are hashed anyway
         return {}
 
 
@@ -350,13 +351,13 @@ def _in_precision(model, name, precision):
     """Return a copy of a functional Keras model that computes in bfloat16.
 
     Raises:
-        UserError: for another precision, or where the model cannot be copied.
+        UserError: for any other precision, or if the model cannot be copied.
     """
     if precision != "bfloat16":
         raise UserError(f"unknown precision {precision!r}: choose float32 or bfloat16")
 
     def convert(layer):
-        if not isinstance(layer, keras.layers.Layer):  # an operation, which computes in any
+        if not isinstance(layer, keras.layers.Layer):  # an operation, which works in any precision
             return layer
         return layer.__class__.from_config({**layer.get_config(), "dtype": "mixed_bfloat16"})
 

@@ -1,4 +1,4 @@
-"""Networks in files: `.keras`, old `.h5` and `.onnx`. Nothing that a file says is run as code."""
+"""Networks in files: `.keras`, old `.h5` and `.onnx`. No code from a file is ever run."""
 
 import contextlib
 import importlib
@@ -16,8 +16,8 @@ from reverse_correlation.observers.keras_networks import Network
 from reverse_correlation.observers.onnx_files import onnx
 
 H5 = (".h5", ".hdf5")
-DATA = ("__tuple__", "__keras_tensor__", "__slice__", "__ellipsis__", "__numpy__")  # no code
-# layers of Keras's own that run code, or read files, that their configuration names
+DATA = ("__tuple__", "__keras_tensor__", "__slice__", "__ellipsis__", "__numpy__")  # not code
+# Keras's own layers that run code, or read files, named in their configuration
 REFUSED = (
     "Lambda",
     "TorchModuleWrapper",
@@ -33,16 +33,16 @@ REFUSED = (
 def load_any_network(path, channels=None):
     """Read a `.keras`, `.h5` or `.onnx` file: a Keras model, or an Observer of an ONNX file.
 
-    Of a `.keras` file nothing but registered layers is run, of an `.h5` file nothing but Keras's
-    own: its configuration is read first, since Keras's safe mode did not cover such files for long.
-    Registered classes that a module of the current folder defines are found there.
+    From a `.keras` file, only registered layers are run; from an `.h5` file, only Keras's own. The
+    configuration of an `.h5` file is checked first, since Keras's safe mode did not cover such
+    files for a long time. Registered classes are also looked for in modules of the current folder.
 
     Args:
-        path: of the file; it ends on .keras, .h5, .hdf5 or .onnx.
-        channels: "first" or "last", of an ONNX file whose shape does not tell.
+        path: of the file; it ends in .keras, .h5, .hdf5 or .onnx.
+        channels: "first" or "last", for an ONNX file whose shape does not tell.
 
     Raises:
-        UserError: if the file is missing, damaged, of another kind, or needs other classes.
+        UserError: if the file is missing, damaged, of another format, or needs other classes.
     """
     path = Path(path)
     if not path.exists():
@@ -53,14 +53,14 @@ def load_any_network(path, channels=None):
         _refuse_foreign_classes(path, _h5_configuration(path))
     elif not zipfile.is_zipfile(path):
         raise UserError(
-            f"{path} is not a whole .keras archive: it is truncated, or of another format (pickles "
-            "are never opened); save the network again by model.save('x.keras')"
+            f"{path} is not a whole .keras archive: it is truncated or has another format (pickles "
+            "are never opened); save the network again with model.save('x.keras')"
         )
     else:
         _import_classes_beside(path)
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # a damaged archive can fail in any of its layers
+    except Exception as error:  # a damaged archive can make any layer fail
         reason = _why(" ".join(str(error).split()))
         raise UserError(f"{path} cannot be read as a Keras network: {reason}") from error
 
@@ -70,22 +70,25 @@ def read_observer(path, channels="", means=(), deviations=()):
 
     Args:
         path: as for `load_any_network`.
-        channels: "first" or "last", of an ONNX file whose shape does not tell.
-        means, deviations: that bring each channel to mean 0 and deviation 1: one a channel, or one
-            for all; empty for none.
+        channels: "first" or "last", for an ONNX file whose shape does not tell.
+        means, deviations: what is subtracted from each channel before the observer sees it, and
+            what the difference is divided by: one number per channel, or one for all; empty to
+            leave images as they are.
 
     Raises:
-        UserError: as `load_any_network`; if it takes images of any size, or has other channels.
+        UserError: as for `load_any_network`; or if the observer takes images of any size, or has
+            another number of channels.
     """
     path = Path(path)
     model = load_any_network(path, channels or None)
     if isinstance(model, keras.Model):
-        image_shape(model)  # refuses what does not take images of one size
+        image_shape(model)  # refuses a model that does not take images of one size
         model = Network(model, name=path.stem)
     if model.shape is None:
         raise UserError(
-            f"{path} takes images of any size: fix it, as by python -m onnxruntime.tools."
-            "make_dynamic_shape_fixed --input_name INPUT --input_shape 1,3,224,224"
+            f"{path} takes images of any size: fix the size, for example with python -m "
+            "onnxruntime.tools.make_dynamic_shape_fixed --input_name INPUT --input_shape "
+            "1,3,224,224"
         )
     for flag, values in (("mean", means), ("std", deviations)):
         if len(values) not in (0, 1, model.shape[2]):
@@ -143,14 +146,15 @@ def _h5_configuration(path):
     """Return the configuration of the network in an HDF5 file, as JSON holds it.
 
     Raises:
-        UserError: if it has none.
+        UserError: if the file does not hold one.
     """
     try:
         with h5py.File(path, "r") as file:
             return json.loads(file.attrs["model_config"])
     except KeyError as error:
         raise UserError(
-            f"{path} holds weights without a network: build it, load them, and save it as .keras"
+            f"{path} holds weights but no network: build the network, load the weights, and save "
+            "it as .keras"
         ) from error
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is not a whole HDF5 file of a network: {error}") from error
@@ -159,24 +163,25 @@ def _h5_configuration(path):
 def _refuse_foreign_classes(path, config):
     """Raise UserError if any object in a configuration is not one of Keras's own.
 
-    Whatever Keras would look up or import by a name has that name as its `class_name`.
+    Everything that Keras would look up or import by name has that name as its `class_name`.
     """
     if isinstance(config, list):
-        for each in config:
-            _refuse_foreign_classes(path, each)
+        for part in config:
+            _refuse_foreign_classes(path, part)
     elif isinstance(config, dict):
         name = config.get("class_name")
         if name is not None and not _is_own(name, config):
             raise UserError(
-                f"{path} has {name!r} in it, which is not a layer of Keras's own that can be read "
-                "safely: nothing of it was run; save the network as .keras, with registered classes"
+                f"{path} has {name!r} in it, which is not one of Keras's own layers that can be "
+                "read safely: nothing of it was run; save the network as .keras, with registered "
+                "classes"
             )
-        for each in config.values():
-            _refuse_foreign_classes(path, each)
+        for part in config.values():
+            _refuse_foreign_classes(path, part)
 
 
 def _is_own(name, config):
-    """Say whether a named object of a configuration is Keras's own, and runs no code from it."""
+    """Return whether an object of a configuration is Keras's own and does not run code from it."""
     module = config.get("module") or "keras"
     if name in DATA:
         return True

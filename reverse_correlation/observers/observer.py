@@ -1,4 +1,4 @@
-"""What every observer can do, whatever it is made of. Imports nothing heavy."""
+"""What every observer can do, whatever it is made of. This module imports nothing heavy."""
 
 import copy
 
@@ -6,35 +6,35 @@ import numpy as np
 
 from reverse_correlation.errors import UserError
 
-BLOCK_IMAGES = 1000  # stimuli shown at once, where the activities of so many fit in BLOCK_BYTES
-BLOCK_BYTES = 2.5e8
-LEAST_PROBABILITY = 1e-30  # a probability that underflowed counts as this when it is logged
-LOOK_IMAGES = 100  # answered to tell probabilities from logits
+BLOCK_IMAGES = 1000  # stimuli shown at once, at most
+BLOCK_BYTES = 2.5e8  # memory for the activities of the stimuli shown at once, at most
+LEAST_PROBABILITY = 1e-30  # lower limit of probabilities before the logarithm is taken
+LOOK_IMAGES = 100  # noise images shown to tell probabilities from logits
 
 
 class Observer:
-    """Whoever answers images: a Keras `Network`, or an `ArrayObserver` of anything else.
+    """Whoever answers images: a Keras `Network`, or an `ArrayObserver` for anything else.
 
     Attributes:
-        name: as it is called in sentences and records.
-        shape: (h, w, c) of its images; None where it takes any.
+        name: what the observer is called in sentences and records.
+        shape: (h, w, c) of its images; None if it takes images of any shape.
         classes: how many it has.
-        labels: whether it answers with nothing but the label of a class.
+        labels: whether it answers only with the label of a class.
         meaning: what its logits are, in words.
         only: indices of the classes that are measured; empty for all.
         sha256: a hash of what it computes.
-        versions: {package: version} of what decides its answers, beside TensorFlow and Keras.
+        versions: {package: version} of what may change its answers, beside TensorFlow and Keras.
         has_gradients: whether exact images can be computed.
     """
 
     only, labels, versions, has_gradients = (), False, {}, False
 
     def looked(self, noise, classes=None):
-        """Return the observer, shown a little noise, so that what its answers mean is known.
+        """Show the observer a little noise, and return one that knows what its answers mean.
 
         Args:
             noise: an ensemble.
-            classes: how many, where it answers labels.
+            classes: how many there are, if it answers labels.
 
         Raises:
             UserError: if it does not take such images, or does not answer as a classifier does.
@@ -42,18 +42,18 @@ class Observer:
         raise NotImplementedError
 
     def logits_of(self, images):
-        """Return centred logits log p_k - mean log p of images, as many at once as fit.
+        """Return centred logits log p_k - mean log p of images, in batches that fit in memory.
 
         Args:
             images: (n, h, w, c), in the range of its input.
 
         Returns:
-            (n, K) float32; of an observer of labels, 1 for the answer and 0 for the others.
+            (n, K) float32; of an observer that answers labels, 1 for the answer and 0 elsewhere.
         """
         raise NotImplementedError
 
     def accuracy(self, images, labels):
-        """Return the share of images (n, h, w, c) that it names as their labels (n,) do.
+        """Return the share of images (n, h, w, c) that it assigns to their labels (n,).
 
         Raises:
             UserError: if it answers NaN or infinity.
@@ -63,10 +63,10 @@ class Observer:
         return float(np.mean(logits.argmax(axis=1) == labels))
 
     def responses(self, layers=(), precision="float32"):
-        """Return a Keras model of all that is asked; None where answers come in arrays.
+        """Return a Keras model of the logits and the activity of layers; None if it has no graph.
 
         Raises:
-            UserError: for layers or a precision that it does not have.
+            UserError: if it does not have such layers or such a precision.
         """
         if layers:
             raise UserError(
@@ -74,18 +74,21 @@ class Observer:
                 "be tapped"
             )
         if precision != "float32":
-            raise UserError(f"{self.name!r} is not a Keras network: it computes in float32 here")
+            raise UserError(
+                f"{self.name!r} is not a Keras network, so it cannot be copied in {precision}: use "
+                "float32"
+            )
         return None
 
     def images_that_fit(self, layers=(), gradients=False):
-        """Return how many images it can be shown at once; it depends on the observer alone."""
+        """Return how many images it can be shown at once; this depends on the observer alone."""
         raise NotImplementedError
 
     def normalised(self, means, deviations):
         """Return the observer that is shown (image - mean) / deviation, channel by channel.
 
         Args:
-            means, deviations: one number a channel, or one for all, in the units of its images.
+            means, deviations: one number per channel, or one for all, in the units of its images.
         """
         raise NotImplementedError
 
@@ -94,7 +97,7 @@ class Observer:
         return []
 
     def rescalings(self):
-        """Return what its own layers do to a pixel first, in words."""
+        """Return in words how its own layers rescale a pixel."""
         return []
 
     @property
@@ -103,17 +106,17 @@ class Observer:
         return self.only or tuple(range(self.classes))
 
     def choosing(self, only):
-        """Return the observer with these classes to be measured alone.
+        """Return the observer with only these classes to be measured; all if there are none.
 
         Raises:
             UserError: if it does not have them, or one is named twice.
         """
         only = tuple(int(k) for k in only)
-        odd = [k for k in only if not 0 <= k < self.classes]
-        if odd or len(set(only)) < len(only):
+        unknown = [k for k in only if not 0 <= k < self.classes]
+        if unknown or len(set(only)) < len(only):
             raise UserError(
-                f"classes {', '.join(map(str, odd or only))} cannot be chosen: {self.name!r} has "
-                f"{self.classes:,}, from 0 to {self.classes - 1}; name each once"
+                f"classes {', '.join(map(str, unknown or only))} cannot be chosen: {self.name!r} "
+                f"has {self.classes:,}, from 0 to {self.classes - 1}; name each once"
             )
         if not only:
             return self
@@ -126,7 +129,7 @@ def refuse_nan(name, *answers):
     """Raise UserError if answers, or sums of them, are not finite."""
     if not all(np.isfinite(array).all() for array in answers):
         raise UserError(
-            f"the network {name!r} answers NaN or infinity: its weights are damaged; train it again"
+            f"the observer {name!r} answers NaN or infinity: check its weights, or train it again"
         )
 
 
@@ -134,9 +137,9 @@ def names_of_classes(names, classes, only=()):
     """Return the names of the classes that are measured, in their order.
 
     Args:
-        names: of all classes, or of those that are measured; empty for their numbers.
+        names: of all classes, or of the measured ones in their order; empty to use their numbers.
         classes: how many there are.
-        only: indices of those that are measured; empty for all.
+        only: indices of the measured classes; empty for all.
 
     Raises:
         UserError: for any other number of names.
@@ -149,7 +152,7 @@ def names_of_classes(names, classes, only=()):
     if len(names) != len(chosen):
         measured = f", of which {len(chosen):,} are measured" if only else ""
         raise UserError(
-            f"{len(names):,} class names for {classes:,} classes{measured}: name all classes, or "
-            "those that are measured, in their order"
+            f"{len(names):,} class names were given for {classes:,} classes{measured}: name all "
+            "classes, or those that are measured, in their order"
         )
     return tuple(map(str, names))

@@ -1,4 +1,4 @@
-"""Anything that answers images, as an observer."""
+"""Turn anything that answers images into an observer."""
 
 import keras
 
@@ -9,7 +9,7 @@ from reverse_correlation.observers.observer import Observer
 
 
 def observer_of(model, noise, classes=None, only=()):
-    """Return an observer that has been shown a little noise: it can be measured.
+    """Return an observer that has been shown a little noise and can be measured.
 
     Args:
         model, noise, classes, only: as for `measure`.
@@ -17,13 +17,16 @@ def observer_of(model, noise, classes=None, only=()):
     Raises:
         UserError: if it does not answer images, or does not have those classes.
     """
-    observer = _made_of(model).looked(noise, classes)
+    observer = _made_from(model).looked(noise, classes)
     if classes not in (None, observer.classes):
-        raise UserError(f"the network has {observer.classes:,} classes, not {classes:,}")
+        raise UserError(
+            f"the observer {observer.name!r} has {observer.classes:,} classes, not {classes:,}: "
+            "leave classes out"
+        )
     return observer.choosing(only)
 
 
-def _made_of(model):
+def _made_from(model):
     if isinstance(model, Observer):
         return model
     if isinstance(model, keras.Model):
@@ -31,6 +34,6 @@ def _made_of(model):
     if callable(model):
         return function(model)
     raise UserError(
-        f"a {type(model).__name__} cannot be shown images: hand over a Keras model, a function "
-        "of arrays, or what observers.onnx, .torch or .sklearn make"
+        f"an object of type {type(model).__name__} cannot be shown images: pass a Keras model, a "
+        "function of arrays, or what observers.onnx, .torch or .sklearn return"
     )

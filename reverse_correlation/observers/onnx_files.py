@@ -1,4 +1,4 @@
-"""ONNX files as observers, computed by ONNX Runtime."""
+"""ONNX files as observers, run by ONNX Runtime."""
 
 import functools
 import hashlib
@@ -14,16 +14,16 @@ TYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(floa
 
 
 def onnx(path, channels=None, name=None):
-    """Return an Observer of an ONNX file, which ONNX Runtime computes on the CPU.
+    """Return an Observer of an ONNX file, which ONNX Runtime runs on the CPU.
 
     Args:
-        path: of the file; one input of images, and one output (n, K) of numbers.
-        channels: "first" or "last", where the shape of the input does not tell.
+        path: of the file, which has one input of images and one output (n, K) of numbers.
+        channels: "first" or "last", if the shape of the input does not tell.
         name: by default the file's.
 
     Raises:
-        UserError: if ONNX Runtime is not installed, the file is damaged, takes or answers something
-            else, or its shape does not tell where the channels are.
+        UserError: if ONNX Runtime is not installed, the file is damaged or has other inputs or
+            outputs, or its shape does not tell where the channels are.
     """
     path = Path(path)
     if not path.is_file():
@@ -35,11 +35,11 @@ def onnx(path, channels=None, name=None):
 
 
 class _Onnx:
-    """What an ONNX file answers to arrays. It travels as the bytes of the file.
+    """A function of arrays that an ONNX file computes. It is pickled as the bytes of the file.
 
     Attributes:
-        shape: (h, w, c) of its images; None where the file leaves it open.
-        layout: "first", "last" or "none": where channels are.
+        shape: (h, w, c) of its images; None if the file leaves it open.
+        layout: where its channels are: "first", "last" or "none".
     """
 
     def __init__(self, content, path, channels=None):
@@ -52,7 +52,7 @@ class _Onnx:
 
     @functools.cached_property
     def session(self):
-        """ONNX Runtime's session, on as many threads as this process has cores."""
+        """ONNX Runtime's session, with as many threads as this process has cores."""
         runtime = library("onnxruntime", "ONNX Runtime", "onnx")
         options = runtime.SessionOptions()
         options.log_severity_level = 4
@@ -60,26 +60,26 @@ class _Onnx:
             options.intra_op_num_threads = len(os.sched_getaffinity(0))
         try:
             return runtime.InferenceSession(self.content, options, ["CPUExecutionProvider"])
-        except Exception as error:  # of its own classes, which have no common parent
+        except Exception as error:  # ONNX Runtime's error classes have no common parent
             reason = " ".join(str(error).split())[:160]
             raise UserError(f"{self.path} cannot be read as an ONNX network: {reason}") from error
 
     def _one_output(self):
         """Return the name of the output of numbers, (n, K)."""
-        rows = [each for each in self.session.get_outputs() if "float" in each.type]
-        rows = [each for each in rows if len(each.shape) == 2] or rows
+        rows = [output for output in self.session.get_outputs() if "float" in output.type]
+        rows = [output for output in rows if len(output.shape) == 2] or rows
         if len(rows) != 1 or len(rows[0].shape) != 2:
-            told = ", ".join(f"{o.name} {o.shape}" for o in self.session.get_outputs())
-            raise UserError(f"{self.path} answers {told}: expected one output (n, K) of numbers")
+            found = ", ".join(f"{o.name} {o.shape}" for o in self.session.get_outputs())
+            raise UserError(f"{self.path} answers {found}: expected one output (n, K) of numbers")
         return rows[0].name
 
     def _input(self, channels):
         """Return (images at once or None, (h, w, c) or None, layout) of the only input."""
         inputs = self.session.get_inputs()
-        told = ", ".join(f"{each.name} {each.shape} {each.type}" for each in inputs)
+        found = ", ".join(f"{i.name} {i.shape} {i.type}" for i in inputs)
         if len(inputs) != 1 or len(inputs[0].shape) not in (3, 4) or inputs[0].type not in TYPES:
             raise UserError(
-                f"{self.path} takes {told}: expected one input of images, (n, h, w, c) or "
+                f"{self.path} takes {found}: expected one input of images, (n, h, w, c) or "
                 "(n, c, h, w), of floating-point numbers"
             )
         batch, *shape = [n if isinstance(n, int) and n > 0 else None for n in inputs[0].shape]
@@ -88,8 +88,8 @@ class _Onnx:
         first, last = (n in (1, 3) for n in (shape[0], shape[2]))
         if channels is None and first == last:
             raise UserError(
-                f"{self.path} takes {told}: its shape does not tell whether channels come first or "
-                "last; say so by --channels first or --channels last (channels= in Python)"
+                f"{self.path} takes {found}: its shape does not tell whether channels come first "
+                "or last; use --channels first or --channels last (channels= in Python)"
             )
         layout = channels or ("first" if first else "last")
         full = (*shape[1:], shape[0]) if layout == "first" else tuple(shape)
@@ -104,7 +104,7 @@ class _Onnx:
         images = np.ascontiguousarray(images, TYPES[given.type])
         if self.batch in (None, len(images)):
             return self.session.run([self.output], {given.name: images})[0]
-        missing = -len(images) % self.batch  # the file takes so many at once, and no other number
+        missing = -len(images) % self.batch  # the file takes exactly `batch` images at a time
         images = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
         parts = [
             self.session.run([self.output], {given.name: images[i : i + self.batch]})[0]

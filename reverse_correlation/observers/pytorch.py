@@ -8,11 +8,11 @@ from reverse_correlation.observers.arrays import ArrayObserver, library
 
 
 def torch(module, channels_first=True, name=None):
-    """Return an Observer of a PyTorch module, which computes where its parameters are.
+    """Return an Observer of a PyTorch module, which runs on the device of its parameters.
 
     Args:
-        module: takes (n, c, h, w) and answers logits or probabilities (n, K). Its mode is left as
-            it is: `module.eval()` is yours to call, and forgetting it is noticed.
+        module: takes (n, c, h, w) and answers logits or probabilities (n, K). Its mode is left
+            unchanged: call `module.eval()` yourself; a module in training mode is noticed.
         channels_first: False for a module that takes (n, h, w, c).
         name: by default that of its class.
 
@@ -29,7 +29,7 @@ def torch(module, channels_first=True, name=None):
 
 
 class _Torch:
-    """What a PyTorch module answers to arrays."""
+    """A function of arrays that a PyTorch module computes."""
 
     def __init__(self, module, channels_first):
         self.module, self.channels_first = module, channels_first

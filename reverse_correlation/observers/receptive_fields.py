@@ -1,4 +1,4 @@
-"""What a unit of a layer sees of the image, derived from the layers below it."""
+"""What a unit of a layer sees of the image, derived from the layers before it."""
 
 import dataclasses
 import math
@@ -13,7 +13,7 @@ from reverse_correlation.observers.graphs import sources
 class ReceptiveField:
     """Unit i of a layer sees pixels offset + i * stride to offset + i * stride + size - 1.
 
-    Each of the three is a pair (rows, columns); a negative offset reaches into padding.
+    Size, stride and offset are pairs (rows, columns); a negative offset reaches into padding.
     """
 
     size: tuple
@@ -21,11 +21,11 @@ class ReceptiveField:
     offset: tuple
 
     def windows(self, image, units):
-        """Choose the units to measure: for rows and columns (first, last + 1, pixel, pixels).
+        """Choose the units to measure: (first, last + 1, pixel, pixels) for rows and for columns.
 
-        Units that see padding are left out; `pixel` is the first that unit `first` sees, and
-        `pixels` how many each sees. Where every unit sees padding, the one that sees most of the
-        image is kept, and its field clipped to the image.
+        Units that see padding are left out. `pixel` is the first pixel that unit `first` sees, and
+        `pixels` is how many pixels each unit sees. If every unit sees padding, the one that sees
+        most of the image is kept, with its field clipped to the image.
         """
         chosen = []
         for size, stride, offset, pixels, n in zip(
@@ -50,7 +50,7 @@ CONVOLUTIONS = (
     keras.layers.SeparableConv2D,
 )
 POOLINGS = (keras.layers.MaxPooling2D, keras.layers.AveragePooling2D)
-# Operations, layers or the functions behind `+` and `keras.ops.relu`, that look at one place only.
+# Operations that look at one place only: layers, and functions such as `+` and `keras.ops.relu`.
 ONE_PLACE = """
     Activation BatchNormalization Dropout SpatialDropout2D GaussianNoise GaussianDropout Identity
     ReLU LeakyReLU PReLU ELU Rescaling Normalization Relu Relu6 LeakyRelu Elu Selu Silu Gelu
@@ -60,10 +60,10 @@ ONE_PLACE = """
 
 
 def receptive_fields(tensors):
-    """Return the receptive field of every layer, or in words why it has none.
+    """Return the receptive field of every layer, or in words why it cannot be derived.
 
     Args:
-        tensors: {layer: its output}, the image's end first, as `graphs.named_tensors` gives them.
+        tensors: {layer: its output}, those next to the image first, as from `graphs.named_tensors`.
     """
     fields, by_tensor = {}, {}
     for name, tensor in tensors.items():
@@ -74,7 +74,7 @@ def receptive_fields(tensors):
 
 
 def _field_above(operation, tensor, inputs, below):
-    """Return what a unit of one operation sees, from what its sources' units see."""
+    """Return the receptive field of an operation, from those of its inputs."""
     refusal = (
         f"it looks through {operation.name!r}, a {type(operation).__name__}; name a convolution "
         "before that"
@@ -105,13 +105,13 @@ def _pair(number):
 
 
 def _shift(field, steps):
-    """Move a receptive field by so many units of its own layer."""
+    """Move a receptive field by a number of units of its own layer."""
     moved = [o + n * s for o, n, s in zip(field.offset, steps, field.stride, strict=True)]
     return dataclasses.replace(field, offset=tuple(moved))
 
 
 def _union(fields):
-    """Return the field that covers several of one stride, as of the branches of a residual."""
+    """Return the field that covers several fields of one stride, as of residual branches."""
     start = [min(f.offset[axis] for f in fields) for axis in (0, 1)]
     end = [max(f.offset[axis] + f.size[axis] for f in fields) for axis in (0, 1)]
     size = (end[0] - start[0], end[1] - start[1])
@@ -119,7 +119,7 @@ def _union(fields):
 
 
 def _slide(below, operation, window, dilation, inputs):
-    """Put a sliding window, of a convolution or pooling, on top of a receptive field."""
+    """Return the field of a sliding window (convolution or pooling) over units with a field."""
     size, stride, offset = [], [], []
     for axis in (0, 1):
         span = (_pair(window)[axis] - 1) * _pair(dilation)[axis] + 1

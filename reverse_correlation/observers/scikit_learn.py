@@ -9,35 +9,36 @@ from reverse_correlation.observers.arrays import ArrayObserver, library
 def sklearn(estimator, name=None):
     """Return an Observer of a fitted scikit-learn classifier of flattened images.
 
-    It is asked for `predict_proba`, or for `decision_function` where it has no probabilities.
+    Answers come from `predict_proba`, or from `decision_function` if there is no `predict_proba`.
     Class k is `estimator.classes_[k]`.
 
     Raises:
-        UserError: if it has neither.
+        UserError: if it has neither method.
     """
-    asked = next((m for m in ("predict_proba", "decision_function") if hasattr(estimator, m)), None)
-    if asked is None:
+    methods = ("predict_proba", "decision_function")
+    method = next((m for m in methods if hasattr(estimator, m)), None)
+    if method is None:
         raise UserError(
-            f"{type(estimator).__name__} has neither predict_proba nor decision_function: hand "
-            "over a function that answers labels, lambda x: estimator.predict(...), and classes=K"
+            f"{type(estimator).__name__} has neither predict_proba nor decision_function: pass a "
+            "function that answers labels, lambda x: estimator.predict(...), and classes=K"
         )
-    digest = library("joblib", "joblib", "").hash(estimator) + asked
-    answer = _Sklearn(estimator, asked)
+    digest = library("joblib", "joblib", "").hash(estimator) + method
+    answer = _Sklearn(estimator, method)
     return ArrayObserver(answer, name or type(estimator).__name__, digest, None, ["sklearn"])
 
 
 class _Sklearn:
-    """What a scikit-learn classifier answers to images, flattened."""
+    """A function of arrays that a scikit-learn classifier of flattened images computes."""
 
-    def __init__(self, estimator, asked):
-        self.estimator, self.asked = estimator, asked
+    def __init__(self, estimator, method):
+        self.estimator, self.method = estimator, method
 
     def __call__(self, images):
-        wanted = getattr(self.estimator, "n_features_in_", None)
-        if wanted not in (None, math.prod(images.shape[1:])):
+        fitted, size = getattr(self.estimator, "n_features_in_", None), math.prod(images.shape[1:])
+        if fitted not in (None, size):
             raise UserError(
-                f"{type(self.estimator).__name__} was fitted to {wanted} numbers an image, but the "
-                f"noise has {math.prod(images.shape[1:])}, of {images.shape[1:]}"
+                f"{type(self.estimator).__name__} was fitted to {fitted} numbers per image, but "
+                f"the noise has {size}, in the shape {images.shape[1:]}: fit it to such images"
             )
-        answers = getattr(self.estimator, self.asked)(images.reshape(len(images), -1))
+        answers = getattr(self.estimator, self.method)(images.reshape(len(images), -1))
         return answers[:, None] if answers.ndim == 1 else answers  # two classes

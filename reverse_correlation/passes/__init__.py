@@ -1,1 +1,1 @@
-"""The pass: blocks of noise, shown and summed, here or on a cluster of machines."""
+"""The pass: blocks of noise are shown and summed, here or on a cluster of machines."""

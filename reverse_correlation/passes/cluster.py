@@ -1,12 +1,13 @@
-"""The same pass of noise on a Dask cluster: a task computes shards in a row, and adds their sums.
+"""The same pass on a Dask cluster: a task computes consecutive shards and adds up their sums.
 
     with connect("tcp://host:8786") as client:  # or "local:4": four processes on this machine
         measurement = measure(network, WhiteNoise(), 10**9, client=client)
 
 A task returns one set of sums, of 1, 8, 64 or 512 shards. The client takes them in order, as if
-they had been computed here. What workers need is brought to them; see `worker.py`.
+they had been computed here. Workers are sent everything they need; see `worker.py`.
 
-Nothing here imports TensorFlow at the top: a worker of this machine has to be pinned before.
+This module does not import TensorFlow at the top, since a worker on this machine has to be pinned
+to its cores first.
 """
 
 import asyncio
@@ -32,34 +33,34 @@ from reverse_correlation.passes.worker import task_of, upload
 
 CONNECT_SECONDS = 30
 ASK_SECONDS = 5  # between two counts of the workers
-LISTEN_SECONDS = 0.5  # for a task to finish, before the workers are looked at again
-PATIENCE_SECONDS = 60  # without any worker, before that is said
-QUEUED = 2  # tasks for each worker that are unfinished at most, so that none waits for the client
-AHEAD = 8  # tasks for each worker that are sent at most while an earlier one is unfinished
-TASKS_EACH = 2  # for each worker are left, or tasks become smaller, so that all end together
-TASK_SECONDS = 60  # of a task of several shards, at most: what is lost with a worker or a client
-SET_SECONDS = 0.005  # about what a set of sums costs scheduler and client, whatever its size,
-BYTES_A_SECOND = 1e8  # and how fast its numbers travel through both
-MOST_LEVEL = 3  # a task is 8**3 shards at most
+LISTEN_SECONDS = 0.5  # how long to wait for a task before looking at the workers again
+PATIENCE_SECONDS = 60  # how long there may be no worker before a message says so
+QUEUED = 2  # unfinished tasks per worker at most: enough that no worker waits for the client
+AHEAD = 8  # tasks per worker sent at most while an earlier one is unfinished
+TASKS_EACH = 2  # tasks per worker that should be left; else tasks get smaller, to end together
+TASK_SECONDS = 60  # duration of a task of several shards at most, which a crash would lose
+SET_SECONDS = 0.005  # approximate cost of a set of sums to scheduler and client, whatever its size
+BYTES_A_SECOND = 1e8  # speed at which sums travel through scheduler and client
+MOST_LEVEL = 3  # a task is at most 8**3 shards
 
 
 @contextlib.contextmanager
 def connect(address):
-    """Yield a Dask client of the cluster at an address; None for no address.
+    """Yield a Dask client of the cluster at an address; None without an address.
 
     Args:
         address: "tcp://host:8786" or "tls://host:8786" of a running scheduler (certificates come
-            from Dask's own configuration), or "local:N": N processes on this machine, reached by
-            loopback alone, each pinned to its share of the cores.
+            from Dask's own configuration), or "local:N": N processes on this machine, reachable
+            only by loopback, each pinned to its share of the cores.
 
     Raises:
-        UserError: if the address is none.
+        UserError: if the address is not valid, or needs a certificate that is not there.
         FileError: if no scheduler answers there.
     """
     if not address:
         yield None
         return
-    _refuse_no_address(address)
+    _check_address(address)
     _silence()
     with contextlib.ExitStack() as stack:
         pin = None
@@ -70,7 +71,7 @@ def connect(address):
             client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
         except OSError as error:
             raise FileError(
-                f"no Dask scheduler answers at {address}: start one by `dask scheduler`, or let "
+                f"no Dask scheduler answers at {address}: start one with `dask scheduler`, or let "
                 "--scheduler local:2 start two workers on this machine"
             ) from error
         try:
@@ -82,22 +83,23 @@ def connect(address):
                 client.close(timeout=5)
 
 
-def _refuse_no_address(address):
-    """Raise UserError for what is no address, or one that needs a certificate and has none."""
+def _check_address(address):
+    """Raise UserError if an address is not valid, or needs a certificate that is not there."""
     if not address.startswith(("local:", "tcp://", "tls://")):
         raise UserError(
-            f"{address!r} is no scheduler: name tcp://host:8786, tls://host:8786 or local:2"
+            f"{address!r} is not the address of a scheduler: give tcp://host:8786, "
+            "tls://host:8786 or local:2"
         )
     certificate = Security().get_connection_args("client")["ssl_context"]
     if address.startswith("tls://") and certificate is None:
         raise UserError(
-            f"cannot connect to {address}: this process has no certificate; tell Dask by "
+            f"cannot connect to {address}: this process has no certificate; set Dask's "
             "distributed.comm.tls.ca-file, .client.cert and .client.key"
         )
 
 
 def _silence():
-    """Keep Dask's own log off the screen; what matters is said in sentences."""
+    """Keep Dask's own log off the screen; this module reports what matters itself."""
     for name in ("distributed", "tornado", *logging.root.manager.loggerDict):
         logger = logging.getLogger(name)
         if name.partition(".")[0] in ("distributed", "tornado") and logger.level:
@@ -106,10 +108,10 @@ def _silence():
 
 
 def _local(address):
-    """Start worker processes on this machine; return their Pin, and their cluster."""
+    """Start worker processes on this machine; return their Pin and their cluster."""
     number = address.removeprefix("local:")
     if not number.isdecimal() or int(number) < 1:
-        raise UserError(f"local:N takes a number of processes from 1 up, not {number!r}")
+        raise UserError(f"in local:N, N must be a number of processes from 1 up, not {number!r}")
     workers, cores = int(number), list(range(os.cpu_count() or 1))
     if hasattr(os, "sched_getaffinity"):
         cores = sorted(os.sched_getaffinity(0))
@@ -120,7 +122,7 @@ def _local(address):
             n_workers=workers,
             threads_per_worker=1,
             host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",  # of the health page; None would be port 8787
+            dashboard_address="127.0.0.1:0",  # any free port; None would mean port 8787
             memory_limit=0,
             silence_logs=logging.CRITICAL,
             env={"TF_CPP_MIN_LOG_LEVEL": "3"},
@@ -130,7 +132,7 @@ def _local(address):
 
 @contextlib.contextmanager
 def _script_hidden():
-    """Keep processes that are started from importing the script, which may import TensorFlow."""
+    """Keep new processes from importing the script that is run, which may import TensorFlow."""
     script = sys.modules["__main__"]
     sys.modules["__main__"] = types.ModuleType("__main__")
     try:
@@ -140,7 +142,7 @@ def _script_hidden():
 
 
 class Pin(WorkerPlugin):
-    """Give each worker process of this machine its share of the cores, and of the threads."""
+    """Give each worker process on this machine its share of the cores and as many threads."""
 
     def __init__(self, shares):
         self.shares = shares
@@ -153,7 +155,7 @@ class Pin(WorkerPlugin):
         if hasattr(os, "sched_setaffinity"):
             for thread in os.listdir("/proc/self/task"):
                 os.sched_setaffinity(int(thread), share)
-        with contextlib.suppress(ImportError):  # said by the first task
+        with contextlib.suppress(ImportError):  # the first task will report it
             import_tensorflow_quietly()
 
 
@@ -165,10 +167,10 @@ class Workers:
         self.asked, self.seen = -ASK_SECONDS, time.monotonic()
 
     def look(self):
-        """Count them; say so where there have been none for a minute.
+        """Count the workers; print a message if there have been none for a minute.
 
         Raises:
-            UserError: if one has another version of Python, whose functions are other bytes.
+            UserError: if one has another version of Python, which cannot read pickled functions.
             OSError: if the scheduler does not answer.
         """
         if self.client.status != "running":
@@ -187,24 +189,27 @@ class Workers:
             self.seen = now
             address = self.client.scheduler.address
             print(
-                f"no workers at {address} yet: waiting; start some by `dask worker {address}`, or "
-                "stop by Ctrl-C",
+                f"no workers at {address} yet: waiting; start some with `dask worker {address}`, "
+                "or stop with Ctrl-C",
                 file=sys.stderr,
             )
 
     def _compare_python(self):
-        versions = self.client.get_versions()
-        others = {"the scheduler": versions["scheduler"]}
-        others |= {f"the worker {name}": told for name, told in versions["workers"].items()}
+        found = self.client.get_versions()
+        others = {"the scheduler": found["scheduler"]}
+        others |= {f"the worker {name}": versions for name, versions in found["workers"].items()}
         here = f"{sys.version_info.major}.{sys.version_info.minor}"
-        for who, told in others.items():
-            python = ".".join(told["host"]["python"].split(".")[:2]) if told else here
+        for who, versions in others.items():
+            python = ".".join(versions["host"]["python"].split(".")[:2]) if versions else here
             if python != here:
-                raise UserError(f"{who} runs Python {python}, and this process {here}: use one")
+                raise UserError(
+                    f"{who} runs Python {python}, but this process runs {here}: use the same "
+                    "version everywhere"
+                )
 
 
 class Tasks:
-    """The tasks of a pass that were sent and not yet taken, in the order of their shards."""
+    """The tasks of a pass whose sums have not been taken yet, in the order of their shards."""
 
     def __init__(self, client, name, bar):
         self.client, self.task, self.bar = client, task_of(name), bar
@@ -213,26 +218,29 @@ class Tasks:
         self.shard_seconds, self.set_seconds = math.inf, SET_SECONDS
 
     def send(self, first, level, images, rest=None):
-        """Send a task of 8**level shards and so many images; or of `rest` images of one shard."""
+        """Send a task of 8**level shards with so many images; or of `rest` images of one shard."""
         future = self.client.submit(self.task, first, level, rest, pure=False, priority=-first)
         self.sent.append((future, level if rest is None else None))
         self.unfinished[future.key] = images
         future.add_done_callback(self.finished.put)
 
     def has_room(self, workers):
-        """Say whether the workers could run out of tasks, and not too many sums wait for one."""
-        each = 1 if math.isinf(self.shard_seconds) else QUEUED  # until the size of tasks is known
-        return len(self.unfinished) < each * workers and len(self.sent) < AHEAD * workers
+        """Return whether another task should be sent.
+
+        It should if workers could run out of tasks, unless too many sums wait for an earlier one.
+        """
+        queued = 1 if math.isinf(self.shard_seconds) else QUEUED  # 1 until a shard was timed
+        return len(self.unfinished) < queued * workers and len(self.sent) < AHEAD * workers
 
     def first_is_finished(self):
-        """Say whether the first sums can be taken."""
+        """Return whether the first sums can be taken."""
         return bool(self.sent) and self.sent[0][0].status == "finished"
 
     def take(self):
         """Return the first sums and their level.
 
         Raises:
-            UserError: if the worker that kept them died, and others at computing them again.
+            UserError: if the worker that kept them died, and so did others that recomputed them.
         """
         future, level = self.sent.popleft()
         try:
@@ -241,15 +249,15 @@ class Tasks:
             refuse_failure(future)
             raise
         if level is not None:
-            size = sum(value.nbytes for named in sums.values() for value in named.values())
+            size = sum(array.nbytes for arrays in sums.values() for array in arrays.values())
             self.shard_seconds, self.set_seconds = seconds, SET_SECONDS + size / BYTES_A_SECOND
         return sums, level
 
     def listen(self, seconds):
-        """Wait so long for a task to finish, and count the images of all that have.
+        """Wait so long for a task to finish, and count the images of all finished tasks.
 
         Raises:
-            UserError: what a task raised, or that workers died of it.
+            UserError: if a task failed, or workers died of it.
             ConnectionError: if the scheduler is gone.
         """
         with contextlib.suppress(queue.Empty):
@@ -260,12 +268,12 @@ class Tasks:
                 seconds = 0
 
     def cancel(self):
-        """Call back whatever is still in flight."""
+        """Cancel all tasks whose sums have not been taken."""
         self.client.cancel([future for future, _ in self.sent])
 
 
 def refuse_failure(future):
-    """Raise what went wrong with a future, if anything, in a sentence."""
+    """Raise a sentence about what went wrong with a future, if anything did."""
     if future.status == "cancelled":
         raise ConnectionError
     if future.status != "error":
@@ -275,7 +283,7 @@ def refuse_failure(future):
         raise UserError(
             f"{error.allowed_failures + 1} workers died one after another at the same task, "
             f"the last of them {error.last_worker.address}: see its log; if it ran out of "
-            "memory, start fewer workers a machine"
+            "memory, start fewer workers per machine"
         )
     if isinstance(error, ValueError):
         raise UserError(str(error))
@@ -290,11 +298,11 @@ def sums_on(client, work, first, whole, rest, bar, stops=False):
         work: the NoisePass.
         first, whole: shards `first` to `whole - 1` are wanted.
         rest: images of the shard after those; its sums come last, with the level None.
-        bar: a progress bar of images, whose description gets the number of workers.
-        stops: whether the pass may end early, so that tasks end where that is decided.
+        bar: a progress bar of images; its description shows the number of workers.
+        stops: whether the pass may end early, so that tasks must end where that is decided.
 
     Raises:
-        UserError: a sentence that names the worker where something is wrong.
+        UserError: if something is wrong with a worker, which the sentence names.
         FileError: if the scheduler is gone.
     """
     address, plugin = client.scheduler.address, upload(work)
@@ -303,8 +311,8 @@ def sums_on(client, work, first, whole, rest, bar, stops=False):
         client.register_plugin(plugin, name=plugin.name)
         while first < whole or rest or tasks.sent or tasks.unfinished:
             workers.look()
-            now = f"noise through {work.name}, workers: {workers.count}"
-            bar.set_description_str(now, refresh=False)
+            description = f"noise through {work.name}, workers: {workers.count}"
+            bar.set_description_str(description, refresh=False)
             while first < whole and tasks.has_room(workers.count):
                 seconds = tasks.shard_seconds, tasks.set_seconds
                 level = level_of_task(first, whole, workers.count, *seconds)
@@ -331,16 +339,17 @@ def sums_on(client, work, first, whole, rest, bar, stops=False):
 
 
 def level_of_task(first, whole, workers, shard_seconds, set_seconds):
-    """Return the level of the next task, which computes 8**level shards in a row.
+    """Return the level of the next task, which computes 8**level consecutive shards.
 
-    A task is aligned with the groups of SumTree, takes a minute at most, and leaves other tasks to
-    every worker; unless smaller ones would be finished faster than the client can take their sums.
+    A task is aligned with the groups of SumTree, takes a minute at most, and leaves enough tasks
+    for every worker. It may be longer if smaller tasks would finish faster than the client can
+    take their sums.
 
     Args:
         first, whole: shards `first` to `whole - 1` are left.
         workers: how many there are.
-        shard_seconds: that a shard took last; infinity where none is known yet.
-        set_seconds: that the client needs for a set of sums.
+        shard_seconds: how long the last shard took; infinity if that is not known yet.
+        set_seconds: how long the client needs for a set of sums.
     """
     left = whole - first
     for level in range(MOST_LEVEL, 0, -1):

@@ -1,4 +1,4 @@
-"""What a few images tell before a long pass."""
+"""What a few images reveal before a long pass."""
 
 import time
 
@@ -9,35 +9,35 @@ from reverse_correlation.errors import UserError
 from reverse_correlation.observers.keras_networks import seconds_a_block
 from reverse_correlation.observers.observer import BLOCK_IMAGES, refuse_nan
 
-FIRST_IMAGES = 1000  # shown before the long pass,
-FIRST_BLOCKS = 10  # or so many blocks, of a network that can be shown only few at once
+FIRST_IMAGES = 1000  # noise images shown before the long pass, at most
+FIRST_BLOCKS = 10  # blocks shown before it at most, for an observer with small blocks
 
 
 def first_remarks(work):
-    """Show a network 1,000 images before the long pass; return what should be said about it.
+    """Show an observer 1,000 images before the long pass; return remarks to be printed.
 
     Raises:
-        UserError: if it answers NaN, or the same to all of them.
+        UserError: if it answers NaN, or answers all of them alike.
     """
     count = min(FIRST_IMAGES, FIRST_BLOCKS * work.block_images)
     blocks = range(-(-count // work.block_images))
     look = work.block
-    if work.responses and work.block_images < BLOCK_IMAGES:  # a large network, which eagerly would
-        look = tf.function(work.block)  # keep all its activities at once
+    if work.responses and work.block_images < BLOCK_IMAGES:
+        look = tf.function(work.block)  # eagerly, a large network would keep all its activities
     logits = [look(block, work.block_images)["logits"] for block in blocks]
     logits = np.concatenate(logits)[:count].astype(np.float64)
     refuse_nan(work.name, logits)
     if np.all(np.ptp(logits, axis=0) <= 1e-6 * np.abs(logits).max(axis=0)):
         raise UserError(
-            f"the network {work.name!r} answers all of {len(logits):,} noise images alike: there "
+            f"the observer {work.name!r} answers all of {len(logits):,} noise images alike: there "
             "is nothing to correlate with; check the range of its input, or train it again"
         )
     answers, remarks = np.bincount(logits.argmax(axis=1), minlength=logits.shape[1]), []
     if answers.max() > 0.999 * count:
         remarks.append(
             f"of the first {count:,} noise images {answers.max():,} are answered "
-            f"{answers.argmax()}: decision images of other classes will rest on few or no images; "
-            "logit images and filters remain meaningful"
+            f"{answers.argmax()}: decision images of other classes will rest on few images or "
+            "none; logit images and filters remain meaningful"
         )
     return remarks
 

@@ -1,4 +1,4 @@
-"""Measure a network: show it noise, and resume where an earlier call was interrupted."""
+"""Measure an observer: show it noise, and resume where an earlier call was interrupted."""
 
 import contextlib
 import time
@@ -16,7 +16,7 @@ from reverse_correlation.progress import progress_bar
 from reverse_correlation.stimuli.catalogue import kept_fields
 
 SAVE_SECONDS = 15  # between two checkpoints
-COMPARED_IMAGES = 20_000  # shown again in float32, to see how far another precision agrees
+COMPARED_IMAGES = 20_000  # shown again in float32, at most, to check another precision
 
 
 def measure(
@@ -37,52 +37,55 @@ def measure(
     classes=None,
     only=(),
 ):
-    """Show a network `count` noise images and estimate what its classes and filters look for.
+    """Show an observer `count` noise images and estimate what its classes and filters look for.
 
-    Of a symmetric ensemble, every stimulus is shown with its mirror image about the base.
+    Stimuli of a symmetric ensemble are shown together with their mirror images about the base.
 
     Args:
-        model: a classifier of images of `noise.shape`. A built Keras model (Sequential, functional
-            or a subclass; logits or probabilities out), or a Network made of one; or an observer:
-            any function of an array (n, h, w, c) float32 to logits or probabilities (n, K), or to
-            labels (n,), or what `observers.onnx`, `.torch` or `.sklearn` make.
+        model: a classifier of images of `noise.shape`: a built Keras model (Sequential, functional
+            or a subclass, that answers logits or probabilities), a function of an array
+            (n, h, w, c) float32 to logits or probabilities (n, K) or to labels (n,), or an
+            Observer, such as those that `observers.onnx`, `.torch` and `.sklearn` return.
         noise: an ensemble such as `WhiteNoise()`.
-        count: how many stimuli, both of a pair; a pixel's standard error falls as 1 / sqrt(count).
+        count: how many stimuli are shown, counting both of a pair; a pixel's standard error falls
+            as 1 / sqrt(count).
         seed: of the noise; block b is a function of (seed, b).
-        layers: names of convolutions whose filters are measured too, from all images or, where
-            they have many positions an image, from every 2nd, 4th or 8th block.
-        checkpoint: a .npz file where the sums are kept every 15 seconds and on Ctrl-C, or a folder
-            for a file that is named by all that the sums depend on. If the file is there, the
-            pass continues from it, to the same bits as one that was never interrupted; asking
-            for more images than it has continues too.
-        progress: whether to show a progress bar, and what a first look at 1,000 images says.
-        precision: "float32", or "bfloat16": faster on a CPU that has it, and a slightly different
-            network (weights and activities of 8 significant bits).
+        layers: names of convolutions whose filters are measured too, from all images or, for a
+            layer with many positions per image, from every 2nd, 4th or 8th block.
+        checkpoint: a .npz file in which the sums are saved every 15 seconds and on Ctrl-C; or a
+            folder, for a file whose name depends on everything that the sums depend on. If the
+            file exists, the pass continues from it, to the same bits as one that was never
+            interrupted; this is also how to add images to an earlier pass.
+        progress: whether to show a progress bar and print what a first look at 1,000 images says.
+        precision: "float32" or "bfloat16", which is faster on a CPU that supports it but makes a
+            slightly different network (weights and activities with 8 significant bits).
         client: a Dask client (see `cluster.connect`), whose workers compute the shards instead of
-            this process: to the same bits, where they have as many threads each as it has.
-        accumulators: classes of what is summed; see `accumulators.py`.
-        block_images: stimuli drawn, shown and summed at once; by default as many as fit in 1 GB of
-            activities, at most 1,000. It is part of the result's identity.
+            this process; to the same bits, if each has as many threads as this process.
+        accumulators: classes of the sums that are kept; see `accumulators.py`.
+        block_images: stimuli drawn, shown and summed at once; by default as many as fit in 250 MB
+            of activities, at most 1,000. It is part of the result's identity.
         save_seconds: between two checkpoints.
-        until: the pass ends before `count` when the expected correlation with the truth of every
-            class's logit and choice image (of labels: decision image) has reached this; 0 shows
-            all.
-        classes: how many there are; needed where a function answers labels.
-        only: indices of the classes to measure, of a network that has many; by default all.
+        until: the pass ends before `count` once the expected correlation with the truth of every
+            class's logit and choice image (if only labels are known: decision image) has reached
+            this value; with 0 all images are shown.
+        classes: how many there are; needed if a function answers labels.
+        only: indices of the classes to measure; by default all.
 
     Returns:
         A Measurement.
 
     Raises:
-        UserError: if count is not positive, the network takes other images, has several inputs
-            or outputs, a layer's receptive field cannot be derived, the sums would not fit, the
-            checkpoint is of other settings or cannot be written, the network answers NaN or
-            always the same, or the Dask scheduler is gone.
+        UserError: if `count` is not positive; if the observer takes other images, has several
+            inputs or outputs, or answers NaN or always the same; if a layer's receptive field
+            cannot be derived; if the sums would not fit; if the checkpoint is of another run or
+            cannot be written; or if the Dask scheduler is gone.
     """
     if count < 1:
         raise UserError(f"the number of noise images must be at least 1, not {count}")
     if not 0 <= until < 1:
-        raise UserError(f"a correlation to stop at lies from 0 up and below 1, not {until}")
+        raise UserError(
+            f"the correlation at which to stop must lie from 0 up and below 1, not {until}"
+        )
     work = NoisePass(
         model, noise, seed, layers, precision, accumulators, block_images, classes, only
     )
@@ -118,9 +121,8 @@ def measure(
         elif client is None:
             parts = _sums_here(work, tree.done, whole, rest, bar)
         else:
-            from reverse_correlation.passes.cluster import (
-                sums_on,
-            )  # Dask is needed by those who use it
+            # here, so that Dask is only needed by those who use it
+            from reverse_correlation.passes.cluster import sums_on
 
             parts = sums_on(client, work, tree.done, whole, rest, bar, stops=until > 0)
         with contextlib.closing(parts) if not stopped else contextlib.nullcontext():
@@ -145,7 +147,7 @@ def measure(
 
 
 def _print_what_was_shown(work, sums, shown, seconds):
-    """Print how many images a pass has shown, and how well the images are known."""
+    """Print how many images a pass has shown, and how well the class images are known."""
     least, line = work.least_correlation(sums), f"{work.name}: {shown:,} images in {seconds:.0f} s"
     if least is not None:
         line += f"; least expected correlation of an image with its truth {least:.3f}"
@@ -154,18 +156,18 @@ def _print_what_was_shown(work, sums, shown, seconds):
         count = min(shown, COMPARED_IMAGES)
         r = agreement_with_float32(work.observer, work.noise, count, work.precision, work.seed)
         print(
-            f"{work.name}: logit images in {work.precision} agree with float32's from the same "
-            f"{count:,} images at r = {r.min():.4f} or better"
+            f"{work.name}: logit images in {work.precision} and float32, from the same {count:,} "
+            f"images, agree at r = {r.min():.4f} or better"
         )
 
 
 def _provenance(work, shards, count=None):
-    """Return the record of a pass that has come so far."""
+    """Return the record of a pass after so many shards, and images if they are not whole shards."""
     return {**work.identity, "shards": shards, "count": count or shards * work.shard_images}
 
 
 def _sums_here(work, first, whole, rest, bar):
-    """Compute shards in this process, and yield their sums, and the level 0, in their order.
+    """Compute shards in this process, and yield (sums, 0) of each in their order.
 
     The sums of `rest` images of the shard after those come last, with the level None.
     """
@@ -180,9 +182,9 @@ def _sums_here(work, first, whole, rest, bar):
 
 
 def _resume(checkpoint, work, shards):
-    """Return the sums of a checkpoint, and where to go on saving.
+    """Return the sums of a checkpoint, and the path at which to go on saving or None.
 
-    A checkpoint that holds more than is asked for is neither used nor written.
+    A checkpoint that holds more images than are asked for is neither used nor overwritten.
 
     Raises:
         UserError: if it is of another run.
@@ -206,13 +208,15 @@ def _resume(checkpoint, work, shards):
 
 
 def agreement_with_float32(observer, noise, count, precision, seed=0):
-    """Return how far logit images in another precision are those of float32's: (K,) correlations.
+    """Correlate logit images in another precision with those in float32, class by class: (K,).
 
     Args:
-        observer, noise, count, precision, seed: as for `measure`; both are shown the same images.
+        observer, noise, count, precision, seed: as for `measure`; the same images are shown twice.
     """
-    rough, full = (
-        measure(observer, noise, count, seed=seed, progress=False, precision=each)
-        for each in (precision, "float32")
-    )
-    return correlations(rough.classes["logit"].covariance, full.classes["logit"].covariance)
+    images = [
+        measure(observer, noise, count, seed=seed, progress=False, precision=name)
+        .classes["logit"]
+        .covariance
+        for name in (precision, "float32")
+    ]
+    return correlations(*images)

@@ -1,24 +1,24 @@
-"""Shards of a pass: their sums, added in a fixed tree, and where a pass may end."""
+"""Shards of a pass: how their sums are added in a fixed tree, and where a pass may end."""
 
 from reverse_correlation.estimates.sums import added_up
 
-GROUP = 8  # shards, or groups of them, that are added one after another
+GROUP = 8  # shards, or groups of shards, in a group of the next level
 
 
 class SumTree:
-    """The sums of shards, added in a fixed order that allows for groups to be added elsewhere.
+    """The sums of shards, added in a fixed order; groups of shards may be added elsewhere.
 
-    Eight shards, one after another, make a group; eight groups one of the next level; and so on.
-    `levels[k]` holds the groups of 8**k shards that are complete, up to seven of them, as one sum.
-    Whoever adds a group, here or on another machine, adds the same numbers in the same order.
+    Eight consecutive shards make a group, eight groups make a group of the next level, and so on.
+    `levels[k]` holds the sum of the complete groups of 8**k shards, of which there are at most
+    seven. A group's numbers are added in the same order wherever it is added.
     """
 
     def __init__(self, levels=(), done=0):
-        self._state = list(levels), done  # in one place, so that an interrupt finds it whole
+        self._state = list(levels), done  # one assignment, so an interrupt never splits the two
 
     @property
     def levels(self):
-        """The sums of complete groups, the smallest first; {} where there are none."""
+        """The sums of complete groups, the smallest groups first; {} if there are none."""
         return self._state[0]
 
     @property
@@ -30,7 +30,7 @@ class SumTree:
         """Add the sums of the next 8**level shards.
 
         Raises:
-            ValueError: if the shards before them do not end where a group of that level begins.
+            ValueError: if these shards do not begin where a group of that level begins.
         """
         if self.done % GROUP**level:
             raise ValueError(f"{GROUP**level} shards cannot be added after {self.done}")
@@ -51,10 +51,11 @@ class SumTree:
 
 
 def decision_level(done):
-    """Return k such that a pass of `done` shards may next be ended after 8**k more.
+    """Return k such that a pass of `done` shards may next end after 8**k more.
 
-    That is after each of the first eight shards, each eighth of the first 64, and so on: wherever
-    the work is done and however often it is interrupted, the decision falls on the same sums.
+    A pass may end after each of the first 8 shards, after every 8th of the first 64, and so on.
+    So the decision rests on the same sums wherever the pass runs and however often it was
+    interrupted.
     """
     level = 0
     while done >= GROUP ** (level + 1):
@@ -63,5 +64,5 @@ def decision_level(done):
 
 
 def is_decision_place(done):
-    """Say whether a pass may end after so many shards."""
+    """Return whether a pass may end after so many shards."""
     return done > 0 and done % GROUP ** decision_level(done) == 0

@@ -1,10 +1,10 @@
-"""What a worker of a cluster is brought, and what it does.
+"""What a worker of a cluster is sent, and what it does.
 
-A worker has the packages that this one depends on. What else it needs travels as one zip, by Dask's
-own plugin for files, to workers that join later too, before their first task: this package, and the
-modules of the user's own classes; the network travels with it.
+A worker must have the packages that this one depends on. Everything else is sent by Dask's own
+plugin for files, which also reaches workers that join later, before their first task: one zip with
+this package and the modules of the user's own classes, and with it the observer.
 
-Nothing here imports TensorFlow at the top: a worker has to be told its threads before.
+This module does not import TensorFlow at the top, since the number of threads has to be set first.
 """
 
 import ast
@@ -33,23 +33,23 @@ from reverse_correlation.backend import import_tensorflow_quietly
 from reverse_correlation.errors import UserError
 from reverse_correlation.passes.shards import GROUP, SumTree
 
-ENVIRONMENT = ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA")  # on which last digits depend
+ENVIRONMENT = ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA")  # these change last digits
 
 
 def upload(work):
-    """Return Dask's plugin that brings a worker all that it needs of a NoisePass.
+    """Return the Dask plugin that sends workers everything they need for a NoisePass.
 
-    Its zip holds modules. Attributes are added to it, and travel with it: the network, as the bytes
-    of a `.keras` file, or an observer, pickled (a function by its module, an ONNX file as bytes);
-    and settings. A worker unpickles when it has the modules. The noise travels as the values of its
-    fields.
+    The plugin's zip holds modules. The plugin has further attributes, which are sent with it: a
+    Keras network as the bytes of a `.keras` file, or another observer, pickled (a function by its
+    module, an ONNX file as bytes); the noise as the values of its fields; and settings. A worker
+    unpickles them once it has the modules.
 
     Raises:
-        UserError: if a class of the pass cannot travel.
+        UserError: if a class of the pass cannot be sent.
     """
     if not dataclasses.is_dataclass(work.noise):
         name = type(work.noise).__name__
-        raise UserError(f"{name} cannot travel to workers: make it a dataclass")
+        raise UserError(f"{name} cannot be sent to workers: make it a dataclass")
     fields = {f.name: getattr(work.noise, f.name) for f in dataclasses.fields(work.noise)}
     settings = {
         "seed": work.seed,
@@ -68,10 +68,10 @@ def upload(work):
         path = Path(folder) / f"modules-{_hash(sources)}.zip"
         with zipfile.ZipFile(path, "w") as archive:
             for file, text in sources.items():
-                archive.writestr(zipfile.ZipInfo(file), text)  # without the time of the day
+                archive.writestr(zipfile.ZipInfo(file), text)  # without a time stamp
         plugin = UploadFile(path, load=False)
     plugin.name = f"pass-{_hash([work.identity, sources])}"
-    plugin.idempotent = True  # a client that was killed and started again finds the network built
+    plugin.idempotent = True  # so a restarted client finds the network already built
     plugin.identity, plugin.network, plugin.modules = work.identity, network, modules
     plugin.observed = observed
     plugin.environment = {name: os.environ.get(name) for name in ENVIRONMENT}
@@ -79,14 +79,14 @@ def upload(work):
     return plugin
 
 
-def _hash(told):
-    """Return a short name of what JSON can hold."""
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+def _hash(content):
+    """Return a short hash of JSON-serialisable content."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _saved(graph):
     """Return a flat network as the bytes of a `.keras` file, and the custom classes it needs."""
-    import keras  # here, as it imports TensorFlow
+    import keras  # here, since it imports TensorFlow
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.keras"
@@ -98,7 +98,7 @@ def _saved(graph):
 
 
 def _pickled(observer):
-    """Return an observer pickled, and the classes and functions that are named in it.
+    """Return an observer pickled, and the classes and functions that are pickled by name.
 
     Raises:
         UserError: if it cannot be pickled.
@@ -106,19 +106,19 @@ def _pickled(observer):
     named, stream = [], io.BytesIO()
 
     class Pickler(pickle.Pickler):
-        """Notes what is pickled by its name."""
+        """Collects the classes and functions that are pickled by name."""
 
-        def reducer_override(self, each):
-            if isinstance(each, (type, types.FunctionType)):
-                named.append(each)
+        def reducer_override(self, value):
+            if isinstance(value, (type, types.FunctionType)):
+                named.append(value)
             return NotImplemented
 
     try:
         Pickler(stream).dump(observer)
-    except Exception as error:  # of any library
-        _modules(named)  # says it where the script itself is why
+    except Exception as error:  # from any library
+        _modules(named)  # raises a clearer error if one is defined in the script itself
         raise UserError(
-            f"the network {observer.name!r} cannot travel to workers ({error}): make it of "
+            f"the observer {observer.name!r} cannot be sent to workers ({error}): build it from "
             "functions and classes that stand at the top of a module"
         ) from error
     return stream.getvalue(), named
@@ -130,19 +130,19 @@ def _modules(objects):
     Raises:
         UserError: if one is defined in the script that is run, which cannot be imported.
     """
-    for each in objects:
-        if each.__module__ == "__main__":
+    for definition in objects:
+        if definition.__module__ == "__main__":
             raise UserError(
-                f"{each.__name__} is defined in the script itself, which workers cannot import: "
-                "move it to a module of its own beside the script"
+                f"{definition.__name__} is defined in the script itself, which workers cannot "
+                "import: move it to a module of its own beside the script"
             )
-    return sorted({each.__module__ for each in objects})
+    return sorted({definition.__module__ for definition in objects})
 
 
 def read_sources(modules):
-    """Return the text of this package, of modules and of those that they import: {file: text}.
+    """Return the text of this package, of modules and of what those import: {file: text}.
 
-    Files are named as in a zip. Installed packages are left out: workers must have them.
+    Files are named as in a zip. Installed packages are left out, since workers must have them.
     """
     home = Path(reverse_correlation.__file__).parent
     files = {file.relative_to(home.parent).as_posix(): file for file in sorted(home.rglob("*.py"))}
@@ -160,13 +160,13 @@ def read_sources(modules):
         sources[name.replace(".", "/") + ("/__init__.py" if inside else ".py")] = text
         todo += [name.rpartition(".")[0], *_imported(text, name if inside else module.__package__)]
     for file in list(sources):
-        for folder in PurePosixPath(file).parents[:-1]:  # a zip has no packages without this file
+        for folder in PurePosixPath(file).parents[:-1]:  # in a zip, a package needs this file
             sources.setdefault(f"{folder}/__init__.py", "")
     return sources
 
 
 def _imported(text, package):
-    """Return the names of what a module's text imports, be they modules or what is in them."""
+    """Return the names of what a module's text imports: of modules, and of names in them."""
     names = []
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
@@ -178,21 +178,22 @@ def _imported(text, package):
 
 
 def _is_installed(file):
-    """Say whether a module belongs to Python or to an installed package."""
+    """Return whether a module belongs to Python or to an installed package."""
     within = (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))
     packages = {"site-packages", "dist-packages"}
     return bool(packages & set(file.parts)) or str(file.resolve()).startswith(within)
 
 
 def task_of(name):
-    """Return the function of a task of the pass whose plugin has that name.
+    """Return the function that computes a task of the pass whose plugin has that name.
 
-    It is nested and uses nothing of this module, so that it travels by value: the scheduler, which
-    unpickles it, does not have this package, and a worker has it only from here on.
+    The function is nested and uses nothing else of this module, so it is pickled by value: the
+    scheduler, which unpickles it, does not have this package, and a worker has it only once the
+    function has run.
     """
 
     def task(first, level, images=None):
-        """Return the sums of 8**level shards, or of some images of one, and a shard's seconds."""
+        """Return the sums of 8**level shards, or of some images of one, and seconds per shard."""
         worker = get_worker()
         with vars(worker).setdefault("one_pass_at_a_time", threading.Lock()):
             try:
@@ -207,14 +208,14 @@ def task_of(name):
                 reason = f"lacks the package {error.name}: install it there"
             except ValueError as error:
                 reason = f"stopped: {error}"
-            except Exception as error:  # of any library
+            except Exception as error:  # from any library
                 reason = f"failed: {type(error).__name__}: {str(error).strip()[:200]}"
         raise ValueError(f"the worker {worker.address} {reason}")
 
     def import_from(path):
-        """Make the modules of a zip importable, in place of others of the same names.
+        """Make the modules of a zip importable, in place of others with the same names.
 
-        If one is imported already with another text, as of an earlier pass, all are dropped.
+        If one has already been imported with another text, as in an earlier pass, all are dropped.
         """
         with zipfile.ZipFile(path) as archive:
             texts = {
@@ -232,10 +233,10 @@ def task_of(name):
 
 
 class RemadePass:
-    """A NoisePass, made again on a worker from what travelled.
+    """A NoisePass, rebuilt on a worker from what was sent.
 
     Raises:
-        UserError: if it is not the same, since the worker has other packages or settings.
+        UserError: if it differs, because the worker has other packages or settings.
     """
 
     def __init__(self, plugin, folder, threads):
@@ -248,14 +249,16 @@ class RemadePass:
         for package, wanted in plugin.identity["versions"].items():
             present = importlib.import_module(package).__version__
             if present != wanted:
-                raise UserError(f"it has {package} {present}, but this pass {wanted}: install that")
+                raise UserError(
+                    f"it has {package} {present}, but this pass needs {wanted}: install that"
+                )
         _set_threads(int(os.environ.get("TF_NUM_INTRAOP_THREADS", threads)))
-        # here, as they import TensorFlow
+        # here, since these import TensorFlow
         from reverse_correlation.observers.keras_networks import Network
         from reverse_correlation.observers.network_files import load_any_network
         from reverse_correlation.passes.noise_pass import NoisePass
 
-        for module in plugin.modules:  # which register the network's custom layers
+        for module in plugin.modules:  # importing them registers the network's custom layers
             importlib.import_module(module)
         noise_class, fields, settings = pickle.loads(plugin.settings)
         noise = noise_class(**fields)
@@ -266,19 +269,19 @@ class RemadePass:
             path.write_bytes(plugin.network)
             model = Network(load_any_network(path), noise, name=plugin.identity["network"])
         self.work = NoisePass(model, noise, **settings)
-        # other weights' bytes may come back from a file; machines may differ in instructions
+        # weights may differ in their bytes after saving, and machines in their instructions
         for key in (plugin.identity | self.work.identity).keys() - {"network_sha256", "machine"}:
             here, there = self.work.identity.get(key), plugin.identity.get(key)
             if here != there:
-                raise UserError(f"its {key} is {here}, not {there}")
+                raise UserError(f"its {key} is {here}, but this pass needs {there}")
 
     def sums(self, first, level, images, is_wanted):
-        """Return the sums of 8**level shards from `first` on, and the seconds that each took.
+        """Return the sums of 8**level shards from `first` on, and the seconds per shard.
 
         Args:
             first, level: of the shards.
-            images: of one shard, if only some are wanted; or None.
-            is_wanted: a function that says whether the pass still goes on.
+            images: how many images of one shard, if only some are wanted; else None.
+            is_wanted: function that returns whether the pass is still going on.
         """
         if images:
             return self.work.shard_sums(first, images), 0
@@ -291,8 +294,8 @@ class RemadePass:
 
 
 def _set_threads(threads):
-    import tensorflow as tf  # here, as the process may have to be pinned before
+    import tensorflow as tf  # here, since the process may have to be pinned first
 
-    with contextlib.suppress(RuntimeError):  # TensorFlow is at work here already
+    with contextlib.suppress(RuntimeError):  # TensorFlow is already running in this process
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)

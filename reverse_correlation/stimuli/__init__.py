@@ -1,6 +1,6 @@
 """What an observer is shown: a base image plus a linear map of independent numbers."""
 
-KINDS = {  # name on the command line: where the class is; to add an ensemble, add a line
+KINDS = {  # name on the command line: module and class; to add an ensemble, add a line
     "gaussian": "white.WhiteNoise",
     "uniform": "white.WhiteNoise",
     "binary": "white.WhiteNoise",

@@ -1,4 +1,4 @@
-"""The image about which noise is shown, as a command line names it: a number, or a file."""
+"""The image about which noise is shown, as named on the command line: a number or a file."""
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -7,19 +7,19 @@ from reverse_correlation.errors import UserError
 
 
 def read_base(text, shape, input_range, mean_image=None):
-    """Read the base that `--base` names, and say what was done to an image file.
+    """Read the base that `--base` names; if an image file has to be resized, say so.
 
     Args:
-        text: a number, "mean", the path of an image file, or "" for none.
-        shape: (h, w, c) of the network's images.
-        input_range: (low, high), to which black and white are brought.
+        text: a number, "mean", the path of an image file, or "" for the default base.
+        shape: (h, w, c) of the observer's images.
+        input_range: (low, high), the values of black and white.
         mean_image: (h, w, c), the mean training image, in [0, 1]; None without a data set.
 
     Returns:
-        (base, title): a number, an array (h, w, c) or None; and how it is called.
+        (base, title): a number, an array (h, w, c) or None; and what it is called.
 
     Raises:
-        UserError: if it is none of these, or does not fit the network.
+        UserError: if the text is something else, or the image does not fit the observer.
     """
     low, high = input_range
     if not text:
@@ -27,7 +27,7 @@ def read_base(text, shape, input_range, mean_image=None):
     if text == "mean":
         if mean_image is None:
             raise UserError(
-                "--base mean is the mean training image: give labelled images, by --images FILE"
+                "--base mean is the mean training image: give labelled images with --images FILE"
             )
         return low + (high - low) * mean_image, "the mean training image"
     if is_image_file(text):
@@ -36,7 +36,7 @@ def read_base(text, shape, input_range, mean_image=None):
 
 
 def is_image_file(base):
-    """Say whether a base is neither a number nor "mean" nor "", so that it names an image file."""
+    """Return whether a base names an image file: it is not a number, "mean" or ""."""
     if base in ("", "mean"):
         return False
     try:
@@ -47,7 +47,7 @@ def is_image_file(base):
 
 
 def look_at_image(path):
-    """Return the (width, height) of an image file, and whether it has colours.
+    """Return the (width, height) of an image file, and whether it is in colour.
 
     Raises:
         UserError: if it cannot be read.
@@ -58,23 +58,23 @@ def look_at_image(path):
 
 
 def read_image(path, shape):
-    """Read an image file, fitted to a shape, in [0, 1]: (h, w, c) float32.
+    """Read an image file, resized to a shape, in [0, 1]: (h, w, c) float32.
 
     Raises:
-        UserError: if it cannot be read, or has other channels.
+        UserError: if it cannot be read, or does not have the same channels.
     """
     height, width, channels = shape
     pixels, coloured = look_at_image(path)
     if channels not in (1, 3) or (coloured and channels == 1):
         has = "in colour" if coloured else "grey"
         raise UserError(
-            f"the base {path} is {has}, but the network takes {channels} channel"
-            f"{'s' if channels > 1 else ''}: give an image of as many channels"
+            f"the base {path} is {has}, but the observer takes {channels} channel"
+            f"{'s' if channels > 1 else ''}: give an image with as many channels"
         )
     picture = _opened(path).convert("L" if channels == 1 else "RGB")
     picture = picture.resize((width, height), Image.Resampling.LANCZOS)
     if pixels != (width, height):
-        print(f"base: {path} was brought from {pixels[0]} x {pixels[1]} to {width} x {height}")
+        print(f"base: {path} was resized from {pixels[0]} x {pixels[1]} to {width} x {height}")
     return np.asarray(picture, np.float32).reshape(shape) / 255
 
 
@@ -86,7 +86,7 @@ def _opened(path):
     """
     try:
         with Image.open(path) as picture:
-            if picture.mode.startswith("I"):  # grey of 16 bits, which PIL would clip to 8
+            if picture.mode.startswith("I"):  # 16-bit grey, which PIL would clip to 8 bits
                 return Image.fromarray((np.asarray(picture) / 257).astype(np.uint8))
             return picture.convert("RGB" if picture.mode in ("P", "RGBA", "CMYK") else None)
     except (OSError, UnidentifiedImageError) as error:

@@ -1,4 +1,4 @@
-"""All ensembles: made by name, and kept in files as the fields that make one again."""
+"""All ensembles: made by name, and restored from the fields that a file keeps."""
 
 import dataclasses
 import importlib
@@ -10,18 +10,18 @@ from reverse_correlation.stimuli import KINDS
 
 
 def ensemble_of(kind, shape, input_range=(0.0, 1.0), base=None, contrast=None, images=None):
-    """Return the ensemble of that name for images of a shape and range.
+    """Return the ensemble of that name for images of a given shape and range.
 
     Args:
         kind: its name, one of KINDS.
         shape: (h, w, c).
         input_range: (low, high).
         base: a number, an image (h, w, c), or None for the middle of the range.
-        contrast: as a share of the range, or None for the usual one.
+        contrast: as a share of the range, or None for the ensemble's default.
         images: (n, h, w, 1) training images, or None.
 
     Raises:
-        UserError: for what the ensemble does not have.
+        UserError: if the ensemble does not support one of these.
     """
     low, high = input_range
     shape = tuple(shape)
@@ -39,14 +39,14 @@ def kept_fields(noise):
 
 
 def restored_ensemble(name, fields):
-    """Make an ensemble again from the name of its class and its fields.
+    """Restore an ensemble from the name of its class and its fields.
 
     Raises:
-        UserError: if it is none of those that come with this package.
+        UserError: if its class does not come with this package.
     """
     homes = {home.partition(".")[2]: home for home in KINDS.values()}
     if name not in homes:
-        raise UserError(f"this measurement is of {name}: hand that ensemble over as `noise`")
+        raise UserError(f"this measurement was made with {name}: pass that ensemble as `noise`")
     values = {key: value.item() if value.ndim == 0 else value for key, value in fields.items()}
     for key in ("shape", "scales"):
         if key in values:
@@ -55,6 +55,6 @@ def restored_ensemble(name, fields):
 
 
 def _class_at(home):
-    """Import an ensemble's class, which takes seconds, when it is needed."""
+    """Import an ensemble's class; this takes seconds, so it is done only when needed."""
     module, _, name = home.partition(".")
     return getattr(importlib.import_module(f"reverse_correlation.stimuli.{module}"), name)

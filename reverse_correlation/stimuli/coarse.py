@@ -1,4 +1,4 @@
-"""Coarse noise: white noise of cells of several pixels."""
+"""Coarse noise: white noise whose cells are several pixels wide."""
 
 import dataclasses
 import math
@@ -13,7 +13,7 @@ from reverse_correlation.stimuli.null_images import chi_null, sidak_threshold
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class CoarseNoise(Ensemble):
-    """White Gaussian noise of cells of g x g pixels.
+    """White Gaussian noise with cells of g x g pixels.
 
     Args:
         cells: g, in pixels; it must divide height and width.
@@ -39,7 +39,7 @@ class CoarseNoise(Ensemble):
 
     @property
     def coordinates(self):
-        """The shape of xi: one number a cell and channel."""
+        """The shape of xi: one number per cell and channel."""
         height, width, channels = self.shape
         return height // self.cells, width // self.cells, channels
 
@@ -50,17 +50,17 @@ class CoarseNoise(Ensemble):
 
     @property
     def threshold(self):
-        """Sidak's, over the cells, which are independent."""
+        """Sidak's threshold over the cells, which are independent."""
         return sidak_threshold(math.prod(self.coordinates))
 
     @property
     def null_norm(self):
-        """Median, and deviation by the MAD, of the norm of a null image."""
+        """Median and scaled MAD of the norm of a null image."""
         deviation = self.contrast * (self.high - self.low)
         return chi_null(math.prod(self.coordinates), self.cells * deviation)
 
     def fluctuation(self, xi):
-        """Return the standard deviation times xi, each number over its cell."""
+        """Return the standard deviation times xi, each number filling its cell."""
         cells = xi[:, :, None, :, None] * tf.ones((1, 1, self.cells, 1, self.cells, 1), xi.dtype)
         deviation = self.contrast * (self.high - self.low)
         return deviation * tf.reshape(cells, (-1, *self.shape))

@@ -1,14 +1,14 @@
-"""What a network is shown: ensembles of noise about a base image.
+"""What an observer is shown: ensembles of noise about a base image.
 
     x = base + A xi,    xi independent numbers of mean 0 and variance 1
 
-The base is a number (grey) or an image; A is a linear map: white noise has the identity times a
-standard deviation, structured noise something that makes blobs, clouds or gratings of the numbers.
-Everything is measured in xi, whose coordinates are independent whatever A is.
+The base is a number (grey) or an image. A is a linear map: for white noise, the identity times a
+standard deviation; for structured noise, a map that turns the numbers into blobs, clouds or
+gratings. Everything is measured in xi, whose coordinates are independent whatever A is.
 
-Noise here is a function, not a stream. Block b of an ensemble under seed s depends on (s, b) and
-on nothing else: no global state, no order of drawing, no device. Any block can be drawn again
-anywhere, every network of a run sees the same noise, and anyone can check a result.
+Noise here is a function, not a stream. Block b of an ensemble under seed s depends only on (s, b),
+not on global state, the order of drawing or the device. Any block can be drawn again anywhere,
+every observer of a run sees the same noise, and anyone can check a result.
 """
 
 import dataclasses
@@ -24,18 +24,18 @@ from reverse_correlation.errors import UserError
 from reverse_correlation.stimuli.numbers import draw_numbers
 
 UNIFORM_STD = 1 / math.sqrt(12)
-NULL_IMAGES = 2000  # of an ensemble, behind the threshold of its pixels and infoVal
+NULL_IMAGES = 2000  # null images drawn for an ensemble's pixel threshold and infoVal
 
 
 class Ensemble:
-    """What every ensemble has; a subclass says its `coordinates`, and what `fluctuation` does.
+    """The base class of ensembles; a subclass defines `coordinates` and `fluctuation`.
 
-    A subclass is a frozen dataclass with these fields, and others of its own:
+    A subclass is a frozen dataclass with these fields, and possibly others of its own:
 
     Args:
-        shape: (h, w, c) of one stimulus; (h, w) is one channel.
-        low, high: the range of the network's input.
-        base: the image about which noise is shown: a number, one number a channel, or an image
+        shape: (h, w, c) of one stimulus; (h, w) means one channel.
+        low, high: the range of the observer's input.
+        base: the image about which noise is shown: a number, one number per channel, or an image
             (h, w) or (h, w, c); by default the middle of the range.
         contrast: root mean square over the image of a pixel's standard deviation, as a share of
             high - low; by default that of noise uniform over the range, 1 / sqrt(12).
@@ -47,17 +47,17 @@ class Ensemble:
         distribution: of xi: "gaussian", "uniform", "binary" or "sparse".
 
     Raises:
-        UserError: for a shape that is no image's, a range that is none, a base that does not fit
+        UserError: for a shape that is not an image's, an empty range, a base that does not fit
             the shape, or a contrast that is not positive.
     """
 
     symmetric = True
-    is_white = False  # whether A is a number times the identity
-    distribution = "gaussian"  # of xi
+    is_white = False
+    distribution = "gaussian"
 
     @classmethod
     def of(cls, kind, *, images, **fields):
-        """Return the ensemble that `ensemble_of` names, made of its fields."""
+        """Return the ensemble that `ensemble_of` asks for."""
         return cls(**fields)
 
     def __post_init__(self):
@@ -68,16 +68,19 @@ class Ensemble:
             object.__setattr__(self, "contrast", self.usual_contrast)
         if not 0 < self.contrast < math.inf:
             raise UserError(
-                f"the contrast of noise is a positive share of the input range, not {self.contrast}"
+                "the contrast of noise must be a positive share of the input range, not "
+                f"{self.contrast}"
             )
 
     def _check_shape_and_range(self):
         shape = tuple(self.shape)
         shape = (*shape, 1) if len(shape) == 2 else shape
         if len(shape) != 3 or not all(isinstance(n, int) and n > 0 for n in shape):
-            raise UserError(f"a stimulus has a shape (h, w, c) of positive integers, not {shape}")
+            raise UserError(
+                f"the shape of a stimulus must be (h, w, c) in positive integers, not {shape}"
+            )
         if not -math.inf < self.low < self.high < math.inf:
-            raise UserError(f"a range goes from low to high, not from {self.low} to {self.high}")
+            raise UserError(f"a range must go from low to high, not from {self.low} to {self.high}")
         object.__setattr__(self, "shape", shape)
 
     def _fitted_base(self):
@@ -93,16 +96,16 @@ class Ensemble:
             base = np.broadcast_to(base, self.shape)
         elif base.shape != self.shape:
             raise UserError(
-                f"the base is an image of {base.shape}, but stimuli are {self.shape}: give a "
-                "number, one number a channel, or an image of that shape"
+                f"the base has the shape {base.shape}, but stimuli are {self.shape}: give a "
+                "number, one number per channel, or an image of that shape"
             )
         if not np.isfinite(base).all():
-            raise UserError("the base has pixels that are NaN or infinite")
+            raise UserError("the base has pixels that are NaN or infinite: give finite numbers")
         return base
 
     @property
     def usual_contrast(self):
-        """The contrast that is taken where none is given."""
+        """The default contrast."""
         return UNIFORM_STD
 
     @property
@@ -117,7 +120,7 @@ class Ensemble:
 
     @property
     def std(self):
-        """Standard deviation of a pixel: a number where it is the same for all, or (h, w, c)."""
+        """Standard deviation of a pixel: a number if it is the same for all, or (h, w, c)."""
         return self.pixel_std
 
     def xi(self, seed, block, count):
@@ -125,7 +128,7 @@ class Ensemble:
 
         Args:
             seed, block: integers from 0 to 2**62 - 1; `block` and `count` may be tensors.
-            count: how many; for `count` rows the same numbers, whatever comes after them.
+            count: how many stimuli; the first rows are the same for any larger count.
 
         Returns:
             (count, *coordinates) float32, of mean 0 and variance 1.
@@ -133,19 +136,19 @@ class Ensemble:
         return draw_numbers(self.distribution, seed, block, (count, *self.coordinates))
 
     def fluctuation(self, xi):
-        """Return A xi, (n, h, w, c), of a tensor (n, *coordinates)."""
+        """Return A xi, (n, h, w, c), for a tensor xi (n, *coordinates)."""
         raise NotImplementedError
 
     def draw(self, seed, block, count):
         """Draw the first `count` stimuli of a block: (count, h, w, c) float32.
 
-        The same (seed, block) gives the same stimuli on every machine of one kind. In a pass, the
-        mirror image of each about the mean is shown too.
+        The same (seed, block) gives the same stimuli on all machines of one kind. In a pass, the
+        mirror image of each stimulus about the mean is shown too.
         """
         return self.mean + self.fluctuation(self.xi(seed, block, count))
 
     def images(self, coefficients):
-        """Return A c of coefficients (R, *coordinates), as images (R, h, w, c) float64."""
+        """Return A c for coefficients c (R, *coordinates), as images (R, h, w, c) float64."""
         flat = np.asarray(coefficients, np.float64)
         parts = [
             self.fluctuation(tf.constant(flat[i : i + self._at_once])).numpy()
@@ -154,16 +157,16 @@ class Ensemble:
         return np.concatenate(parts)
 
     def weights(self, coefficients):
-        """Return the inverse of A transposed, times c: weights of the response on pixels.
+        """Return the inverse of A transposed times c, the response's weights on pixels.
 
-        For a differentiable response and Gaussian xi this is its mean gradient, (R, h, w, c); None
-        where A cannot be inverted.
+        For a differentiable response and Gaussian xi this is its mean gradient, (R, h, w, c). None
+        if A cannot be inverted.
         """
         return None
 
     @functools.cached_property
     def pixel_std(self):
-        """The norm of A's row of each pixel, its standard deviation: (h, w, c)."""
+        """Standard deviation of each pixel, (h, w, c): the norm of the pixel's row of A."""
         size, total = math.prod(self.coordinates), np.zeros(self.shape)
         for first in range(0, size, self._at_once):
             probes = np.eye(min(self._at_once, size - first), size, first)
@@ -174,20 +177,20 @@ class Ensemble:
     def threshold(self):
         """The |z| that no pixel of a null image passes, with probability .95.
 
-        The 95 % quantile of the largest |A xi|_i / |A_i| over draws of Gaussian xi, which is what
-        an image of many stimuli is made of.
+        The 95 % quantile of the largest |A xi|_i / |A_i| over draws of Gaussian xi, since the
+        coefficients of an image from many stimuli are Gaussian.
         """
         return float(np.quantile(self._null_images[0], 0.95))
 
     @property
     def null_norm(self):
-        """Median, and deviation by the MAD, of the norm |A xi| of a null image."""
+        """Median and scaled MAD of the norm |A xi| of a null image."""
         norms = self._null_images[1]
         return float(np.median(norms)), float(stats.median_abs_deviation(norms, scale="normal"))
 
     @functools.cached_property
     def _null_images(self):
-        """The largest |z|, and the norm, of each of 2,000 null images."""
+        """The largest |z| and the norm of each of 2,000 null images."""
         largest, norms, size = [], [], self._at_once
         scale = np.where(self.pixel_std > 0, self.pixel_std, np.inf)
         for block in range(NULL_IMAGES // size):
@@ -199,7 +202,7 @@ class Ensemble:
 
     @property
     def _at_once(self):
-        """How many images A is applied to at once."""
+        """To how many images A is applied at once."""
         return max(1, min(250, 2**24 // math.prod(self.shape)))
 
     def gradient_weight(self, xi):
@@ -209,7 +212,7 @@ class Ensemble:
         are exact for independent coordinates.
 
         Raises:
-            UserError: for two-valued numbers, whose identity has differences instead of gradients.
+            UserError: for two-valued xi, whose identity has differences instead of gradients.
         """
         if self.distribution == "gaussian":
             return tf.ones_like(xi)
@@ -221,7 +224,7 @@ class Ensemble:
 
     @property
     def has_gradient_identity(self):
-        """Whether the exact images of a network's gradients exist for this ensemble."""
+        """Whether exact images can be had from a network's gradients with this ensemble."""
         return self.distribution in ("gaussian", "uniform")
 
     @property
@@ -234,13 +237,13 @@ class Ensemble:
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {
             "ensemble": type(self).__name__,
-            **{name: _told(value) for name, value in fields.items()},
+            **{name: _serialisable(value) for name, value in fields.items()},
             "generator": "tensorflow stateless philox, seed (seed, block)",
         }
 
 
-def _told(value):
-    """Return a value as JSON can hold it, an array as its hash."""
+def _serialisable(value):
+    """Return a value as JSON can hold it; of an array, its shape and hash."""
     if isinstance(value, np.ndarray):
         digest = hashlib.sha256(np.ascontiguousarray(value, np.float32).tobytes())
         return {"shape": list(value.shape), "sha256": digest.hexdigest()}

@@ -11,15 +11,15 @@ from sklearn.linear_model import Ridge
 from reverse_correlation.errors import UserError
 from reverse_correlation.stimuli.ensemble import Ensemble
 
-FITTED_IMAGES = 5_000  # training images that it is fitted to by name, as published
+FITTED_IMAGES = 5_000  # training images to which `ensemble_of` fits the noise, as published
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class GaborNoise(Ensemble):
     """Structured noise: base + sum_j a_j component_j, with independent a_j uniform on +-reach_j.
 
-    The Gabor-PCA noise of Borji and Lin (2020), and in its idea that of Mangini and Biederman
-    (2004). Use `fit` to make one from images.
+    This is the Gabor-PCA noise of Borji and Lin (2020); the idea goes back to Mangini and
+    Biederman (2004). Use `fit` to make it from images.
 
     Args:
         base: (h, w, c), the mean stimulus.
@@ -34,20 +34,20 @@ class GaborNoise(Ensemble):
     components: np.ndarray
     reach: np.ndarray
 
-    low, high = 0.0, 1.0  # the range of the images that it is fitted to
+    low, high = 0.0, 1.0  # the range of the images to which it is fitted
 
     distribution = "uniform"
 
     @classmethod
     def of(cls, kind, *, shape, base, contrast, images, **_):
-        """Fit the ensemble that `ensemble_of` names to training images.
+        """Return the ensemble that `ensemble_of` asks for, fitted to training images.
 
         Raises:
-            UserError: without training images, or for a contrast.
+            UserError: without training images, or if a contrast is given.
         """
         if images is None:
             raise UserError(
-                "gabor noise is fitted to training images: give labelled images, by --images FILE"
+                "gabor noise is fitted to training images: give labelled images with --images FILE"
             )
         if contrast is not None:
             raise UserError("gabor noise has the contrast of its training images: leave it out")
@@ -74,9 +74,9 @@ class GaborNoise(Ensemble):
         Args:
             images: at least as many as components.
             components: how many principal components are kept.
-            alpha: the ridge.
-            base: (h, w, 1), another mean than the images' own.
-            scale: of all coefficients' ranges.
+            alpha: the ridge penalty.
+            base: (h, w, 1), used as the mean instead of the images' own.
+            scale: by which the range of every coefficient is multiplied.
 
         Raises:
             UserError: if the images are not (n, h, w, 1), or fewer than the components.
@@ -85,7 +85,9 @@ class GaborNoise(Ensemble):
         if images.ndim != 4 or images.shape[3] != 1:
             raise UserError(f"Gabor noise is for images (n, h, w, 1), not {images.shape}")
         if len(images) < components:
-            raise UserError(f"{components} components need as many images, not {len(images)}")
+            raise UserError(
+                f"{components} components need at least as many images, not {len(images)}"
+            )
         kernels = gabor_kernels(*images.shape[1:3])
         pixels = kernels.reshape(len(kernels), -1)
         ridge = Ridge(alpha, fit_intercept=False).fit(pixels.T, images.reshape(len(images), -1).T)
@@ -104,12 +106,12 @@ class GaborNoise(Ensemble):
 
     @property
     def coordinates(self):
-        """The shape of xi: one number a component."""
+        """The shape of xi: one number per component."""
         return self.reach.shape
 
     @functools.cached_property
     def matrix(self):
-        """A transposed: what one unit of each xi adds, (J, pixels)."""
+        """A transposed, (J, pixels): what one unit of each xi adds to the pixels."""
         scaled = self.reach[:, None] / np.sqrt(3)
         return scaled * self.components.reshape(len(self.reach), -1)
 
@@ -129,13 +131,14 @@ class GaborNoise(Ensemble):
     def whiten(self, covariance, ridge):
         """Turn cov(r, x), (R, h, w, c), into the weights of r on x within the components' span.
 
-        With coloured noise of covariance S, cov(r, x) = S E[dr/dx] (exactly for a linear r, nearly
-        for others); so it is multiplied by the inverse of S, which exists only within the span
-        and is ill-conditioned there: 1 / s becomes 1 / (s + ridge * mean s) for each eigenvalue s.
+        With coloured noise of covariance S, cov(r, x) = S E[dr/dx], exactly for a linear r and
+        nearly for others. So it is multiplied by the inverse of S, which exists only within the
+        span and is ill-conditioned there: 1 / s becomes 1 / (s + ridge * mean s) for each
+        eigenvalue s.
 
         Args:
             covariance: of responses with stimuli of this ensemble, as `measure` estimates it.
-            ridge: share of the mean eigenvalue that is added, from 0 up.
+            ridge: the share of the mean eigenvalue that is added to each; not negative.
         """
         _, singular, axes = np.linalg.svd(self.matrix, full_matrices=False)
         power = singular**2
@@ -152,11 +155,11 @@ class GaborNoise(Ensemble):
 
 
 def gabor_kernels(height, width):
-    """Gabor kernels tiled over an image: (960, 28, 28) for 28x28 pixels.
+    """Return Gabor kernels tiled over an image: (960, 28, 28) for 28x28 pixels.
 
-    Square tiles of 3, 7 and 15 pixels, each with 4 orientations and 2 phases; standard deviation
-    and wavelength half the tile, aspect ratio 1/2 (Borji and Lin 2020). Tiles at the right and
-    lower edge are cut off.
+    The tiles are squares of 3, 7 and 15 pixels, each with 4 orientations and 2 phases; the
+    standard deviation and wavelength are half the tile, the aspect ratio is 1/2 (Borji and Lin
+    2020). Tiles at the right and lower edges are cut off.
     """
     kernels = []
     for size in (3, 7, 15):
@@ -176,7 +179,7 @@ def gabor_kernels(height, width):
 
 
 def _gabor(x, y, scale, theta, phase):
-    """A cosine of wavelength `scale` under a Gaussian of standard deviation `scale`."""
+    """Return a cosine of wavelength `scale` under a Gaussian of standard deviation `scale`."""
     along = x * np.cos(theta) + y * np.sin(theta)
     across = y * np.cos(theta) - x * np.sin(theta)
     envelope = np.exp(-(along**2 + across**2 / 4) / (2 * scale**2))

@@ -1,4 +1,4 @@
-"""Labelled images of the user's own, in a .npz file as Keras's mnist.npz."""
+"""The user's own labelled images, in a .npz file with the same keys as Keras's mnist.npz."""
 
 import dataclasses
 import zipfile
@@ -16,9 +16,9 @@ class LabelledImages:
     """Training and test images with their labels.
 
     Attributes:
-        name: of the file, without its suffix.
-        train, test: (images (n, h, w, c) float32 in [0, 1], labels (n,) int64) each.
-        class_names: of the labels; empty where the file has none.
+        name: the name of the file, without its suffix.
+        train, test: each (images (n, h, w, c) float32 in [0, 1], labels (n,) int64).
+        class_names: of the labels; empty if the file has none.
     """
 
     name: str
@@ -37,7 +37,12 @@ class LabelledImages:
         return self.train[0].mean(axis=0)
 
     def refuse_unlike(self, observer, path):
-        """Raise UserError if the images, or their classes, are not those of an observer."""
+        """Raise UserError if the images or their classes do not fit an observer.
+
+        Args:
+            observer: an Observer.
+            path: of the observer's file, for the sentence.
+        """
         shape = self.train[0].shape[1:]
         if tuple(observer.shape) != shape or observer.classes != self.classes:
             raise UserError(
@@ -50,14 +55,14 @@ class LabelledImages:
 def read_labelled_images(path):
     """Read labelled images: LabelledImages.
 
-    Pixels are whole numbers from 0 to 255, or from 0 to 1; images (n, h, w) have one channel.
+    Pixels are whole numbers from 0 to 255 or numbers from 0 to 1; images (n, h, w) have one
+    channel.
 
     Args:
-        path: of a .npz file with x_train, y_train, x_test and y_test, and class_names if they have
-            any.
+        path: of a .npz file with x_train, y_train, x_test, y_test and, optionally, class_names.
 
     Raises:
-        UserError: if it is missing, or does not hold labelled images.
+        UserError: if the file is missing, or does not hold labelled images.
     """
     path = Path(path)
     if not path.is_file():
@@ -67,7 +72,7 @@ def read_labelled_images(path):
             arrays = {key: file[key] for key in file.files}
     except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise UserError(
-            f"{path} cannot be read as a .npz file of arrays ({error}): save the images by "
+            f"{path} cannot be read as a .npz file of arrays ({error}): save the images with "
             "numpy.savez"
         ) from error
     missing = [key for key in KEYS if key not in arrays]
@@ -89,8 +94,8 @@ def _pixels(path, key, arrays):
     images = images[..., None] if images.ndim == 3 else images
     if images.ndim != 4 or not images.size or images.dtype.kind not in "uif":
         raise UserError(
-            f"{path}: {key} is an array of {arrays[key].shape} {images.dtype}: expected images "
-            "(n, h, w) or (n, h, w, c) of numbers"
+            f"{path}: {key} is a {images.dtype} array of shape {arrays[key].shape}: expected "
+            "images (n, h, w) or (n, h, w, c) of numbers"
         )
     low, high = images.min(), images.max()
     most = 1 if images.dtype.kind == "f" else 255
@@ -108,7 +113,7 @@ def _labels(path, part, arrays):
     labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
     if labels.shape != (count,) or labels.dtype.kind not in "ui" or (count and labels.min() < 0):
         raise UserError(
-            f"{path}: y_{part} is an array of {arrays[f'y_{part}'].shape} {labels.dtype}: expected "
-            f"one label for each of the {count:,} images, a whole number from 0 up"
+            f"{path}: y_{part} is a {labels.dtype} array of shape {arrays[f'y_{part}'].shape}: "
+            f"expected one label for each of the {count:,} images, a whole number from 0 up"
         )
     return labels.astype(np.int64)

@@ -1,19 +1,19 @@
-"""What images of noise alone look like: the threshold of their pixels, and their norm."""
+"""What class images look like without any signal: the threshold of their pixels, their norm."""
 
 from scipy import optimize, stats
 
 
 def sidak_threshold(pixels, alpha=0.05):
-    """Return the |z| that none of `pixels` independent null pixels passes, with 1 - alpha."""
+    """Return the |z| that no independent null pixel passes, with probability 1 - alpha."""
     return stats.norm.ppf(0.5 + 0.5 * (1 - alpha) ** (1 / pixels))
 
 
 def chi_null(numbers, scale=1.0):
-    """Return the median and deviation (by the MAD) of the norm of independent normal numbers.
+    """Return the median and scaled MAD of the norm of independent normal numbers.
 
     Args:
-        numbers: how many.
-        scale: the standard deviation of each.
+        numbers: how many there are.
+        scale: their standard deviation.
     """
     null = stats.chi(numbers)
     median = null.median()

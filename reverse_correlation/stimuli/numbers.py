@@ -16,15 +16,15 @@ def draw_numbers(distribution, seed, block, shape):
 
 
 def uniform_numbers(seed, block, shape, stream=0, streams=1):
-    """Uniform numbers on [0, 1) that are a function of (seed, block), for one of some streams."""
+    """Draw uniform numbers on [0, 1), a function of (seed, block) and of which stream it is."""
     key = tf.stack([tf.cast(seed, tf.int64), streams * tf.cast(block, tf.int64) + stream])
     return tf.random.stateless_uniform(shape, key, alg="philox")
 
 
 def normal_numbers(seed, block, shape):
-    """Standard normal numbers by Box and Muller (1958), each row from its own uniform numbers.
+    """Draw standard normal numbers (Box and Muller 1958), each row from its own uniform numbers.
 
-    TensorFlow's own stateless_normal works one number at a time; this takes 0.6 of its time.
+    This takes 0.6 of the time of TensorFlow's stateless_normal, which works one number at a time.
     """
     count, numbers = shape[0], math.prod(shape[1:])
     half = -(-numbers // 2)

@@ -12,13 +12,13 @@ from reverse_correlation.stimuli.ensemble import Ensemble
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PinkNoise(Ensemble):
-    """Gaussian noise whose amplitude falls as 1 / frequency**exponent, as natural images' does.
+    """Gaussian noise whose amplitude falls as 1 / frequency**exponent, as in natural images.
 
-    Each channel by itself, by Fourier transform, so that an image's edges join. The mean of the
-    image has the amplitude of the lowest frequency.
+    Each channel is filtered separately by Fourier transform, so opposite edges of an image join.
+    The mean of the image has the amplitude of the lowest frequency.
 
     Args:
-        exponent: 0 is white, 1 pink.
+        exponent: 0 for white noise, 1 for pink.
         shape, low, high, base, contrast: as for Ensemble.
     """
 
@@ -33,16 +33,18 @@ class PinkNoise(Ensemble):
         """Check the arguments."""
         super().__post_init__()
         if not 0 <= self.exponent <= 4:
-            raise UserError(f"the exponent of 1/f noise lies between 0 and 4, not {self.exponent}")
+            raise UserError(
+                f"the exponent of 1/f noise must lie between 0 and 4, not {self.exponent}"
+            )
 
     @property
     def coordinates(self):
-        """The shape of xi: one number a pixel."""
+        """The shape of xi: one number per pixel and channel."""
         return self.shape
 
     @functools.cached_property
     def gain(self):
-        """What each frequency is multiplied by: (h, w // 2 + 1) float64."""
+        """The factor of each frequency: (h, w // 2 + 1) float64."""
         height, width, _ = self.shape
         rows = np.fft.fftfreq(height)[:, None]
         columns = np.fft.rfftfreq(width)[None]
@@ -59,7 +61,7 @@ class PinkNoise(Ensemble):
         return np.full(self.shape, self.contrast * (self.high - self.low))
 
     def fluctuation(self, xi):
-        """Return xi with each of its frequencies multiplied by the gain."""
+        """Return xi with each frequency multiplied by its gain."""
         height, width, _ = self.shape
         planes = tf.transpose(xi, (0, 3, 1, 2))
         spectrum = tf.signal.rfft2d(planes)
@@ -67,7 +69,7 @@ class PinkNoise(Ensemble):
         return tf.transpose(tf.signal.irfft2d(spectrum, (height, width)), (0, 2, 3, 1))
 
     def weights(self, coefficients):
-        """Return coefficients with each frequency divided by the gain."""
+        """Return coefficients with each frequency divided by its gain."""
         spectrum = np.fft.rfft2(np.asarray(coefficients, np.float64), axes=(1, 2))
         spectrum /= self.gain[None, :, :, None]
         return np.fft.irfft2(spectrum, self.shape[:2], axes=(1, 2))

@@ -1,4 +1,4 @@
-"""Patches of sinusoids, as people are shown."""
+"""Patches of sinusoids, as used in studies of people."""
 
 import dataclasses
 import functools
@@ -12,14 +12,14 @@ from reverse_correlation.stimuli.ensemble import Ensemble
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SinusoidNoise(Ensemble):
-    """Patches of sinusoids at several scales, orientations and phases, as people are shown.
+    """Patches of sinusoids at several scales, orientations and phases, as in studies of people.
 
     At scale s an image has s x s patches, each with two cycles of a sinusoid in 6 orientations and
-    2 phases; every one of these has a number of its own (Mangini and Biederman 2004; Dotsch and
-    Todorov 2012; the R package rcicr). Channels share the numbers.
+    2 phases, and each of these sinusoids has its own number (Mangini and Biederman 2004; Dotsch
+    and Todorov 2012; the R package rcicr). Channels share the numbers.
 
     Args:
-        scales: how many patches a side; by default those of 1, 2, 4, 8 and 16 that divide height
+        scales: how many patches per side; by default those of 1, 2, 4, 8 and 16 that divide height
             and width into patches of at least 4 pixels.
         shape, low, high, base, contrast: as for Ensemble.
     """
@@ -42,19 +42,19 @@ class SinusoidNoise(Ensemble):
         bad = [s for s in self.scales if s < 1 or height % s or width % s]
         if bad or not self.scales:
             raise UserError(
-                f"{bad or 'no'} patches a side do not tile images of {height} x {width}: choose "
+                f"{bad or 'no'} patches per side do not tile images of {height} x {width}: choose "
                 "divisors of both"
             )
         object.__setattr__(self, "scales", tuple(self.scales))
 
     @property
     def coordinates(self):
-        """The shape of xi: scale by scale, orientation, phase, column, row."""
+        """The shape of xi: for each scale, by orientation, phase, column and row."""
         return (12 * sum(s * s for s in self.scales),)
 
     @functools.cached_property
     def patterns(self):
-        """The sinusoids of each scale, (12, patch height, patch width), scaled to the contrast."""
+        """The sinusoids at each scale, (12, patch height, patch width), scaled to the contrast."""
         height, width, _ = self.shape
         raw = [_sinusoids(height // s, width // s) for s in self.scales]
         power = sum(np.mean(np.sum(pattern**2, axis=0)) for pattern in raw)
@@ -91,7 +91,7 @@ class SinusoidNoise(Ensemble):
 
 
 def _sinusoids(height, width, cycles=2):
-    """Sinusoids of 6 orientations and 2 phases in a patch, as rcicr makes them: (12, h, w)."""
+    """Return a patch's sinusoids of 6 orientations and 2 phases, as in rcicr: (12, h, w)."""
     x = np.linspace(0, cycles, width)[None]
     y = np.linspace(0, cycles, height)[:, None]
     return np.array(

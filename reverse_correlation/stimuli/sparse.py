@@ -1,4 +1,4 @@
-"""Sparse noise: bright pixels on a dark ground."""
+"""Sparse noise: bright pixels on a dark background."""
 
 import dataclasses
 import math
@@ -12,15 +12,16 @@ from reverse_correlation.stimuli.white import White
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SparseNoise(White):
-    """White noise on a dark ground: each pixel is `high` with probability `rate`, else `low`.
+    """White noise on a dark background: each pixel is `high` with probability `rate`, else `low`.
 
-    As white as binary `WhiteNoise`, of which it is the case that resembles images on black: a
-    network answers it with the filters that it uses on those, where noise about 1/2 saturates
-    many. cov(r, x) = rate (1 - rate) (high - low) E[r(x_i = high) - r(x_i = low)] at pixel i,
-    exactly. It is not symmetric about its mean, so its stimuli come without mirror images.
+    Sparse noise is as white as binary `WhiteNoise`, but resembles images on black: a network
+    answers it with the filters that it uses for such images, whereas noise about 1/2 saturates
+    many of them. At pixel i, cov(r, x) = rate (1 - rate) (high - low) E[r(x_i = high) -
+    r(x_i = low)] exactly. Sparse noise is not symmetric about its mean, so its stimuli come
+    without mirror images.
 
     Args:
-        shape, low, high: as for Ensemble; it has no other base or contrast than its rate gives.
+        shape, low, high: as for Ensemble; the rate determines base and contrast.
         rate: between 0 and 1, both excluded.
     """
 
@@ -34,10 +35,10 @@ class SparseNoise(White):
 
     @classmethod
     def of(cls, kind, *, base, contrast, images, **fields):
-        """Return the ensemble that `ensemble_of` names.
+        """Return the ensemble that `ensemble_of` asks for.
 
         Raises:
-            UserError: for a base or a contrast.
+            UserError: if a base or a contrast is given.
         """
         if base is not None or contrast is not None:
             raise UserError("sparse noise has a base and a contrast of its own: leave them out")
@@ -46,7 +47,7 @@ class SparseNoise(White):
     def __post_init__(self):
         """Check the arguments."""
         if not 0 < self.rate < 1:
-            raise UserError(f"the rate of bright pixels lies between 0 and 1, not {self.rate}")
+            raise UserError(f"the rate of bright pixels must be between 0 and 1, not {self.rate}")
         self._check_shape_and_range()
 
     @property

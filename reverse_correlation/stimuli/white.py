@@ -1,4 +1,4 @@
-"""White noise: every pixel has a number of its own."""
+"""White noise: every pixel has its own number."""
 
 import dataclasses
 import math
@@ -11,13 +11,13 @@ from reverse_correlation.stimuli.null_images import chi_null, sidak_threshold
 
 
 class White(Ensemble):
-    """What white ensembles share: A is the standard deviation of a pixel."""
+    """The base class of white ensembles: A is a pixel's standard deviation times the identity."""
 
     is_white = True
 
     @property
     def coordinates(self):
-        """The shape of xi: one number a pixel."""
+        """The shape of xi: one number per pixel and channel."""
         return self.shape
 
     @property
@@ -27,17 +27,17 @@ class White(Ensemble):
 
     @property
     def pixel_std(self):
-        """The same, as an image (h, w, c)."""
+        """Standard deviation of each pixel, (h, w, c)."""
         return np.full(self.shape, self.std)
 
     @property
     def threshold(self):
-        """Sidak's: the pixels are independent."""
+        """Sidak's threshold over the pixels, which are independent."""
         return sidak_threshold(math.prod(self.shape))
 
     @property
     def null_norm(self):
-        """Median, and deviation by the MAD, of the norm of a null image."""
+        """Median and scaled MAD of the norm of a null image."""
         return chi_null(math.prod(self.shape), self.std)
 
     def fluctuation(self, xi):
@@ -45,22 +45,22 @@ class White(Ensemble):
         return self.std * xi
 
     def weights(self, coefficients):
-        """Return coefficients over the standard deviation."""
+        """Return coefficients divided by the standard deviation."""
         return np.asarray(coefficients, np.float64) / self.std
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class WhiteNoise(White):
-    """Independent pixels of one distribution.
+    """Independent pixels with the same distribution.
 
     Args:
-        kind: "gaussian" (never clipped: Stein's identity holds exactly), "uniform" (Borji and
+        kind: "gaussian" (never clipped, so Stein's identity holds exactly), "uniform" (Borji and
             Lin's, on [0, 1]), or "binary" (either low or high).
         shape, low, high, base, contrast: as for Ensemble; binary noise has a contrast of 1/2 by
             default, so that its pixels are low or high.
 
     Raises:
-        UserError: for another kind, or as Ensemble.
+        UserError: for any other kind, and as Ensemble does.
     """
 
     kind: str = "gaussian"
@@ -72,7 +72,7 @@ class WhiteNoise(White):
 
     @classmethod
     def of(cls, kind, *, images, **fields):
-        """Return the ensemble that `ensemble_of` names, made of its fields."""
+        """Return the ensemble that `ensemble_of` asks for."""
         return cls(kind, **fields)
 
     def __post_init__(self):
@@ -83,12 +83,12 @@ class WhiteNoise(White):
 
     @property
     def usual_contrast(self):
-        """The contrast that is taken where none is given."""
+        """The default contrast."""
         return 0.5 if self.kind == "binary" else UNIFORM_STD
 
     @property
     def distribution(self):
-        """Of xi."""
+        """The distribution of xi."""
         return self.kind
 
     @property

@@ -125,7 +125,7 @@ def test_what_is_no_classifier_of_images_is_refused_in_one_sentence():
     for network, sentence in [
         (keras.Model([a, b], layers.Dense(2)(layers.Flatten()(a + b))), "has 2 inputs"),
         (keras.Model(a, [layers.Dense(2)(x), layers.Dense(3)(x)]), "has 2 outputs"),
-        (keras.Sequential([keras.Input((784,)), layers.Dense(3)]), "not images"),
+        (keras.Sequential([keras.Input((784,)), layers.Dense(3)]), "expected images"),
         (keras.Sequential([keras.Input((8, 8, 1)), layers.Conv2D(3, 3)]), r"of \(6, 6, 3\)"),
     ]:
         with pytest.raises(UserError, match=sentence):

@@ -94,7 +94,7 @@ def test_the_same_network_in_any_framework_gives_the_same_images(made, lenet, of
     p = lenet.predict(stimuli, verbose=0)
     best = np.sort(p, axis=1)
     answers = answer if isinstance(answer, observers.Observer) else observers.function(answer)
-    ours = answers.looked(WhiteNoise()).logits(stimuli).argmax(axis=1)
+    ours = answers.looked(WhiteNoise()).logits_of(stimuli).argmax(axis=1)
     tied = best[:, -1] - best[:, -2] < 1e-4
     assert np.array_equal(ours[~tied], p.argmax(axis=1)[~tied]) and tied.mean() < 0.01
 
@@ -252,7 +252,7 @@ def test_three_classes_of_a_thousand_are_measured_with_coarse_noise(capsys):
     measurement = measure(network, noise, 60, only=(3, 17, 207))
     assert measurement.classes["choice"].covariance.shape == (3, 224, 224, 3)
     assert "s for 1,000)" in capsys.readouterr().out
-    with pytest.raises(UserError, match="measure fewer, by --classes"):
+    with pytest.raises(UserError, match="measure fewer classes, .*--classes"):
         measure(network, noise, 60)
 
 
@@ -271,22 +271,22 @@ def of_the_batch(images):
 @pytest.mark.parametrize(
     ("answer", "kwargs", "sentence"),
     [
-        (uncertain, {}, "otherwise the second time"),
-        (of_the_batch, {}, "otherwise the second time"),
+        (uncertain, {}, "differently the second time"),
+        (of_the_batch, {}, "differently the second time"),
         (lambda x: linear(x) * np.nan, {}, "answers NaN or infinity"),
         (lambda x: linear(x)[:-1], {}, r"answers an array of \(99, 4\) to 100 images"),
         (lambda x: x, {}, r"answers an array of \(100, 6, 5, 1\)"),
         (lambda x: linear(x).argmax(1), {}, "say how many classes there are"),
         (lambda x: linear(x).argmax(1) + 1, {"classes": 4}, "whole numbers from 0 to 3"),
         (lambda x: linear(x).max(1), {"classes": 4}, "whole numbers from 0 to 3"),
-        (lambda x: linear(x).astype(str), {}, "no numbers"),
+        (lambda x: linear(x).astype(str), {}, "expected numbers"),
         (linear, {"classes": 5}, "has 4 classes, not 5"),
-        (linear, {"only": (1, 4)}, "classes 4 cannot be chosen: the network has 4"),
+        (linear, {"only": (1, 4)}, "classes 4 cannot be chosen: .* has 4"),
         (linear, {"only": (1, 1)}, "name each once"),
         (linear, {"layers": ["conv"]}, "cannot be tapped"),
-        (linear, {"precision": "bfloat16"}, "has no bfloat16"),
+        (linear, {"precision": "bfloat16"}, "cannot be copied in bfloat16"),
         (lambda x: 0 * linear(x), {}, "answers all of 1,000 noise images alike"),
-        (3, {}, "a int cannot be shown images"),
+        (3, {}, "type int cannot be shown images"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_in_one_sentence(answer, kwargs, sentence):
@@ -342,7 +342,7 @@ def test_onnx_files_that_cannot_be_measured(tmp_path):
 
 def test_an_estimator_of_other_images_is_refused(rng):
     estimator = LogisticRegression().fit(rng.random((20, 9)), np.arange(20) % 2)
-    with pytest.raises(UserError, match="fitted to 9 numbers an image"):
+    with pytest.raises(UserError, match="fitted to 9 numbers per image"):
         show(observers.sklearn(estimator))
 
 

@@ -142,7 +142,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 from reverse_correlation import backend, cluster
 backend.import_tensorflow_quietly()
-import test_cluster
+from passes import test_cluster
 
 reference, address, checkpoint, count = sys.argv[1:]
 if reference:
@@ -272,10 +272,10 @@ def test_a_worker_of_other_versions_or_settings_is_named(machines, monkeypatch):
         for wrong, sentence in [
             (
                 {"versions": {**true["versions"], "keras": "1"}},
-                r"it has keras 3\..*, but .* pass 1",
+                r"it has keras 3\..*, but .* pass needs 1",
             ),
-            ({"seed": 5}, "its seed is 0, not 5"),
-            ({"instructions": "avx9"}, "its instructions is None, not avx9"),
+            ({"seed": 5}, "its seed is 0, but this pass needs 5"),
+            ({"instructions": "avx9"}, "its instructions is None, but this pass needs avx9"),
         ]:
             work.identity = {**true, **wrong}
             with pytest.raises(UserError, match=f"worker tcp://127.* stopped: {sentence}"):
@@ -524,7 +524,7 @@ def test_tasks_grow_with_what_is_left_and_with_the_workers(workers):
 
 @pytest.mark.parametrize("address", ["local:0", "local:two", "local:", "smoke://host:8786"])
 def test_an_address_that_is_none_is_refused(address):
-    with pytest.raises(UserError, match="from 1 up, not|is no scheduler"):
+    with pytest.raises(UserError, match="from 1 up, not|is not the address of a scheduler"):
         with cluster.connect(address):
             pass
 

@@ -38,7 +38,7 @@ def run(count, model=None, **kwargs):
 
 ENDLESS = """
 import sys
-from test_sums_and_resume import SHARD, run
+from passes.test_sums_and_resume import SHARD, run
 
 print("ready", flush=True)
 sys.stdin.readline()
