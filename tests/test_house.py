@@ -1,4 +1,4 @@
-"""The rules of the house: arrows point down, nothing goes round in circles, workers travel light."""
+"""The rules of the house: arrows point down, nothing goes in circles, workers travel light."""
 
 import ast
 import subprocess
