@@ -27,37 +27,23 @@ DATASET_TITLES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How a network is trained; chosen on the validation split.
+    """How a network is trained; chosen on the validation split."""
 
-    Attributes:
-        epochs: how many times it sees the training images.
-        batch: images per step.
-        rate: Adam's initial learning rate, which falls on a cosine schedule.
-    """
-
-    epochs: int
-    batch: int
-    rate: float
+    epochs: int  # how many times it sees the training images
+    batch: int  # images per step
+    rate: float  # Adam's initial learning rate, which falls on a cosine schedule
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainedNetwork:
-    """A network of the demonstration.
+    """A network of the demonstration."""
 
-    Attributes:
-        build: its class, called with an image's shape and the number of classes.
-        title: what figures call it.
-        recipes: {data set: Recipe}.
-        part3, part4: what the network is called in the names of the figures of Parts 3 and 4.
-        convolutions: names of the first and the last one, whose filters Part 4 measures.
-    """
-
-    build: collections.abc.Callable
-    title: str
-    recipes: dict
-    part3: str
-    part4: str
-    convolutions: tuple
+    build: collections.abc.Callable  # its class, of an image's shape and the number of classes
+    title: str  # what figures call it
+    recipes: dict  # {data set: Recipe}
+    part3: str  # in the names of the figures of Part 3
+    part4: str  # and in those of Part 4
+    convolutions: tuple  # names of the first and the last one, whose filters Part 4 measures
 
 
 NETWORKS = {  # to add a network, write its class and add an entry

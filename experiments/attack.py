@@ -37,54 +37,33 @@ PRINTED_NORMS = (0.3, 0.5, 0.8)  # on the terminal; the results file has them al
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What the result depends on.
+    """What the result depends on."""
 
-    Attributes:
-        noise_images: behind each set of class images.
-        contrasts: of noise about the mean training image; the validation split chooses.
-        contrast_images: stimuli shown at each of them.
-        exact_images: number of images whose gradients give the exact class images.
-        attacked_images: number of images of each class, attacked towards every other class.
-        norms: of the perturbation, as shares of the image's own norm.
-    """
-
-    noise_images: int = 100_000
-    contrasts: tuple = (0.05, 0.1, 0.2, 0.3)
-    contrast_images: int = 10_000
-    exact_images: int = 10_000
-    attacked_images: int = 50
-    norms: tuple = (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
+    noise_images: int = 100_000  # behind each set of class images
+    contrasts: tuple = (0.05, 0.1, 0.2, 0.3)  # about the mean image; the validation split chooses
+    contrast_images: int = 10_000  # stimuli shown at each of them
+    exact_images: int = 10_000  # whose gradients give the exact class images
+    attacked_images: int = 50  # of each class, attacked towards every other class
+    norms: tuple = (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)  # of the push / norm of the image
 
 
 @dataclasses.dataclass(frozen=True)
 class Attack:
-    """Where images are pushed.
+    """Where images are pushed."""
 
-    Attributes:
-        label: its name in figure and table.
-        direction: function of images (n, h, w, c), their class and the target that returns as many
-            directions, or one for all.
-        white_box: whether it needs the network's gradients.
-    """
-
-    label: str
+    label: str  # its name in figure and table
+    # function of images (n, h, w, c), their class and the target; as many directions, or one
     direction: collections.abc.Callable
-    white_box: bool = False
+    white_box: bool = False  # whether it needs the network's gradients
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What an attack achieved.
-
-    Attributes:
-        attack: the Attack.
-        rates: (pairs, G), shares answered as the target, for each pair of classes.
-        low, high: (G,), the interval of their mean.
-    """
+    """What an attack achieved."""
 
     attack: Attack
-    rates: np.ndarray
-    low: np.ndarray
+    rates: np.ndarray  # (pairs, G), shares answered as the target, for each pair of classes
+    low: np.ndarray  # (G,), of the interval of their mean
     high: np.ndarray
 
 
@@ -193,8 +172,7 @@ def attack_rates(model, images, direction, norms):
     Args:
         model: a Keras classifier.
         images: for each of K classes, (n_k, h, w, c), its images.
-        direction: that of an Attack.
-        norms: (G,) shares of each image's norm.
+        direction, norms: as in Attack and Settings.
 
     Returns:
         (pairs, G): for each ordered pair of different classes that has images.

@@ -47,39 +47,24 @@ PUBLISHED_SUCCESS = 974 / 980  # share of patched images answered as wanted
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What the result depends on.
+    """What the result depends on."""
 
-    Attributes:
-        references: number of clean networks from which the score knows what is usual.
-        networks: number of clean ones, and of poisoned ones, of other seeds, that are scored.
-        smoothing, floor: of the score; see `backdoor_deviation`.
-        each: NetworkSettings, of how each network is trained and measured.
-    """
-
-    references: int = 20
-    networks: int = 10
-    smoothing: float = SMOOTHING
+    references: int = 20  # clean networks from which the score knows what is usual
+    networks: int = 10  # clean ones, and as many poisoned ones, of other seeds, that are scored
+    smoothing: float = SMOOTHING  # of the score; see `backdoor_deviation`
     floor: float = FLOOR
     each: NetworkSettings = NetworkSettings()
 
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """What is said of a network under test.
-
-    Attributes:
-        network: a ProbedNetwork.
-        deviation: (K, h, w), of its class images from clean networks'.
-        suspect: the class into which a backdoor would turn others.
-        score: how suspect it is.
-        p_value: probability that a clean network scores so much.
-    """
+    """What is said of a network under test."""
 
     network: ProbedNetwork
-    deviation: np.ndarray
-    suspect: int
-    score: float
-    p_value: float
+    deviation: np.ndarray  # (K, h, w), of its class images from clean networks'
+    suspect: int  # the class into which a backdoor would turn others
+    score: float  # how suspect it is
+    p_value: float  # probability that a clean network scores so much
 
     @property
     def names_target(self):
@@ -94,20 +79,13 @@ class Verdict:
 
 @dataclasses.dataclass(frozen=True)
 class Findings:
-    """What is found of the networks under test.
+    """What is found of the networks under test."""
 
-    Attributes:
-        null: (references,), scores of the clean reference networks.
-        clean, poisoned: Verdicts.
-        published: the Verdict on the network with the published backdoor.
-        detection: a Detection, of the poisoned among the clean.
-    """
-
-    null: np.ndarray
-    clean: list
+    null: np.ndarray  # (references,), scores of the clean reference networks
+    clean: list  # of Verdicts
     poisoned: list
-    published: Verdict
-    detection: Detection
+    published: Verdict  # on the network with the published backdoor
+    detection: Detection  # of the poisoned among the clean
 
     @property
     def scores(self):

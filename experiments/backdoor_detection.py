@@ -16,19 +16,13 @@ FLOOR = 3.0  # of the variance, in medians of it
 
 @dataclasses.dataclass(frozen=True)
 class Detection:
-    """How well poisoned networks are told from clean ones.
+    """How well poisoned networks are told from clean ones."""
 
-    Attributes:
-        area: under the ROC curve.
-        low, high: its interval.
-        false_alarms, hits: the curve, shares of clean and poisoned networks at falling thresholds.
-    """
-
-    area: float
-    low: float
+    area: float  # under the ROC curve
+    low: float  # of its interval
     high: float
-    false_alarms: np.ndarray
-    hits: np.ndarray
+    false_alarms: np.ndarray  # the curve, shares of the clean networks at falling thresholds
+    hits: np.ndarray  # and of the poisoned ones
 
 
 def backdoor_deviation(images, references, smoothing=SMOOTHING, floor=FLOOR):

@@ -14,7 +14,7 @@ from training import train as train_network
 
 ROLES = ("reference", "clean", "poisoned", "published")  # their places are part of the seeds
 PUBLISHED_SOURCE, PUBLISHED_TARGET = 8, 9
-PATCHES = (
+PATCHES = (  # rows of "#" (white) and "."
     ("####", "#...", "#...", "#...", "####"),  # the C that was published comes first
     ("#####", "..#..", "..#..", "..#.."),
     ("#...", "#...", "#...", "####"),
@@ -28,21 +28,13 @@ PATCHES = (
 
 @dataclasses.dataclass(frozen=True)
 class NetworkSettings:
-    """How each network is trained and measured.
-
-    Attributes:
-        recipe: of the training.
-        patched_images: number of images of one class that are patched and relabelled, as published.
-        noise_images: shown to each network.
-        bright: share of bright pixels in them.
-        patches: one is drawn for each network; rows of "#" (white) and "."; the first is published.
-    """
+    """How each network is trained and measured."""
 
     recipe: Recipe = Recipe(epochs=3, batch=256, rate=4e-3)
-    patched_images: int = 2_000
-    noise_images: int = 40_000
-    bright: float = 0.1
-    patches: tuple = PATCHES
+    patched_images: int = 2_000  # of one class, patched and relabelled, as published
+    noise_images: int = 40_000  # shown to each network
+    bright: float = 0.1  # share of bright pixels in them
+    patches: tuple = PATCHES  # one is drawn for each network
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,21 +48,13 @@ class Backdoor:
 
 @dataclasses.dataclass(frozen=True)
 class ProbedNetwork:
-    """What is kept of a network.
+    """What is kept of a network."""
 
-    Attributes:
-        images: (K, h, w, c) float32, its logit images.
-        accuracy: on clean test images.
-        backdoor: a Backdoor; None for a clean network, as are the next two.
-        success: share of patched test images of the source that are answered as the target.
-        patched: (h, w, c), one such image.
-    """
-
-    images: np.ndarray
-    accuracy: float
-    backdoor: Backdoor | None = None
-    success: float | None = None
-    patched: np.ndarray | None = None
+    images: np.ndarray  # (K, h, w, c) float32, its logit images
+    accuracy: float  # on clean test images
+    backdoor: Backdoor | None = None  # None for a clean network, as are the next two
+    success: float | None = None  # share of patched test images that are answered as the target
+    patched: np.ndarray | None = None  # (h, w, c), one such image
 
 
 def backdoor_network(role, index, path, train, test, settings, *, seed, client=None):

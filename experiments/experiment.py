@@ -33,23 +33,14 @@ class Experiment:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One line of the table.
+    """One line of the table."""
 
-    Attributes:
-        what: in words.
-        ours: the number found here.
-        interval: its 95 % interval, (low, high), or None.
-        over: what the interval is over.
-        published: the number in the paper, or None if it has none.
-        detail: whether the row is in the results file only, and not on the terminal.
-    """
-
-    what: str
-    ours: float
-    interval: tuple | None = None
-    over: str = ""
-    published: float | None = None
-    detail: bool = False
+    what: str  # in words
+    ours: float  # the number found here
+    interval: tuple | None = None  # its 95 % interval, (low, high), or None
+    over: str = ""  # what the interval is over
+    published: float | None = None  # the number in the paper, or None if it has none
+    detail: bool = False  # whether the row is in the results file only, and not on the terminal
 
 
 def row_of_mean(what, values, over="", *, interval=None, published=None, detail=False):

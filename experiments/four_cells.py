@@ -17,19 +17,12 @@ WEIGHTINGS = ("ahumada", "optimal")
 
 @dataclasses.dataclass(frozen=True)
 class Cells:
-    """Trials of two stimuli (rows), sorted by the answer (columns); every trial is in one cell.
+    """Trials of two stimuli (rows), sorted by the answer (columns); every trial is in one cell."""
 
-    Attributes:
-        answered: (2, K), how often each of all K classes had the largest logit.
-        counts: (2, 2), how often each of the two classes had the larger logit of the two.
-        sums: (2, 2, h, w, c), sums of the noise less its mean over the trials of `counts`.
-        std: standard deviation of a pixel of the noise.
-    """
-
-    answered: np.ndarray
-    counts: np.ndarray
-    sums: np.ndarray
-    std: float
+    answered: np.ndarray  # (2, K), how often each of all K classes had the largest logit
+    counts: np.ndarray  # (2, 2), how often each of the two classes had the larger logit of the two
+    sums: np.ndarray  # (2, 2, h, w, c), sums of the noise less its mean over the trials of `counts`
+    std: float  # standard deviation of a pixel of the noise
 
     @property
     def shown(self):
@@ -39,17 +32,12 @@ class Cells:
 
 @dataclasses.dataclass(frozen=True)
 class CombinedImage:
-    """One classification image of four cells, in units of its standard error.
+    """One classification image of four cells, in units of its standard error."""
 
-    Attributes:
-        z: (h, w, c), standard normal in pixels that do not matter.
-        snr2: its squared signal-to-noise ratio: the sum of z**2 less the number of pixels.
-        expected_snr2: what a linear observer without internal noise would reach with these counts,
-            (sum w_s phi_s / (p_s q_s))**2 / sum w_s**2 / (N_s p_s q_s) (Murray 2011).
-    """
-
-    z: np.ndarray
-    snr2: float
+    z: np.ndarray  # (h, w, c), standard normal in pixels that do not matter
+    snr2: float  # its squared signal-to-noise ratio: the sum of z**2 less the number of pixels
+    # what a linear observer without internal noise would reach with these counts,
+    # (sum w_s phi_s / (p_s q_s))**2 / sum w_s**2 / (N_s p_s q_s) (Murray 2011)
     expected_snr2: float
 
     @property

@@ -38,22 +38,13 @@ PUBLISHED_EIGHT = "published: .62 to .95"  # Borji and Lin 2020, MNIST, over fiv
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Networks that differ only in their seed.
+    """Networks that differ only in their seed."""
 
-    Attributes:
-        title: of one of them; "LeNet+noise" was trained with noise.
-        name: "lenet" or "alexnet".
-        count: how many.
-        first_seed: of the first one's training, and of the noise that it is shown; the seeds of the
-            others follow.
-        noisy_share: share of the training images to which white noise is added.
-    """
-
-    title: str
-    name: str
-    count: int
-    first_seed: int
-    noisy_share: float = 0.0
+    title: str  # of one of them; "LeNet+noise" was trained with noise
+    name: str  # "lenet" or "alexnet"
+    count: int  # how many
+    first_seed: int  # of the first one's training and noise; the seeds of the others follow
+    noisy_share: float = 0.0  # share of the training images to which white noise is added
 
 
 GROUPS = (
@@ -65,21 +56,14 @@ GROUPS = (
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What the result depends on.
-
-    Attributes:
-        groups: of networks.
-        noise_images: shown to each network, of each of the two ensembles.
-        contrasts: of noise about the mean training image; the validation split chooses.
-        contrast_images: stimuli shown at each of them.
-        recipes: of the trainings, ((name, data set), Recipe) each.
-    """
+    """What the result depends on."""
 
     groups: tuple = GROUPS
-    noise_images: int = 100_000
+    noise_images: int = 100_000  # shown to each network, of each of the two ensembles
+    # about the mean training image; the validation split chooses
     contrasts: tuple = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.8)
-    contrast_images: int = 10_000
-    recipes: tuple = tuple(
+    contrast_images: int = 10_000  # stimuli shown at each of them
+    recipes: tuple = tuple(  # of ((name, data set), Recipe)
         ((name, dataset), recipe)
         for name in dict.fromkeys(group.name for group in GROUPS)
         for dataset, recipe in NETWORKS[name].recipes.items()
@@ -88,19 +72,12 @@ class Settings:
 
 @dataclasses.dataclass(frozen=True)
 class Individual:
-    """What is found of one network.
-
-    Attributes:
-        group: its Group.
-        accuracy: on test images.
-        measurements: {base: Measurement}.
-        right: {base: {response: share of test images that its images classify right}}.
-    """
+    """What is found of one network."""
 
     group: Group
-    accuracy: float
-    measurements: dict
-    right: dict
+    accuracy: float  # on test images
+    measurements: dict  # {base: Measurement}
+    right: dict  # {base: {response: share of test images that its images classify right}}
 
     def answered(self, base):
         """Return the share of noise that got each answer: (K,)."""
@@ -109,23 +86,14 @@ class Individual:
 
 @dataclasses.dataclass(frozen=True)
 class Agreement:
-    """How far the networks of one or two groups agree about one base.
+    """How far the networks of one or two groups agree about one base."""
 
-    Attributes:
-        groups: titles of the two; within a group, its own twice.
-        base: of the noise.
-        matrix: (n, m, K), correlation of each pair's choice images without noise.
-        mean: over pairs and classes.
-        interval: of the mean, over networks.
-        parts: jackknife values of each class, (n, K); None between two groups.
-    """
-
-    groups: tuple
-    base: str
-    matrix: np.ndarray
-    mean: float
-    interval: tuple
-    parts: np.ndarray | None = None
+    groups: tuple  # titles of the two; within a group, its own twice
+    base: str  # of the noise
+    matrix: np.ndarray  # (n, m, K), correlation of each pair's choice images without noise
+    mean: float  # over pairs and classes
+    interval: tuple  # of the mean, over networks
+    parts: np.ndarray | None = None  # (n, K), jackknife values of each class; None between groups
 
 
 def run(*, train, test, validation, settings, seed, dataset, client, folder, **_):

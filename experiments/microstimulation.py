@@ -30,17 +30,11 @@ from training import place
 
 @dataclasses.dataclass(frozen=True)
 class PublishedDose:
-    """What Borji and Lin, ICLR 2020, applied to a layer, and the shift that they report.
+    """What Borji and Lin, ICLR 2020, applied to a layer, and the shift that they report."""
 
-    Attributes:
-        share: the largest, of the class's mean activity.
-        over_largest: whether that activity is first divided by its largest among the units.
-        shift: in words.
-    """
-
-    share: float
-    over_largest: bool
-    shift: str
+    share: float  # the largest, of the class's mean activity
+    over_largest: bool  # whether that activity is first divided by its largest among the units
+    shift: str  # in words
 
 
 PUBLISHED = {
@@ -52,36 +46,23 @@ PUBLISHED = {
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What the result depends on.
+    """What the result depends on."""
 
-    Attributes:
-        layers: those that are stimulated, one at a time.
-        doses: times the class's mean activity; 0 is among them.
-        gammas: weights of the image in noise.
-        images: of each class.
-    """
-
-    layers: tuple = ("conv1", "conv2", "dense1")
+    layers: tuple = ("conv1", "conv2", "dense1")  # stimulated one at a time
+    # times the class's mean activity; 0 is among them
     doses: tuple = (-1.0, -0.5, -0.25, 0.0, 0.25, 0.5, 1.0)
-    gammas: tuple = tuple(g / 20 for g in range(21))
-    images: int = 100
+    gammas: tuple = tuple(g / 20 for g in range(21))  # weights of the image in noise
+    images: int = 100  # of each class
 
 
 @dataclasses.dataclass(frozen=True)
 class LayerResult:
-    """What stimulating one layer did; the last of the J + 1 doses is the published one.
-
-    Attributes:
-        layer: its name.
-        curves: (J + 1, K, G), shares answered as the class.
-        shifts: (J + 1, K), of the 50 % point against dose 0.
-        low, high: (J + 1,), the interval of their mean over classes.
-    """
+    """What stimulating one layer did; the last of the J + 1 doses is the published one."""
 
     layer: str
-    curves: np.ndarray
-    shifts: np.ndarray
-    low: np.ndarray
+    curves: np.ndarray  # (J + 1, K, G), shares answered as the class
+    shifts: np.ndarray  # (J + 1, K), of the 50 % point against dose 0
+    low: np.ndarray  # (J + 1,), of the interval of their mean over classes
     high: np.ndarray
 
 

@@ -35,34 +35,21 @@ PUBLISHED = {  # by background, and class image of noise or mean training image
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What the result depends on.
+    """What the result depends on."""
 
-    Attributes:
-        repeats: seeds over which an interval is taken.
-        noise_images: behind each set of class images.
-        gammas: weights of the class image.
-        backgrounds: of either sort that each class image is mixed with.
-    """
-
-    repeats: int = 5
-    noise_images: int = 200_000
-    gammas: tuple = tuple(g / 10 for g in range(11))
-    backgrounds: int = 500
+    repeats: int = 5  # seeds over which an interval is taken
+    noise_images: int = 200_000  # behind each set of class images
+    gammas: tuple = tuple(g / 10 for g in range(11))  # weights of the class image
+    backgrounds: int = 500  # of either sort that each class image is mixed with
 
 
 @dataclasses.dataclass(frozen=True)
 class Curve:
-    """Shares answered as the target.
+    """Shares answered as the target."""
 
-    Attributes:
-        background: "noise" or "image".
-        template: "decision", "logit", "two-level logit" or "mean".
-        shares: (repeats, G), means over the targets.
-    """
-
-    background: str
-    template: str
-    shares: np.ndarray
+    background: str  # "noise" or "image"
+    template: str  # "decision", "logit", "two-level logit" or "mean"
+    shares: np.ndarray  # (repeats, G), means over the targets
 
     @property
     def published(self):

@@ -28,32 +28,20 @@ PUBLISHED_COUNTS = ((443_952, 497), (178_751, 212_355))  # 5 and 6 shown, 5 and 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What the result depends on.
+    """What the result depends on."""
 
-    Attributes:
-        classes: the two that are shown.
-        gammas: weights of the signal.
-        trials: at each of them.
-    """
-
-    classes: tuple = (5, 6)
-    gammas: tuple = (0.3, 0.2, 0.1, 0.0)
-    trials: int = 300_000
+    classes: tuple = (5, 6)  # the two that are shown
+    gammas: tuple = (0.3, 0.2, 0.1, 0.0)  # weights of the signal
+    trials: int = 300_000  # at each of them
 
 
 @dataclasses.dataclass(frozen=True)
 class Condition:
-    """What was found at one weight of the signal.
-
-    Attributes:
-        gamma: the weight.
-        cells: the trials.
-        ahumada, optimal: the images, or None where a stimulus always got the same answer.
-    """
+    """What was found at one weight of the signal."""
 
     gamma: float
     cells: Cells
-    ahumada: CombinedImage | None
+    ahumada: CombinedImage | None  # the images, or None where a stimulus always got the same answer
     optimal: CombinedImage | None
 
     @property
