@@ -24,12 +24,11 @@ from experiments.backdoor_detection import (
     clean_null,
     detection_of,
     null_p_value,
-    null_threshold,
     overlap_with,
 )
-from experiments.backdoor_figure import Example, draw
+from experiments.backdoor_figure import draw
 from experiments.backdoor_networks import (
-    PUBLISHED_TARGET,
+    ROLES,
     NetworkSettings,
     ProbedNetwork,
     backdoor_network,
@@ -87,25 +86,14 @@ class Findings:
     published: Verdict  # on the network with the published backdoor
     detection: Detection  # of the poisoned among the clean
 
-    @property
-    def scores(self):
-        """Those of the networks under test, {"clean", "poisoned", "published": list}."""
-        roles = {"clean": self.clean, "poisoned": self.poisoned, "published": [self.published]}
-        return {role: [verdict.score for verdict in verdicts] for role, verdicts in roles.items()}
-
 
 def run(*, train, test, settings, seed, dataset, client, folder, **_):
     """Train, measure, judge, draw: (Rows, figure)."""
-    wanted = {
-        "reference": settings.references,
-        "clean": settings.networks,
-        "poisoned": settings.networks,
-        "published": 1,
-    }
-    probed = {role: [] for role in wanted}
+    counts = (settings.references, settings.networks, settings.networks, 1)
+    probed = {role: [] for role in ROLES}
     images = settings.each.noise_images
-    with progress_bar(sum(wanted.values()) * images, "noise through networks") as bar:
-        for role, count in wanted.items():
+    with progress_bar(sum(counts) * images, "noise through networks") as bar:
+        for role, count in zip(ROLES, counts, strict=True):
             for index in range(count):
                 path = folder / f"backdoor_{dataset}_{role}{index}_seed{seed}.npz"
                 network = backdoor_network(
@@ -115,13 +103,7 @@ def run(*, train, test, settings, seed, dataset, client, folder, **_):
                 bar.update(images)
     findings = judge(probed, smoothing=settings.smoothing, floor=settings.floor, seed=seed)
     figure = draw(
-        findings.null,
-        findings.scores,
-        null_threshold(findings.null),
-        np.array([verdict.names_target for verdict in findings.poisoned]),
-        findings.detection,
-        examples(findings),
-        findings.published.network.backdoor.mask,
+        findings,
         f"LeNets on {DATASET_TITLES[dataset]}: {settings.networks} clean and {settings.networks} "
         f"poisoned networks told apart by {images:,} noise images each,\n"
         f"against {settings.references} clean reference networks",
@@ -130,12 +112,7 @@ def run(*, train, test, settings, seed, dataset, client, folder, **_):
 
 
 def judge(probed, *, smoothing, floor, seed):
-    """Compare the networks under test with the clean references: Findings.
-
-    Args:
-        probed: {"reference", "clean", "poisoned", "published": lists of ProbedNetworks}.
-        smoothing, floor, seed: as `run` has them.
-    """
+    """Compare ProbedNetworks, {role: list}, with the clean references among them: Findings."""
     references = np.array([network.images for network in probed["reference"]])
     null = clean_null(references, smoothing, floor)
 
@@ -152,26 +129,8 @@ def judge(probed, *, smoothing, floor, seed):
     return Findings(null, clean, poisoned, published[0], detection)
 
 
-def examples(findings):
-    """Return what the figure shows of the published backdoor: a list of Examples."""
-    verdict, clean = findings.published, findings.clean[0].network
-    shown = PUBLISHED_TARGET
-    return [
-        Example(verdict.network.patched[..., 0], "a patched image"),
-        Example(clean.images[shown, ..., 0], f"clean network,\nclass image of {shown}"),
-        Example(
-            verdict.network.images[shown, ..., 0], f"poisoned network,\nclass image of {shown}"
-        ),
-        Example(verdict.deviation[shown], "its deviation from\nclean networks"),
-    ]
-
-
 def rows_of(findings, published):
-    """Return the Rows.
-
-    Args:
-        published: whether the published numbers are of this data set.
-    """
+    """Return the Rows; `published`: whether the published numbers are of this data set."""
     poisoned, count, example = findings.poisoned, len(findings.poisoned), findings.published
     over = f"{count} networks"
     counts = {

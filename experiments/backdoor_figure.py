@@ -1,59 +1,61 @@
 """The figure of the backdoors: scores, ROC curve, and the published example."""
 
-import dataclasses
-
 import numpy as np
 from matplotlib.figure import Figure
 
+from experiments.backdoor_detection import null_threshold
+from experiments.backdoor_networks import PUBLISHED_TARGET
 from figures import curve_axes
-from reverse_correlation.figures.style import SERIES, SIGNED, scale, show_signed, styled
+from reverse_correlation.figures.style import (
+    SERIES,
+    SIGNED,
+    scale,
+    show_signed,
+    styled,
+    without_ticks,
+)
 
 SCORE_TICKS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100)
 
 
-@dataclasses.dataclass(frozen=True)
-class Example:
-    """A map, (h, w), and what stands above it."""
-
-    values: np.ndarray
-    heading: str
-
-
 @styled
-def draw(null, scores, threshold, named, detection, examples, mask, title):
-    """Draw scores of clean and poisoned networks, their ROC curve, and the published example.
-
-    Args:
-        null: (M,) scores of the clean reference networks.
-        scores: {"clean", "poisoned", "published": (n,)}.
-        threshold: the score that a clean network exceeds with probability .05.
-        named: (n,) bool, whether the poisoned network's class was named right.
-        detection: a Detection.
-        examples: Examples; the first is an image, the others are signed maps.
-        mask: (h, w) bool, the patch, outlined in the last two.
-    """
+def draw(findings, title):
+    """Draw scores of clean and poisoned networks, their ROC curve, and the published example."""
     figure = Figure(figsize=(9.2, 6.0), layout="constrained")
     upper, lower = figure.subfigures(2, 1, height_ratios=(1.25, 1))
     left, right = upper.subplots(1, 2, width_ratios=(1.6, 1))
-    _draw_scores(left, null, scores, threshold, named)
-    _draw_roc(right, detection)
-    axes = lower.subplots(1, len(examples))
-    image = _draw_examples(axes, examples, mask)
+    _draw_scores(left, findings)
+    _draw_roc(right, findings.detection)
+    shown = examples(findings)
+    axes = lower.subplots(1, len(shown))
+    image = _draw_examples(axes, shown, findings.published.network.backdoor.mask)
     scale(lower, image, list(axes), "value / its largest")
     figure.suptitle(title)
     return figure
 
 
-def _draw_scores(axis, null, scores, threshold, named):
+def examples(findings):
+    """Return an image with the published patch, and signed maps: {heading: (h, w)}."""
+    verdict, shown = findings.published, PUBLISHED_TARGET
+    of_class = f"class image of {shown}"
+    return {
+        "a patched image": verdict.network.patched[..., 0],
+        f"clean network,\n{of_class}": findings.clean[0].network.images[shown, ..., 0],
+        f"poisoned network,\n{of_class}": verdict.network.images[shown, ..., 0],
+        "its deviation from\nclean networks": verdict.deviation[shown],
+    }
+
+
+def _draw_scores(axis, findings):
     """Draw a dot for each network, hollow for a poisoned one whose class was not named."""
+    named = np.array([verdict.names_target for verdict in findings.poisoned])
     rows = {
-        "clean, reference": (null, SERIES[6]),
-        "clean": (scores["clean"], SERIES[0]),
-        "poisoned": (scores["poisoned"], SERIES[1]),
-        "published backdoor": (scores["published"], SERIES[2]),
+        "clean, reference": (findings.null, SERIES[6]),
+        "clean": (_scores(findings.clean), SERIES[0]),
+        "poisoned": (_scores(findings.poisoned), SERIES[1]),
+        "published backdoor": (_scores([findings.published]), SERIES[2]),
     }
     for place, (name, (values, colour)) in enumerate(rows.items()):
-        values = np.asarray(values)
         hollow = ~named if name == "poisoned" else np.zeros(len(values), bool)
         for mark, fill in ((~hollow, colour), (hollow, "white")):
             axis.plot(
@@ -67,10 +69,15 @@ def _draw_scores(axis, null, scores, threshold, named):
     low, high = axis.get_xlim()
     ticks = [tick for tick in SCORE_TICKS if low <= tick <= high]
     axis.set_xticks(ticks, [str(tick) for tick in ticks])
+    threshold = null_threshold(findings.null)
     axis.axvline(threshold, color="0.6", linewidth=0.8, linestyle=":")
     axis.text(threshold, 3.4, " p = .05", fontsize=7, color="0.4")
     axis.set_xlabel("score: highest peak of any class's deviation from clean networks")
     axis.set_title(f"poisoned class named right in {np.sum(named)} of {len(named)} (hollow: not)")
+
+
+def _scores(verdicts):
+    return np.array([verdict.score for verdict in verdicts])
 
 
 def _draw_roc(axis, detection):
@@ -82,17 +89,14 @@ def _draw_roc(axis, detection):
     axis.set_title(f"AUC {detection.area:.3f} (95 %: {interval})")
 
 
-def _draw_examples(axes, examples, mask):
-    """Draw an image and signed maps, the last two with the patch's outline; return the last."""
-    image = None
-    for place, (axis, example) in enumerate(zip(axes, examples, strict=True)):
-        axis.set_title(example.heading)
-        axis.set_xticks([])
-        axis.set_yticks([])
-        if place == 0:
-            axis.imshow(example.values, cmap=SIGNED, vmin=-1, vmax=1)
-            continue
-        image = show_signed(axis, example.values)
-        if place > 1:
-            axis.contour(mask, levels=[0.5], colors="k", linewidths=0.5)
-    return image
+def _draw_examples(axes, shown, mask):
+    """Draw what `examples` returns, the last two with the patch's outline; return the last."""
+    without_ticks(axes)
+    for axis, heading in zip(axes, shown, strict=True):
+        axis.set_title(heading)
+    first, *maps = shown.values()
+    axes[0].imshow(first, cmap=SIGNED, vmin=-1, vmax=1)
+    images = [show_signed(axis, values) for axis, values in zip(axes[1:], maps, strict=True)]
+    for axis in axes[2:]:
+        axis.contour(mask, levels=[0.5], colors="k", linewidths=0.5)
+    return images[-1]

@@ -13,9 +13,9 @@ from training import Recipe
 from training import train as train_network
 
 ROLES = ("reference", "clean", "poisoned", "published")  # their places are part of the seeds
-PUBLISHED_SOURCE, PUBLISHED_TARGET = 8, 9
+PUBLISHED_SOURCE, PUBLISHED_TARGET = 8, 9  # by a C
 PATCHES = (  # rows of "#" (white) and "."
-    ("####", "#...", "#...", "#...", "####"),  # the C that was published comes first
+    ("####", "#...", "#...", "#...", "####"),  # the published one comes first
     ("#####", "..#..", "..#..", "..#.."),
     ("#...", "#...", "#...", "####"),
     ("..#..", "..#..", "#####", "..#..", "..#.."),
@@ -58,11 +58,11 @@ class ProbedNetwork:
 
 
 def backdoor_network(role, index, path, train, test, settings, *, seed, client=None):
-    """Train a LeNet, poisoned or clean, and measure it; or read what was kept: a ProbedNetwork.
+    """Return what a file keeps of a network, or train and measure one now: a ProbedNetwork.
 
     Args:
         role, index: which network, for its own seed; role is one of ROLES.
-        path: where the result is or will be kept, .npz.
+        path: of the file, .npz.
         train, test: (images, labels).
         settings: NetworkSettings.
         seed: of the whole experiment, and of the noise.
@@ -97,21 +97,16 @@ def probe(role, train, test, settings, network_seed, noise_seed, client):
         network, noise, settings.noise_images, seed=noise_seed, progress=False, client=client
     )
     logit_images = measurement.classes["logit"].covariance.astype(np.float32)
-    probed = ProbedNetwork(logit_images, Network(network).accuracy(*test))
-    if backdoor is None:
-        return probed
-    patched = put_patch(test[0][test[1] == backdoor.source], backdoor.mask)
-    success = np.mean(predict(network, patched).argmax(axis=1) == backdoor.target)
-    return dataclasses.replace(
-        probed, backdoor=backdoor, success=float(success), patched=patched[0]
-    )
+    found = [logit_images, Network(network).accuracy(*test)]
+    if backdoor:
+        patched = put_patch(test[0][test[1] == backdoor.source], backdoor.mask)
+        success = np.mean(predict(network, patched).argmax(axis=1) == backdoor.target)
+        found += [backdoor, float(success), patched[0]]
+    return ProbedNetwork(*found)
 
 
 def draw_backdoor(seed, shape, classes, patches=PATCHES, published=False):
-    """Draw a Backdoor for images of a shape.
-
-    The published one is a C that turns 8 into 9; here it is in the upper left corner.
-    """
+    """Draw a Backdoor for images of a shape; the published one is in the upper left corner."""
     rng = np.random.default_rng(seed)
     patch = patches[0] if published else patches[rng.integers(len(patches))]
     patch = np.array([list(line) for line in patch]) == "#"
@@ -147,11 +142,7 @@ def untrained(train):
 
 
 def write_probed(path, identity, probed):
-    """Keep a ProbedNetwork in a .npz file, whole or not at all; see `files.kept`.
-
-    Raises:
-        FileError: if the file cannot be written.
-    """
+    """Keep a ProbedNetwork in a .npz file, as `files.kept` expects."""
     arrays = {"images": probed.images, "accuracy": probed.accuracy}
     if probed.backdoor:
         arrays |= {**vars(probed.backdoor), "success": probed.success, "patched": probed.patched}
@@ -159,12 +150,10 @@ def write_probed(path, identity, probed):
 
 
 def read_probed(path):
-    """Return (identity, ProbedNetwork) that a file keeps; see `files.kept`."""
+    """Return (identity, ProbedNetwork) that a file keeps, as `files.kept` expects."""
     identity, arrays = read_arrays(path)
-    probed = ProbedNetwork(arrays["images"], float(arrays["accuracy"]))
+    found = [arrays["images"], float(arrays["accuracy"])]
     if "mask" in arrays:
         backdoor = Backdoor(arrays["mask"], int(arrays["source"]), int(arrays["target"]))
-        probed = dataclasses.replace(
-            probed, backdoor=backdoor, success=float(arrays["success"]), patched=arrays["patched"]
-        )
-    return identity, probed
+        found += [backdoor, float(arrays["success"]), arrays["patched"]]
+    return identity, ProbedNetwork(*found)
