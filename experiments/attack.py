@@ -169,13 +169,8 @@ def attack_rates(model, images, direction, norms):
     Each image gets a perturbation of length norm * |image|, and the sum is clipped to [0, 1], so
     that it is an image again (and the perturbation that survives is often shorter).
 
-    Args:
-        model: a Keras classifier.
-        images: for each of K classes, (n_k, h, w, c), its images.
-        direction, norms: as in Attack and Settings.
-
-    Returns:
-        (pairs, G): for each ordered pair of different classes that has images.
+    Images are (n_k, h, w, c) for each of K classes; direction and norms are as in Attack and
+    Settings. Shares are (pairs, G), for each ordered pair of different classes that has images.
     """
     responses, rates = Network.of(model).responses(), []
     shares = tf.reshape(tf.constant(norms, tf.float32), (-1, 1, 1, 1, 1))

@@ -58,18 +58,9 @@ class ProbedNetwork:
 
 
 def backdoor_network(role, index, path, train, test, settings, *, seed, client=None):
-    """Return what a file keeps of a network, or train and measure one now: a ProbedNetwork.
+    """Return what a file keeps of a network, or train and measure it now: a ProbedNetwork.
 
-    Args:
-        role, index: which network, for its own seed; role is one of ROLES.
-        path: of the file, .npz.
-        train, test: (images, labels).
-        settings: NetworkSettings.
-        seed: of the whole experiment, and of the noise.
-        client: of a Dask cluster, or None.
-
-    Raises:
-        FileError: if the file cannot be written.
+    Its role, one of ROLES, its index and the seed, that of all the noise, give it its own seed.
     """
     entropy = np.random.SeedSequence([seed, ROLES.index(role), index])
     network_seed = int(entropy.generate_state(1)[0])

@@ -12,8 +12,6 @@ from reverse_correlation import Network
 from reverse_correlation.errors import UserError
 from reverse_correlation.observers.observer import BLOCK_IMAGES
 
-WEIGHTINGS = ("ahumada", "optimal")
-
 
 @dataclasses.dataclass(frozen=True)
 class Cells:
@@ -49,16 +47,8 @@ class CombinedImage:
 def four_cells(model, images, labels, classes, gamma, noise, count, seed=0):
     """Show two classes in noise, (1 - gamma) * noise + gamma * image, and sort the noise: Cells.
 
-    Trials alternate between the two classes and take the images of each in turn. The answer is a
-    forced choice, the larger of the two classes' logits, so that no trial is lost to other classes.
-
-    Args:
-        model: a Keras classifier.
-        images, labels: (n, h, w, c) and (n,); those of the two classes are shown.
-        classes: the two.
-        gamma: weight of the image; the noise has 1 - gamma.
-        noise: an ensemble such as `WhiteNoise("uniform")`.
-        count: how many trials.
+    Trials, `count` of them, alternate between the two classes and take the images (n, h, w, c) of
+    each in turn. The answer is a forced choice, the larger of the two classes' logits.
 
     Raises:
         UserError: if there is no image of one of the classes.
@@ -110,8 +100,8 @@ def cell_weights(counts, weighting):
     usable = counts.min(axis=1) > 0
     if not usable.any():
         raise UserError("each stimulus always got the same answer: there is nothing to compare")
-    if weighting not in WEIGHTINGS:
-        raise UserError(f"weights are {' or '.join(WEIGHTINGS)}, not {weighting!r}")
+    if weighting not in ("ahumada", "optimal"):
+        raise UserError(f"weights are ahumada or optimal, not {weighting!r}")
     if weighting == "ahumada":
         return usable.astype(np.float64)
     shown = counts.sum(axis=1)
@@ -121,12 +111,9 @@ def cell_weights(counts, weighting):
 def combine_cells(cells, weighting):
     """Combine the four cells into one classification image: a CombinedImage.
 
-    c = sum over stimuli s of w_s (mean noise of answer 2 - mean noise of answer 1). White noise of
-    variance v gives each pixel of c the variance v sum w_s**2 (1 / N_s1 + 1 / N_s2).
-
-    Args:
-        cells: Cells.
-        weighting: of the two stimuli, see `cell_weights`.
+    c = sum over stimuli s of w_s (mean noise of answer 2 - mean noise of answer 1), with the
+    weights of `cell_weights`. White noise of variance v gives each pixel of c the variance
+    v sum w_s**2 (1 / N_s1 + 1 / N_s2).
     """
     weights = cell_weights(cells.counts, weighting)
     used = weights > 0

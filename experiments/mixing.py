@@ -92,11 +92,7 @@ def mixing_curves(
 ):
     """Mix every template with every background, with one seed after the other: Curves.
 
-    Args:
-        network: a Keras classifier.
-        means: (K, h, w, c), mean training images.
-        images: (n, h, w, c), test images.
-        repeats, noise_images, gammas, backgrounds, seed, client: as `run` has them.
+    Mean training images are (K, h, w, c), test images (n, h, w, c).
     """
     noise, shares = WhiteNoise("uniform", means.shape[1:]), {}
     for repeat in range(repeats):
@@ -123,11 +119,7 @@ def mixing_curves(
 def mixing_rates(model, backgrounds, templates, gammas):
     """Return the share of mixtures of a background and template k that are answered k: (K, G).
 
-    Args:
-        model: a Keras classifier of K classes.
-        backgrounds: (n, h, w, c), noise or images; every template is mixed with each of them.
-        templates: (K, h, w, c); one that is NaN does not exist, and its rates are 0.
-        gammas: (G,), the weights of the template, from 0 to 1.
+    Every template (K, h, w, c) is mixed with every background; the rates of one that is NaN are 0.
     """
     answers = answers_to_mixtures(model, gammas)
     rates = np.zeros((len(templates), len(gammas)))
@@ -146,11 +138,9 @@ def unit_range(templates):
 
 @styled
 def draw(gammas, curves, title):
-    """Draw shares answered as the target against the weight of what is mixed in, ours and theirs.
+    """Draw Curves against the weight of what is mixed in, ours and theirs.
 
-    Args:
-        gammas: (G,).
-        curves: Curves; bars reach from the least to the most of their repeats.
+    Bars reach from the least to the most of the repeats.
     """
     figure = Figure(figsize=(7.4, 3.9), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)

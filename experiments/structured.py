@@ -51,8 +51,7 @@ class Settings:
     fit_images: int = 5_000  # training images to which the Gabor-PCA noise is fitted, as published
     components: int = 250  # of it, as published
     alpha: float = 0.1
-    # of the whitening, as shares of the mean eigenvalue; the validation split chooses
-    ridges: tuple = (0.003, 0.01, 0.03, 0.1, 0.3, 1, 3)
+    ridges: tuple = (0.003, 0.01, 0.03, 0.1, 0.3, 1, 3)  # shares of the mean eigenvalue
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,8 +169,7 @@ def best_ridge(noise, images, x_validation, y_validation, ridges):
 def root_mean_square_images(model, noise, count, seed=0):
     """Return the root mean square of the stimuli of each answer: (K, h, w, c), or NaN for none.
 
-    The published classifier of test images used these; only their contrast within a class matters
-    to `match_templates`, as for any other template.
+    The published classifier of test images used these.
     """
     classes, pixels = model.outputs[0].shape[-1], int(np.prod(noise.shape))
 
@@ -189,12 +187,7 @@ def root_mean_square_images(model, noise, count, seed=0):
 
 @styled
 def draw(sets, names, title):
-    """Draw rows of class images, each in units of its own largest deviation from its mean.
-
-    Args:
-        sets: TemplateSets.
-        names: of the classes.
-    """
+    """Draw a row for each TemplateSet, images in units of their largest deviation from the mean."""
     columns = len(names)
     figure, axes = grid(len(sets), columns, columns + 1.2, 1.08 * len(sets) + 0.8, title)
     shown = None

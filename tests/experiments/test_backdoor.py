@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from experiments import backdoor_networks
-from experiments.backdoor import Findings, Verdict, judge, rows_of
+from experiments.backdoor import Findings, Verdict, draw, examples, judge, rows_of
 from experiments.backdoor_detection import (
     Detection,
     area_under_curve,
@@ -19,7 +19,6 @@ from experiments.backdoor_detection import (
     null_threshold,
     overlap_with,
 )
-from experiments.backdoor_figure import draw, examples
 from experiments.backdoor_networks import (
     Backdoor,
     NetworkSettings,
