@@ -4,6 +4,8 @@ import numpy as np
 import tensorflow as tf
 
 from reverse_correlation import UserError
+
+# "as" marks what is only passed on, to main.py and the experiments
 from reverse_correlation.estimates.activity import activation_maps as activation_maps
 from reverse_correlation.estimates.templates import confusion as confusion
 from reverse_correlation.estimates.templates import match_templates

@@ -117,7 +117,7 @@ def keras_datasets():
 def verified(name, files, folder=None):
     """Return the four files if they all have the published SHA-256, else raise SourceError.
 
-    If a folder is given, the first file that is another is set aside there.
+    If a folder is given, the first file that has not is set aside there.
     """
     for file_name, content, expected in zip(IDX_FILES, files, SHA256[name], strict=True):
         if hashlib.sha256(content).hexdigest() != expected:

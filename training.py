@@ -84,7 +84,7 @@ def load_splits(dataset):
 
 
 def split(images, labels):
-    """Split off the images and labels to validate: the last 5,000, or the last tenth of fewer."""
+    """Split images and labels in two; the second, the last 5,000 or tenth, is to validate."""
     end = max(1, len(images) - min(VALIDATION_IMAGES, len(images) // 10))
     return (images[:end], labels[:end]), (images[end:], labels[end:])
 
@@ -109,7 +109,7 @@ def load_or_train(
         shipped: folder of trained networks, used if `folder` lacks the file.
 
     Raises:
-        UserError: if the file is damaged, or its network is for other images or classes.
+        UserError: if there is no such network, or its file is damaged or for other data.
     """
     if name not in NETWORKS:
         raise UserError(f"there is no network {name!r}: choose from {', '.join(NETWORKS)}")
@@ -135,7 +135,8 @@ def load_or_train(
 def train_and_save(name, dataset, train_set, validation, path, *, recipe, seed, noisy_share=0.0):
     """Train a network of the demonstration, save it with a record of its training, and return it.
 
-    White noise is added to a share of the images, see `with_noise`; the rest as `load_or_train`.
+    White noise is added to a share of the training images by `with_noise`; `path` is that of the
+    file. The rest is as in `load_or_train`.
     """
     images, labels = train_set
     entry = NETWORKS[name]

@@ -52,7 +52,7 @@ class Attack:
     """Where images are pushed."""
 
     label: str  # its name in figure and table
-    # function of images (n, h, w, c), their class and the target; as many directions, or one
+    # function of images (n, h, w, c), their class and the target that returns n directions, or one
     direction: collections.abc.Callable
     white_box: bool = False  # whether it needs the network's gradients
 

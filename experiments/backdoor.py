@@ -99,7 +99,7 @@ class Findings:
 
 def run(*, train, test, settings, seed, dataset, client, folder, **_):
     """Train, measure, judge, draw: (Rows, figure)."""
-    counts = (settings.references, settings.networks, settings.networks, 1)
+    counts = settings.references, settings.networks, settings.networks, 1  # of each of ROLES
     probed = {role: [] for role in ROLES}
     images = settings.each.noise_images
     with progress_bar(sum(counts) * images, "noise through networks") as bar:

@@ -60,7 +60,7 @@ class ProbedNetwork:
 def backdoor_network(role, index, path, train, test, settings, *, seed, client=None):
     """Return what a file keeps of a network, or train and measure it now: a ProbedNetwork.
 
-    Its role, one of ROLES, its index and the seed, that of all the noise, give it its own seed.
+    Its own seed follows from that of the noise, its role, one of ROLES, and its index.
     """
     entropy = np.random.SeedSequence([seed, ROLES.index(role), index])
     network_seed = int(entropy.generate_state(1)[0])

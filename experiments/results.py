@@ -61,7 +61,7 @@ def kept_row(interval, **fields):
 
 
 def identify(network, settings, **more):
-    """Return what a result depends on: a Keras model, a dataclass of settings, and what is more."""
+    """Return what a result depends on: a Keras model, a dataclass of settings, and `more`."""
     settings = dataclasses.asdict(settings)
     return {**more, "settings": settings, "network_sha256": Network.of(network).sha256}
 
