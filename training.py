@@ -27,37 +27,23 @@ DATASET_TITLES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How a network is trained; chosen on the validation split.
+    """How a network is trained; chosen on the validation split."""
 
-    Attributes:
-        epochs: how many times it sees the training images.
-        batch: images per step.
-        rate: Adam's initial learning rate, which falls on a cosine schedule.
-    """
-
-    epochs: int
-    batch: int
-    rate: float
+    epochs: int  # how many times it sees the training images
+    batch: int  # images per step
+    rate: float  # Adam's initial learning rate, which falls on a cosine schedule
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainedNetwork:
-    """A network of the demonstration.
+    """A network of the demonstration."""
 
-    Attributes:
-        build: its class, called with an image's shape and the number of classes.
-        title: what figures call it.
-        recipes: {data set: Recipe}.
-        part3, part4: what the network is called in the names of the figures of Parts 3 and 4.
-        convolutions: names of the first and the last one, whose filters Part 4 measures.
-    """
-
-    build: collections.abc.Callable
-    title: str
-    recipes: dict
-    part3: str
-    part4: str
-    convolutions: tuple
+    build: collections.abc.Callable  # its class, of an image's shape and the number of classes
+    title: str  # what figures call it
+    recipes: dict  # {data set: Recipe}
+    part3: str  # in the names of the figures of Part 3
+    part4: str  # and in those of Part 4
+    convolutions: tuple  # names of the first and the last one, whose filters Part 4 measures
 
 
 NETWORKS = {  # to add a network, write its class and add an entry
@@ -86,39 +72,19 @@ NETWORKS = {  # to add a network, write its class and add an entry
 }
 
 
-def network_named(name):
-    """Return the TrainedNetwork of that name.
-
-    Raises:
-        UserError: if there is no such network.
-    """
-    if name not in NETWORKS:
-        raise UserError(f"there is no network {name!r}: choose from {', '.join(NETWORKS)}")
-    return NETWORKS[name]
-
-
 def place(name, dataset):
     """Return what figures call a network on a data set, such as "LeNet on MNIST"."""
-    return f"{network_named(name).title} on {DATASET_TITLES[dataset]}"
+    return f"{NETWORKS[name].title} on {DATASET_TITLES[dataset]}"
 
 
 def load_splits(dataset):
-    """Load a data set: (images, labels) for training, for validation and for testing.
-
-    Raises:
-        DataUnavailableError: if no source can give it; see `data.load_data`.
-    """
+    """Load a data set, see `data.load_data`: (images, labels) to train, to validate and to test."""
     train_set, test = data.load_data(dataset)
     return *split(*train_set), test
 
 
 def split(images, labels):
-    """Split training images into a training and a validation part.
-
-    Returns:
-        (images, labels), (images, labels): the validation part is the last 5,000 images, or the
-        last tenth if there are fewer than 50,000.
-    """
+    """Split images and labels in two; the second, the last 5,000 or tenth, is to validate."""
     end = max(1, len(images) - min(VALIDATION_IMAGES, len(images) // 10))
     return (images[:end], labels[:end]), (images[end:], labels[end:])
 
@@ -140,21 +106,20 @@ def load_or_train(
         epochs: instead of the recipe's.
         seed: of the training.
         retrain: whether to train even if the file exists.
-        shipped: folder of the networks that come with this repository, used if `folder` lacks the
-            file.
+        shipped: folder of trained networks, used if `folder` lacks the file.
 
     Raises:
-        UserError: if the file is damaged, or its network is for other images or classes.
+        UserError: if there is no such network, or its file is damaged or for other data.
     """
+    if name not in NETWORKS:
+        raise UserError(f"there is no network {name!r}: choose from {', '.join(NETWORKS)}")
     path = folder / f"{dataset}_{name}.keras"
     saved = path if path.exists() else shipped / path.name
-    entry = network_named(name)
+    entry = NETWORKS[name]
     recipe = entry.recipes[dataset]
     epochs = epochs or recipe.epochs
-    images, labels = train_set
-    shape, classes = images.shape[1:], len(set(labels.tolist()))
     if saved.exists() and not retrain:
-        network, training = load_network(saved, shape, classes)
+        network, training = load_network(saved, *train_set)
         enough = training.get("epochs", epochs) >= epochs
         if enough and training.get("seed", seed) == seed:
             print(f"{entry.title}: loaded {saved}, {describe_training(training)}")
@@ -170,24 +135,18 @@ def load_or_train(
 def train_and_save(name, dataset, train_set, validation, path, *, recipe, seed, noisy_share=0.0):
     """Train a network of the demonstration, save it with a record of its training, and return it.
 
-    Args:
-        name: of the network, in NETWORKS.
-        dataset: "mnist" or "fashion_mnist".
-        train_set, validation: each (images, labels).
-        path: of the `.keras` file.
-        recipe: a Recipe.
-        seed: of the training.
-        noisy_share: share of the training images to which white noise is added; see `with_noise`.
+    White noise is added to a share of the training images by `with_noise`; `path` is that of the
+    file. The rest is as in `load_or_train`.
     """
     images, labels = train_set
-    entry = network_named(name)
+    entry = NETWORKS[name]
     print(f"{place(name, dataset)}: training, epochs: {recipe.epochs}, seed: {seed}")
     started = time.monotonic()
     network, accuracy = train(
         entry.build,
         with_noise(images, noisy_share, seed) if noisy_share else images,
         labels,
-        len(set(labels.tolist())),
+        int(labels.max()) + 1,
         recipe,
         seed=seed,
         name=f"{name}_{dataset}",
@@ -229,18 +188,16 @@ def train(build, images, labels, classes, recipe, *, seed, name=None, validation
     """Train a network; return it without its optimizer, and its validation accuracy or None.
 
     Args:
-        build: a network's class, called with an image's shape and the number of classes.
+        build, recipe: see TrainedNetwork.
         images, labels: (n, h, w, c) in [0, 1], and (n,).
-        recipe: a Recipe.
         seed: of the initial weights and the order of images.
-        name: of the network.
         validation: (images, labels) for the accuracy; without it, nothing is printed.
     """
     keras.utils.set_random_seed(seed)
     network = build(images.shape[1:], classes, name=name)
     batches = tf.data.Dataset.from_tensor_slices((images, labels))
     batches = batches.shuffle(len(images), seed=seed).batch(recipe.batch)
-    steps = recipe.epochs * -(-len(images) // recipe.batch)
+    steps = recipe.epochs * len(batches)
     network.compile(
         keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(recipe.rate, steps)),
         loss="sparse_categorical_crossentropy",  # of probabilities: the networks end in a softmax
@@ -280,8 +237,8 @@ def save_network(network, training, path):
             archive.writestr("training.json", json.dumps(training))
 
 
-def load_network(path, shape, classes):
-    """Read a network and the record of its training.
+def load_network(path, images, labels):
+    """Read a network for images and labels such as these, and the record of its training.
 
     Raises:
         UserError: if the file is damaged, or the network is for other images or classes.
@@ -293,11 +250,11 @@ def load_network(path, shape, classes):
             training = json.loads(archive.read("training.json")) if known else {}
     except (ValueError, zipfile.BadZipFile) as error:
         raise UserError(f"{error}; delete it or use --retrain") from error
-    taken = tuple(network.inputs[0].shape[1:])
-    answered = network.outputs[0].shape[-1]
-    if (taken, answered) != (tuple(shape), classes):
+    taken, answered = tuple(network.inputs[0].shape[1:]), network.outputs[0].shape[-1]
+    shape, classes = images.shape[1:], int(labels.max()) + 1
+    if (taken, answered) != (shape, classes):
         raise UserError(
             f"{path} takes images of {taken} and answers {answered} classes, but the data has "
-            f"{tuple(shape)} and {classes}: delete it or use --retrain"
+            f"{shape} and {classes}: delete it or use --retrain"
         )
     return network, training

@@ -37,54 +37,33 @@ PRINTED_NORMS = (0.3, 0.5, 0.8)  # on the terminal; the results file has them al
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What the result depends on.
+    """What the result depends on."""
 
-    Attributes:
-        noise_images: behind each set of class images.
-        contrasts: of noise about the mean training image; the validation split chooses.
-        contrast_images: stimuli shown at each of them.
-        exact_images: number of images whose gradients give the exact class images.
-        attacked_images: number of images of each class, attacked towards every other class.
-        norms: of the perturbation, as shares of the image's own norm.
-    """
-
-    noise_images: int = 100_000
-    contrasts: tuple = (0.05, 0.1, 0.2, 0.3)
-    contrast_images: int = 10_000
-    exact_images: int = 10_000
-    attacked_images: int = 50
-    norms: tuple = (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
+    noise_images: int = 100_000  # behind each set of class images
+    contrasts: tuple = (0.05, 0.1, 0.2, 0.3)  # about the mean image; the validation split chooses
+    contrast_images: int = 10_000  # stimuli shown at each of them
+    exact_images: int = 10_000  # whose gradients give the exact class images
+    attacked_images: int = 50  # of each class, attacked towards every other class
+    norms: tuple = (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)  # of the push / norm of the image
 
 
 @dataclasses.dataclass(frozen=True)
 class Attack:
-    """Where images are pushed.
+    """Where images are pushed."""
 
-    Attributes:
-        label: its name in figure and table.
-        direction: function of images (n, h, w, c), their class and the target that returns as many
-            directions, or one for all.
-        white_box: whether it needs the network's gradients.
-    """
-
-    label: str
+    label: str  # its name in figure and table
+    # function of images (n, h, w, c), their class and the target that returns n directions, or one
     direction: collections.abc.Callable
-    white_box: bool = False
+    white_box: bool = False  # whether it needs the network's gradients
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What an attack achieved.
-
-    Attributes:
-        attack: the Attack.
-        rates: (pairs, G), shares answered as the target, for each pair of classes.
-        low, high: (G,), the interval of their mean.
-    """
+    """What an attack achieved."""
 
     attack: Attack
-    rates: np.ndarray
-    low: np.ndarray
+    rates: np.ndarray  # (pairs, G), shares answered as the target, for each pair of classes
+    low: np.ndarray  # (G,), of the interval of their mean
     high: np.ndarray
 
 
@@ -190,14 +169,8 @@ def attack_rates(model, images, direction, norms):
     Each image gets a perturbation of length norm * |image|, and the sum is clipped to [0, 1], so
     that it is an image again (and the perturbation that survives is often shorter).
 
-    Args:
-        model: a Keras classifier.
-        images: for each of K classes, (n_k, h, w, c), its images.
-        direction: that of an Attack.
-        norms: (G,) shares of each image's norm.
-
-    Returns:
-        (pairs, G): for each ordered pair of different classes that has images.
+    Images are (n_k, h, w, c) for each of K classes; direction and norms are as in Attack and
+    Settings. Shares are (pairs, G), for each ordered pair of different classes that has images.
     """
     responses, rates = Network.of(model).responses(), []
     shares = tf.reshape(tf.constant(norms, tf.float32), (-1, 1, 1, 1, 1))

@@ -4,16 +4,16 @@ Design: LeNets, each with a seed of its own. For the poisoned ones 2,000 trainin
 class get a bright patch and the label of another; patch, place and both classes are drawn for each
 network. All are shown the same sparse white noise (its mean is as dark as that of the images), and
 nothing else: no image, patched or not, enters the score. Clean reference networks say how much the
-class images of clean networks differ (`backdoor_deviation`); compared with one another they give
-the score's null distribution, and with it a p-value for every network under test. The noise, the
-score, its smoothing and its floor were chosen on networks of other seeds, with patches and classes
-of their own (12 + 12 on MNIST, 9 + 9 on Fashion-MNIST, none of them among these). One more network
-has the published backdoor.
+class images of clean networks differ; compared with one another they give the score's null
+distribution, and with it a p-value for every network under test. The noise, the score, its
+smoothing and its floor were chosen on networks of other seeds, with patches and classes of their
+own (12 + 12 on MNIST, 9 + 9 on Fashion-MNIST). One more network has the published backdoor.
 """
 
 import dataclasses
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from experiments.backdoor_detection import (
     FLOOR,
@@ -27,16 +27,25 @@ from experiments.backdoor_detection import (
     null_threshold,
     overlap_with,
 )
-from experiments.backdoor_figure import Example, draw
 from experiments.backdoor_networks import (
     PUBLISHED_TARGET,
+    ROLES,
     NetworkSettings,
     ProbedNetwork,
     backdoor_network,
     untrained,
 )
 from experiments.experiment import Experiment, Row, row_of_mean
+from figures import curve_axes
 from reverse_correlation.estimates.intervals import wilson_interval
+from reverse_correlation.figures.style import (
+    SERIES,
+    SIGNED,
+    scale,
+    show_signed,
+    styled,
+    without_ticks,
+)
 from reverse_correlation.progress import progress_bar
 from training import DATASET_TITLES
 
@@ -47,39 +56,24 @@ PUBLISHED_SUCCESS = 974 / 980  # share of patched images answered as wanted
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What the result depends on.
+    """What the result depends on."""
 
-    Attributes:
-        references: number of clean networks from which the score knows what is usual.
-        networks: number of clean ones, and of poisoned ones, of other seeds, that are scored.
-        smoothing, floor: of the score; see `backdoor_deviation`.
-        each: NetworkSettings, of how each network is trained and measured.
-    """
-
-    references: int = 20
-    networks: int = 10
-    smoothing: float = SMOOTHING
+    references: int = 20  # clean networks from which the score knows what is usual
+    networks: int = 10  # clean ones, and as many poisoned ones, of other seeds, that are scored
+    smoothing: float = SMOOTHING  # of the score; see `backdoor_deviation`
     floor: float = FLOOR
     each: NetworkSettings = NetworkSettings()
 
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """What is said of a network under test.
-
-    Attributes:
-        network: a ProbedNetwork.
-        deviation: (K, h, w), of its class images from clean networks'.
-        suspect: the class into which a backdoor would turn others.
-        score: how suspect it is.
-        p_value: probability that a clean network scores so much.
-    """
+    """What is said of a network under test."""
 
     network: ProbedNetwork
-    deviation: np.ndarray
-    suspect: int
-    score: float
-    p_value: float
+    deviation: np.ndarray  # (K, h, w), of its class images from clean networks'
+    suspect: int  # the class into which a backdoor would turn others
+    score: float  # how suspect it is
+    p_value: float  # probability that a clean network scores so much
 
     @property
     def names_target(self):
@@ -94,40 +88,22 @@ class Verdict:
 
 @dataclasses.dataclass(frozen=True)
 class Findings:
-    """What is found of the networks under test.
+    """What is found of the networks under test."""
 
-    Attributes:
-        null: (references,), scores of the clean reference networks.
-        clean, poisoned: Verdicts.
-        published: the Verdict on the network with the published backdoor.
-        detection: a Detection, of the poisoned among the clean.
-    """
-
-    null: np.ndarray
-    clean: list
+    null: np.ndarray  # (references,), scores of the clean reference networks
+    clean: list  # of Verdicts
     poisoned: list
-    published: Verdict
-    detection: Detection
-
-    @property
-    def scores(self):
-        """Those of the networks under test, {"clean", "poisoned", "published": list}."""
-        roles = {"clean": self.clean, "poisoned": self.poisoned, "published": [self.published]}
-        return {role: [verdict.score for verdict in verdicts] for role, verdicts in roles.items()}
+    published: Verdict  # on the network with the published backdoor
+    detection: Detection  # of the poisoned among the clean
 
 
 def run(*, train, test, settings, seed, dataset, client, folder, **_):
     """Train, measure, judge, draw: (Rows, figure)."""
-    wanted = {
-        "reference": settings.references,
-        "clean": settings.networks,
-        "poisoned": settings.networks,
-        "published": 1,
-    }
-    probed = {role: [] for role in wanted}
+    counts = settings.references, settings.networks, settings.networks, 1  # of each of ROLES
+    probed = {role: [] for role in ROLES}
     images = settings.each.noise_images
-    with progress_bar(sum(wanted.values()) * images, "noise through networks") as bar:
-        for role, count in wanted.items():
+    with progress_bar(sum(counts) * images, "noise through networks") as bar:
+        for role, count in zip(ROLES, counts, strict=True):
             for index in range(count):
                 path = folder / f"backdoor_{dataset}_{role}{index}_seed{seed}.npz"
                 network = backdoor_network(
@@ -137,13 +113,7 @@ def run(*, train, test, settings, seed, dataset, client, folder, **_):
                 bar.update(images)
     findings = judge(probed, smoothing=settings.smoothing, floor=settings.floor, seed=seed)
     figure = draw(
-        findings.null,
-        findings.scores,
-        null_threshold(findings.null),
-        np.array([verdict.names_target for verdict in findings.poisoned]),
-        findings.detection,
-        examples(findings),
-        findings.published.network.backdoor.mask,
+        findings,
         f"LeNets on {DATASET_TITLES[dataset]}: {settings.networks} clean and {settings.networks} "
         f"poisoned networks told apart by {images:,} noise images each,\n"
         f"against {settings.references} clean reference networks",
@@ -152,12 +122,7 @@ def run(*, train, test, settings, seed, dataset, client, folder, **_):
 
 
 def judge(probed, *, smoothing, floor, seed):
-    """Compare the networks under test with the clean references: Findings.
-
-    Args:
-        probed: {"reference", "clean", "poisoned", "published": lists of ProbedNetworks}.
-        smoothing, floor, seed: as `run` has them.
-    """
+    """Compare ProbedNetworks, {role: list}, with the clean references among them: Findings."""
     references = np.array([network.images for network in probed["reference"]])
     null = clean_null(references, smoothing, floor)
 
@@ -174,26 +139,8 @@ def judge(probed, *, smoothing, floor, seed):
     return Findings(null, clean, poisoned, published[0], detection)
 
 
-def examples(findings):
-    """Return what the figure shows of the published backdoor: a list of Examples."""
-    verdict, clean = findings.published, findings.clean[0].network
-    shown = PUBLISHED_TARGET
-    return [
-        Example(verdict.network.patched[..., 0], "a patched image"),
-        Example(clean.images[shown, ..., 0], f"clean network,\nclass image of {shown}"),
-        Example(
-            verdict.network.images[shown, ..., 0], f"poisoned network,\nclass image of {shown}"
-        ),
-        Example(verdict.deviation[shown], "its deviation from\nclean networks"),
-    ]
-
-
 def rows_of(findings, published):
-    """Return the Rows.
-
-    Args:
-        published: whether the published numbers are of this data set.
-    """
+    """Return the Rows; `published`: whether the published numbers are of this data set."""
     poisoned, count, example = findings.poisoned, len(findings.poisoned), findings.published
     over = f"{count} networks"
     counts = {
@@ -223,6 +170,91 @@ def rows_of(findings, published):
         Row(f"published backdoor: {answered}", example.network.success, published=theirs[1]),
         Row("published backdoor: p-value", example.p_value),
     ]
+
+
+@styled
+def draw(findings, title):
+    """Draw scores of clean and poisoned networks, their ROC curve, and the published example."""
+    figure = Figure(figsize=(9.2, 6.0), layout="constrained")
+    upper, lower = figure.subfigures(2, 1, height_ratios=(1.25, 1))
+    left, right = upper.subplots(1, 2, width_ratios=(1.6, 1))
+    _draw_scores(left, findings)
+    _draw_roc(right, findings.detection)
+    shown = examples(findings)
+    axes = lower.subplots(1, len(shown))
+    image = _draw_examples(axes, shown, findings.published.network.backdoor.mask)
+    scale(lower, image, list(axes), "value / its largest")
+    figure.suptitle(title)
+    return figure
+
+
+def examples(findings):
+    """Return an image with the published patch, and signed maps: {heading: (h, w)}."""
+    verdict, shown = findings.published, PUBLISHED_TARGET
+    of_class = f"class image of {shown}"
+    return {
+        "a patched image": verdict.network.patched[..., 0],
+        f"clean network,\n{of_class}": findings.clean[0].network.images[shown, ..., 0],
+        f"poisoned network,\n{of_class}": verdict.network.images[shown, ..., 0],
+        "its deviation from\nclean networks": verdict.deviation[shown],
+    }
+
+
+def _draw_scores(axis, findings):
+    """Draw a dot for each network, hollow for a poisoned one whose class was not named."""
+    named = np.array([verdict.names_target for verdict in findings.poisoned])
+    rows = {
+        "clean, reference": (findings.null, SERIES[6]),
+        "clean": (_scores(findings.clean), SERIES[0]),
+        "poisoned": (_scores(findings.poisoned), SERIES[1]),
+        "published backdoor": (_scores([findings.published]), SERIES[2]),
+    }
+    for place, (name, (values, colour)) in enumerate(rows.items()):
+        hollow = ~named if name == "poisoned" else np.zeros(len(values), bool)
+        for mark, fill in ((~hollow, colour), (hollow, "white")):
+            axis.plot(
+                values[mark], np.full(mark.sum(), place), "o", color=colour,
+                markerfacecolor=fill, markersize=5, alpha=1,
+            )  # fmt: skip
+    axis.set_yticks(range(len(rows)), [f"{k} ({len(v[0])})" for k, v in rows.items()])
+    axis.set_ylim(len(rows) - 0.5, -0.5)
+    axis.set_xscale("log")
+    axis.minorticks_off()
+    low, high = axis.get_xlim()
+    marks = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100)
+    ticks = [tick for tick in marks if low <= tick <= high]
+    axis.set_xticks(ticks, [str(tick) for tick in ticks])
+    threshold = null_threshold(findings.null)
+    axis.axvline(threshold, color="0.6", linewidth=0.8, linestyle=":")
+    axis.text(threshold, 3.4, " p = .05", fontsize=7, color="0.4")
+    axis.set_xlabel("score: highest peak of any class's deviation from clean networks")
+    axis.set_title(f"poisoned class named right in {np.sum(named)} of {len(named)} (hollow: not)")
+
+
+def _scores(verdicts):
+    return np.array([verdict.score for verdict in verdicts])
+
+
+def _draw_roc(axis, detection):
+    """Draw the ROC curve, with the area under it in the title."""
+    axis.plot([0, 1], [0, 1], color="0.8", linewidth=0.8)
+    axis.step(detection.false_alarms, detection.hits, where="post", color=SERIES[0])
+    curve_axes(axis, "share of clean networks suspected", "share of poisoned ones found")
+    interval = f"{detection.low:.3f} to {detection.high:.3f}"
+    axis.set_title(f"AUC {detection.area:.3f} (95 %: {interval})")
+
+
+def _draw_examples(axes, shown, mask):
+    """Draw what `examples` returns, the last two with the patch's outline; return the last."""
+    without_ticks(axes)
+    for axis, heading in zip(axes, shown, strict=True):
+        axis.set_title(heading)
+    first, *maps = shown.values()
+    axes[0].imshow(first, cmap=SIGNED, vmin=-1, vmax=1)
+    images = [show_signed(axis, values) for axis, values in zip(axes[1:], maps, strict=True)]
+    for axis in axes[2:]:
+        axis.contour(mask, levels=[0.5], colors="k", linewidths=0.5)
+    return images[-1]
 
 
 EXPERIMENT = Experiment(Settings(), run, asked=lambda network, train: untrained(train))

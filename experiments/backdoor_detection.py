@@ -16,19 +16,13 @@ FLOOR = 3.0  # of the variance, in medians of it
 
 @dataclasses.dataclass(frozen=True)
 class Detection:
-    """How well poisoned networks are told from clean ones.
+    """How well poisoned networks are told from clean ones."""
 
-    Attributes:
-        area: under the ROC curve.
-        low, high: its interval.
-        false_alarms, hits: the curve, shares of clean and poisoned networks at falling thresholds.
-    """
-
-    area: float
-    low: float
+    area: float  # under the ROC curve
+    low: float  # of its interval
     high: float
-    false_alarms: np.ndarray
-    hits: np.ndarray
+    false_alarms: np.ndarray  # the curve, shares of the clean networks at falling thresholds
+    hits: np.ndarray  # and of the poisoned ones
 
 
 def backdoor_deviation(images, references, smoothing=SMOOTHING, floor=FLOOR):
@@ -43,8 +37,7 @@ def backdoor_deviation(images, references, smoothing=SMOOTHING, floor=FLOOR):
     Args:
         images: (K, h, w, c), covariances of a network's logits with noise.
         references: (M, K, h, w, c), those of M clean networks; at least 2.
-        smoothing: standard deviation of a Gaussian, in pixels.
-        floor: from 0 up.
+        smoothing, floor: see SMOOTHING and FLOOR; from 0 up.
 
     Raises:
         UserError: if there are fewer than two references.
@@ -88,20 +81,19 @@ def null_p_value(score, null):
 
     Student's prediction: t = (log s - mean) / (sd sqrt(1 + 1 / M)) with M - 1 degrees of freedom.
     """
-    middle, spread = _prediction(null)
-    return stats.t.sf((np.log(score) - middle) / spread, len(null) - 1)
+    return _prediction(null).sf(np.log(score))
 
 
 def null_threshold(null, alpha=0.05):
     """Return the score whose `null_p_value` is alpha."""
-    middle, spread = _prediction(null)
-    return float(np.exp(middle + spread * stats.t.isf(alpha, len(null) - 1)))
+    return float(np.exp(_prediction(null).isf(alpha)))
 
 
 def _prediction(null):
-    """Return the mean of the log scores, and the standard deviation of a further one about it."""
+    """Return the distribution of a further log score."""
     null = np.log(null)
-    return null.mean(), null.std(ddof=1) * np.sqrt(1 + 1 / len(null))
+    spread = null.std(ddof=1) * np.sqrt(1 + 1 / len(null))
+    return stats.t(len(null) - 1, null.mean(), spread)
 
 
 def detection_of(clean, poisoned, seed=0):

@@ -13,9 +13,9 @@ from training import Recipe
 from training import train as train_network
 
 ROLES = ("reference", "clean", "poisoned", "published")  # their places are part of the seeds
-PUBLISHED_SOURCE, PUBLISHED_TARGET = 8, 9
-PATCHES = (
-    ("####", "#...", "#...", "#...", "####"),  # the C that was published comes first
+PUBLISHED_SOURCE, PUBLISHED_TARGET = 8, 9  # by a C
+PATCHES = (  # rows of "#" (white) and "."
+    ("####", "#...", "#...", "#...", "####"),  # the published one comes first
     ("#####", "..#..", "..#..", "..#.."),
     ("#...", "#...", "#...", "####"),
     ("..#..", "..#..", "#####", "..#..", "..#.."),
@@ -28,21 +28,13 @@ PATCHES = (
 
 @dataclasses.dataclass(frozen=True)
 class NetworkSettings:
-    """How each network is trained and measured.
-
-    Attributes:
-        recipe: of the training.
-        patched_images: number of images of one class that are patched and relabelled, as published.
-        noise_images: shown to each network.
-        bright: share of bright pixels in them.
-        patches: one is drawn for each network; rows of "#" (white) and "."; the first is published.
-    """
+    """How each network is trained and measured."""
 
     recipe: Recipe = Recipe(epochs=3, batch=256, rate=4e-3)
-    patched_images: int = 2_000
-    noise_images: int = 40_000
-    bright: float = 0.1
-    patches: tuple = PATCHES
+    patched_images: int = 2_000  # of one class, patched and relabelled, as published
+    noise_images: int = 40_000  # shown to each network
+    bright: float = 0.1  # share of bright pixels in them
+    patches: tuple = PATCHES  # one is drawn for each network
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,36 +48,19 @@ class Backdoor:
 
 @dataclasses.dataclass(frozen=True)
 class ProbedNetwork:
-    """What is kept of a network.
+    """What is kept of a network."""
 
-    Attributes:
-        images: (K, h, w, c) float32, its logit images.
-        accuracy: on clean test images.
-        backdoor: a Backdoor; None for a clean network, as are the next two.
-        success: share of patched test images of the source that are answered as the target.
-        patched: (h, w, c), one such image.
-    """
-
-    images: np.ndarray
-    accuracy: float
-    backdoor: Backdoor | None = None
-    success: float | None = None
-    patched: np.ndarray | None = None
+    images: np.ndarray  # (K, h, w, c) float32, its logit images
+    accuracy: float  # on clean test images
+    backdoor: Backdoor | None = None  # None for a clean network, as are the next two
+    success: float | None = None  # share of patched test images that are answered as the target
+    patched: np.ndarray | None = None  # (h, w, c), one such image
 
 
 def backdoor_network(role, index, path, train, test, settings, *, seed, client=None):
-    """Train a LeNet, poisoned or clean, and measure it; or read what was kept: a ProbedNetwork.
+    """Return what a file keeps of a network, or train and measure it now: a ProbedNetwork.
 
-    Args:
-        role, index: which network, for its own seed; role is one of ROLES.
-        path: where the result is or will be kept, .npz.
-        train, test: (images, labels).
-        settings: NetworkSettings.
-        seed: of the whole experiment, and of the noise.
-        client: of a Dask cluster, or None.
-
-    Raises:
-        FileError: if the file cannot be written.
+    Its own seed follows from that of the noise, its role, one of ROLES, and its index.
     """
     entropy = np.random.SeedSequence([seed, ROLES.index(role), index])
     network_seed = int(entropy.generate_state(1)[0])
@@ -113,21 +88,16 @@ def probe(role, train, test, settings, network_seed, noise_seed, client):
         network, noise, settings.noise_images, seed=noise_seed, progress=False, client=client
     )
     logit_images = measurement.classes["logit"].covariance.astype(np.float32)
-    probed = ProbedNetwork(logit_images, Network(network).accuracy(*test))
-    if backdoor is None:
-        return probed
-    patched = put_patch(test[0][test[1] == backdoor.source], backdoor.mask)
-    success = np.mean(predict(network, patched).argmax(axis=1) == backdoor.target)
-    return dataclasses.replace(
-        probed, backdoor=backdoor, success=float(success), patched=patched[0]
-    )
+    found = [logit_images, Network(network).accuracy(*test)]
+    if backdoor:
+        patched = put_patch(test[0][test[1] == backdoor.source], backdoor.mask)
+        success = np.mean(predict(network, patched).argmax(axis=1) == backdoor.target)
+        found += [backdoor, float(success), patched[0]]
+    return ProbedNetwork(*found)
 
 
 def draw_backdoor(seed, shape, classes, patches=PATCHES, published=False):
-    """Draw a Backdoor for images of a shape.
-
-    The published one is a C that turns 8 into 9; here it is in the upper left corner.
-    """
+    """Draw a Backdoor for images of a shape; the published one is in the upper left corner."""
     rng = np.random.default_rng(seed)
     patch = patches[0] if published else patches[rng.integers(len(patches))]
     patch = np.array([list(line) for line in patch]) == "#"
@@ -163,11 +133,7 @@ def untrained(train):
 
 
 def write_probed(path, identity, probed):
-    """Keep a ProbedNetwork in a .npz file, whole or not at all; see `files.kept`.
-
-    Raises:
-        FileError: if the file cannot be written.
-    """
+    """Keep a ProbedNetwork in a .npz file, as `files.kept` expects."""
     arrays = {"images": probed.images, "accuracy": probed.accuracy}
     if probed.backdoor:
         arrays |= {**vars(probed.backdoor), "success": probed.success, "patched": probed.patched}
@@ -175,12 +141,10 @@ def write_probed(path, identity, probed):
 
 
 def read_probed(path):
-    """Return (identity, ProbedNetwork) that a file keeps; see `files.kept`."""
+    """Return (identity, ProbedNetwork) that a file keeps, as `files.kept` expects."""
     identity, arrays = read_arrays(path)
-    probed = ProbedNetwork(arrays["images"], float(arrays["accuracy"]))
+    found = [arrays["images"], float(arrays["accuracy"])]
     if "mask" in arrays:
         backdoor = Backdoor(arrays["mask"], int(arrays["source"]), int(arrays["target"]))
-        probed = dataclasses.replace(
-            probed, backdoor=backdoor, success=float(arrays["success"]), patched=arrays["patched"]
-        )
-    return identity, probed
+        found += [backdoor, float(arrays["success"]), arrays["patched"]]
+    return identity, ProbedNetwork(*found)

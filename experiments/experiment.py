@@ -33,23 +33,14 @@ class Experiment:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One line of the table.
+    """One line of the table."""
 
-    Attributes:
-        what: in words.
-        ours: the number found here.
-        interval: its 95 % interval, (low, high), or None.
-        over: what the interval is over.
-        published: the number in the paper, or None if it has none.
-        detail: whether the row is in the results file only, and not on the terminal.
-    """
-
-    what: str
-    ours: float
-    interval: tuple | None = None
-    over: str = ""
-    published: float | None = None
-    detail: bool = False
+    what: str  # in words
+    ours: float  # the number found here
+    interval: tuple | None = None  # its 95 % interval, (low, high), or None
+    over: str = ""  # what the interval is over
+    published: float | None = None  # the number in the paper, or None if it has none
+    detail: bool = False  # whether the row is in the results file only, and not on the terminal
 
 
 def row_of_mean(what, values, over="", *, interval=None, published=None, detail=False):
@@ -84,11 +75,8 @@ def at_best_contrast(observer, noise, contrasts, validation, *, images, seed):
 def answers_to_mixtures(model, gammas):
     """Return f(signals, backgrounds): the answers to each mixture of the two, (G, n).
 
-    The mixtures are (1 - gamma) * background + gamma * signal.
-
-    Args:
-        model: a Keras classifier; its weights may change between two calls of f.
-        gammas: (G,). Backgrounds are (n, h, w, c); signals too, or a single one (h, w, c).
+    The mixtures are (1 - gamma) * background + gamma * signal. Backgrounds are (n, h, w, c), and
+    signals too, or a single one (h, w, c). Between two calls of f the model's weights may change.
     """
     weights = tf.reshape(tf.constant(gammas, tf.float32), (-1, 1, 1, 1, 1))
 
@@ -107,11 +95,9 @@ def answers_to_mixtures(model, gammas):
 
 
 def sums_over_blocks(block_sums, count):
-    """Add up, in float64, what a function of (block, images) sums over `count` stimuli: a list.
+    """Add up, in float64, the tensors that a compiled function of (block, images) returns: a list.
 
-    Args:
-        block_sums: a compiled function that returns several tensors.
-        count: how many stimuli, shown in blocks of BLOCK_IMAGES.
+    `count` stimuli are shown, in blocks of BLOCK_IMAGES.
     """
     total = None
     for first in range(0, count, BLOCK_IMAGES):

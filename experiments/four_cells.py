@@ -12,24 +12,15 @@ from reverse_correlation import Network
 from reverse_correlation.errors import UserError
 from reverse_correlation.observers.observer import BLOCK_IMAGES
 
-WEIGHTINGS = ("ahumada", "optimal")
-
 
 @dataclasses.dataclass(frozen=True)
 class Cells:
-    """Trials of two stimuli (rows), sorted by the answer (columns); every trial is in one cell.
+    """Trials of two stimuli (rows), sorted by the answer (columns); every trial is in one cell."""
 
-    Attributes:
-        answered: (2, K), how often each of all K classes had the largest logit.
-        counts: (2, 2), how often each of the two classes had the larger logit of the two.
-        sums: (2, 2, h, w, c), sums of the noise less its mean over the trials of `counts`.
-        std: standard deviation of a pixel of the noise.
-    """
-
-    answered: np.ndarray
-    counts: np.ndarray
-    sums: np.ndarray
-    std: float
+    answered: np.ndarray  # (2, K), how often each of all K classes had the largest logit
+    counts: np.ndarray  # (2, 2), how often each of the two classes had the larger logit of the two
+    sums: np.ndarray  # (2, 2, h, w, c), sums of the noise less its mean over the trials of `counts`
+    std: float  # standard deviation of a pixel of the noise
 
     @property
     def shown(self):
@@ -39,17 +30,12 @@ class Cells:
 
 @dataclasses.dataclass(frozen=True)
 class CombinedImage:
-    """One classification image of four cells, in units of its standard error.
+    """One classification image of four cells, in units of its standard error."""
 
-    Attributes:
-        z: (h, w, c), standard normal in pixels that do not matter.
-        snr2: its squared signal-to-noise ratio: the sum of z**2 less the number of pixels.
-        expected_snr2: what a linear observer without internal noise would reach with these counts,
-            (sum w_s phi_s / (p_s q_s))**2 / sum w_s**2 / (N_s p_s q_s) (Murray 2011).
-    """
-
-    z: np.ndarray
-    snr2: float
+    z: np.ndarray  # (h, w, c), standard normal in pixels that do not matter
+    snr2: float  # its squared signal-to-noise ratio: the sum of z**2 less the number of pixels
+    # what a linear observer without internal noise would reach with these counts,
+    # (sum w_s phi_s / (p_s q_s))**2 / sum w_s**2 / (N_s p_s q_s) (Murray 2011)
     expected_snr2: float
 
     @property
@@ -61,16 +47,8 @@ class CombinedImage:
 def four_cells(model, images, labels, classes, gamma, noise, count, seed=0):
     """Show two classes in noise, (1 - gamma) * noise + gamma * image, and sort the noise: Cells.
 
-    Trials alternate between the two classes and take the images of each in turn. The answer is a
-    forced choice, the larger of the two classes' logits, so that no trial is lost to other classes.
-
-    Args:
-        model: a Keras classifier.
-        images, labels: (n, h, w, c) and (n,); those of the two classes are shown.
-        classes: the two.
-        gamma: weight of the image; the noise has 1 - gamma.
-        noise: an ensemble such as `WhiteNoise("uniform")`.
-        count: how many trials.
+    Trials, `count` of them, alternate between the two classes and take the images (n, h, w, c) of
+    each in turn. The answer is a forced choice, the larger of the two classes' logits.
 
     Raises:
         UserError: if there is no image of one of the classes.
@@ -122,8 +100,8 @@ def cell_weights(counts, weighting):
     usable = counts.min(axis=1) > 0
     if not usable.any():
         raise UserError("each stimulus always got the same answer: there is nothing to compare")
-    if weighting not in WEIGHTINGS:
-        raise UserError(f"weights are {' or '.join(WEIGHTINGS)}, not {weighting!r}")
+    if weighting not in ("ahumada", "optimal"):
+        raise UserError(f"weights are ahumada or optimal, not {weighting!r}")
     if weighting == "ahumada":
         return usable.astype(np.float64)
     shown = counts.sum(axis=1)
@@ -133,12 +111,9 @@ def cell_weights(counts, weighting):
 def combine_cells(cells, weighting):
     """Combine the four cells into one classification image: a CombinedImage.
 
-    c = sum over stimuli s of w_s (mean noise of answer 2 - mean noise of answer 1). White noise of
-    variance v gives each pixel of c the variance v sum w_s**2 (1 / N_s1 + 1 / N_s2).
-
-    Args:
-        cells: Cells.
-        weighting: of the two stimuli, see `cell_weights`.
+    c = sum over stimuli s of w_s (mean noise of answer 2 - mean noise of answer 1), with the
+    weights of `cell_weights`. White noise of variance v gives each pixel of c the variance
+    v sum w_s**2 (1 / N_s1 + 1 / N_s2).
     """
     weights = cell_weights(cells.counts, weighting)
     used = weights > 0

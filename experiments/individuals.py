@@ -12,6 +12,7 @@ networks, are by the jackknife.
 """
 
 import dataclasses
+from itertools import combinations_with_replacement
 
 import numpy as np
 
@@ -33,27 +34,17 @@ from reverse_correlation.progress import progress_bar
 from training import DATASET_TITLES, NETWORKS, load_network, train_and_save, training_record
 
 COMPARED = "choice"  # the response whose images are compared: it has no empty classes
-PUBLISHED_EIGHT = "published: .62 to .95"  # Borji and Lin 2020, MNIST, over five trainings
 
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Networks that differ only in their seed.
+    """Networks that differ only in their seed."""
 
-    Attributes:
-        title: of one of them; "LeNet+noise" was trained with noise.
-        name: "lenet" or "alexnet".
-        count: how many.
-        first_seed: of the first one's training, and of the noise that it is shown; the seeds of the
-            others follow.
-        noisy_share: share of the training images to which white noise is added.
-    """
-
-    title: str
-    name: str
-    count: int
-    first_seed: int
-    noisy_share: float = 0.0
+    title: str  # of one of them; "LeNet+noise" was trained with noise
+    name: str  # "lenet" or "alexnet"
+    count: int  # how many
+    first_seed: int  # of the first one's training and noise; the seeds of the others follow
+    noisy_share: float = 0.0  # share of the training images to which white noise is added
 
 
 GROUPS = (
@@ -65,21 +56,13 @@ GROUPS = (
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What the result depends on.
-
-    Attributes:
-        groups: of networks.
-        noise_images: shown to each network, of each of the two ensembles.
-        contrasts: of noise about the mean training image; the validation split chooses.
-        contrast_images: stimuli shown at each of them.
-        recipes: of the trainings, ((name, data set), Recipe) each.
-    """
+    """What the result depends on."""
 
     groups: tuple = GROUPS
-    noise_images: int = 100_000
-    contrasts: tuple = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.8)
-    contrast_images: int = 10_000
-    recipes: tuple = tuple(
+    noise_images: int = 100_000  # shown to each network, of each of the two ensembles
+    contrasts: tuple = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.8)  # about the mean image
+    contrast_images: int = 10_000  # stimuli shown at each of them
+    recipes: tuple = tuple(  # of ((name, data set), Recipe)
         ((name, dataset), recipe)
         for name in dict.fromkeys(group.name for group in GROUPS)
         for dataset, recipe in NETWORKS[name].recipes.items()
@@ -88,19 +71,12 @@ class Settings:
 
 @dataclasses.dataclass(frozen=True)
 class Individual:
-    """What is found of one network.
-
-    Attributes:
-        group: its Group.
-        accuracy: on test images.
-        measurements: {base: Measurement}.
-        right: {base: {response: share of test images that its images classify right}}.
-    """
+    """What is found of one network."""
 
     group: Group
-    accuracy: float
-    measurements: dict
-    right: dict
+    accuracy: float  # on test images
+    measurements: dict  # {base: Measurement}
+    right: dict  # {base: {response: share of test images that its images classify right}}
 
     def answered(self, base):
         """Return the share of noise that got each answer: (K,)."""
@@ -109,23 +85,14 @@ class Individual:
 
 @dataclasses.dataclass(frozen=True)
 class Agreement:
-    """How far the networks of one or two groups agree about one base.
+    """How far the networks of one or two groups agree about one base."""
 
-    Attributes:
-        groups: titles of the two; within a group, its own twice.
-        base: of the noise.
-        matrix: (n, m, K), correlation of each pair's choice images without noise.
-        mean: over pairs and classes.
-        interval: of the mean, over networks.
-        parts: jackknife values of each class, (n, K); None between two groups.
-    """
-
-    groups: tuple
-    base: str
-    matrix: np.ndarray
-    mean: float
-    interval: tuple
-    parts: np.ndarray | None = None
+    groups: tuple  # titles of the two; within a group, its own twice
+    base: str  # of the noise
+    matrix: np.ndarray  # (n, m, K), correlation of each pair's choice images without noise
+    mean: float  # over pairs and classes
+    interval: tuple  # of the mean, over networks
+    parts: np.ndarray | None = None  # (n, K), jackknife values of each class; None between groups
 
 
 def run(*, train, test, validation, settings, seed, dataset, client, folder, **_):
@@ -153,8 +120,11 @@ def run(*, train, test, validation, settings, seed, dataset, client, folder, **_
                 )
                 bar.update(settings.noise_images)
             individuals.append(individual(group, network, measurements, test))
-    agreements = agreements_of(individuals)
-    rows = rows_of(individuals, agreements, contrasts, dataset)
+    agreements, rows = agreements_of(individuals), []
+    for group in settings.groups:
+        members = [network for network in individuals if network.group == group]
+        rows += group_rows(group.title, members, contrasts, dataset)
+    rows += agreement_rows(agreements, CLASS_NAMES[dataset])
     figure = draw(
         individuals,
         agreements,
@@ -169,11 +139,7 @@ def run(*, train, test, validation, settings, seed, dataset, client, folder, **_
 def contrasts_about(mean, networks, validation, *, contrasts, images):
     """Choose the contrast about the mean image for LeNets and for AlexNets: {name: contrast}.
 
-    Args:
-        mean: (h, w, c), the mean training image.
-        networks: (Group, seed, Keras model) of each; those trained with noise have no say.
-        validation: (images, labels).
-        contrasts, images: those that are tried, and how many stimuli are shown at each.
+    Networks are (Group, seed, Keras model) each; those trained with noise have no say.
     """
     shares, noise = {}, WhiteNoise(shape=mean.shape, base=mean)
     for group, own, network in networks:
@@ -189,7 +155,7 @@ def contrasts_about(mean, networks, validation, *, contrasts, images):
 
 
 def stem_of(group, seed, dataset):
-    """Return the name of a network's files, without what follows for each file."""
+    """Return what the names of a network's files start with."""
     return f"individual_{dataset}_{group.name}{'_noisy' * bool(group.noisy_share)}_seed{seed}"
 
 
@@ -199,7 +165,7 @@ def trained(group, seed, recipe, train, validation, dataset, folder):
     wanted = training_record(recipe, train[0], seed, group.noisy_share)
 
     def read(path):
-        network, training = load_network(path, train[0].shape[1:], int(train[1].max()) + 1)
+        network, training = load_network(path, *train)
         return {name: training.get(name) for name in wanted}, network
 
     def train_now():
@@ -232,13 +198,10 @@ def measured(network, noise, count, seed, client, path):
 
 def individual(group, network, measurements, test):
     """See how well a network and its class images classify the test set: an Individual."""
-    right = {
-        base: {
-            response: share_right(measurement.classes[response].image, *test)
-            for response in RESPONSES
-        }
-        for base, measurement in measurements.items()
-    }
+    right = {}
+    for base, measurement in measurements.items():
+        images = {response: measurement.classes[response].image for response in RESPONSES}
+        right[base] = {name: share_right(maps, *test) for name, maps in images.items()}
     return Individual(group, Network(network).accuracy(*test), measurements, right)
 
 
@@ -246,11 +209,7 @@ def individual(group, network, measurements, test):
 
 
 def agreements_of(individuals):
-    """Compare networks that were shown the same ensemble: a list of Agreements.
-
-    Args:
-        individuals: Individuals, group by group; another contrast is another ensemble.
-    """
+    """Compare Individuals, group by group, that saw noise of the same contrast: Agreements."""
     found = []
     for base in BASES:
         same_noise = {}
@@ -262,22 +221,14 @@ def agreements_of(individuals):
                 continue
             matrix = compare([n.measurements[base] for n in chosen], COMPARED).disattenuated
             titles = np.array([n.group.title for n in chosen])
-            groups = list(dict.fromkeys(titles))
-            for i, one in enumerate(groups):
-                for other in groups[i:]:
-                    part = matrix[titles == one][:, titles == other]
-                    found.append(agreement_of(one, other, base, part))
+            for one, other in combinations_with_replacement(dict.fromkeys(titles), 2):
+                part = matrix[titles == one][:, titles == other]
+                found.append(agreement_of(one, other, base, part))
     return found
 
 
 def agreement_of(one, other, base, matrix):
-    """Return the Agreement of a group with itself or with another.
-
-    Args:
-        one, other: titles of the groups.
-        base: of the noise.
-        matrix: (n, m, K), correlation of each pair.
-    """
+    """Return the Agreement of two groups, by their titles, or of one with itself."""
     over_classes = np.nanmean(matrix, axis=2)
     if one == other:
         interval = student_interval(jackknife_pairs(over_classes), limits=(-1, 1))
@@ -290,15 +241,6 @@ def agreement_of(one, other, base, matrix):
 # --------------------------------------------------------------------------- rows
 
 
-def rows_of(individuals, agreements, contrasts, dataset):
-    """Return the Rows: of each group, then of the agreement within and between groups."""
-    rows = []
-    for title in dict.fromkeys(network.group.title for network in individuals):
-        group = [n for n in individuals if n.group.title == title]
-        rows += group_rows(title, group, contrasts, dataset)
-    return rows + agreement_rows(agreements, CLASS_NAMES[dataset])
-
-
 def group_rows(title, group, contrasts, dataset):
     """Return the Rows on the networks of a group: accuracy, answers to noise, templates."""
     over = f"{len(group)} networks"
@@ -309,13 +251,11 @@ def group_rows(title, group, contrasts, dataset):
         for k, name in enumerate(CLASS_NAMES[dataset]):
             what, shares = f"{title}, {base}: answered {name}", answered[:, k]
             if (what, dataset, k) == ("LeNet, pure noise: answered 8", "mnist", commonest):
-                what += f" ({PUBLISHED_EIGHT})"
+                what += " (published: .62 to .95)"  # Borji and Lin 2020, over five trainings
             rows.append(row_of_mean(what, shares, over, detail=k != commonest))
             if k == commonest:
-                rows += [
-                    Row(f"{title}, {base}: the same, least of them", float(shares.min())),
-                    Row(f"{title}, {base}: the same, most of them", float(shares.max())),
-                ]
+                for end, share in (("least", shares.min()), ("most", shares.max())):
+                    rows.append(Row(f"{title}, {base}: the same, {end} of them", float(share)))
         note = f" (contrast {contrasts[group[0].group.name]:g})" if base == "mean image" else ""
         for response in RESPONSES:
             what = f"{title}, {base}{note}: right by {response} images"

@@ -22,12 +22,9 @@ BASES = ("pure noise", "mean image")
 
 @styled
 def draw(individuals, agreements, names, title):
-    """Draw a class image of every network; below, for each base, answers, templates, agreement.
+    """Draw a class image of every Individual; below, for each base, answers, templates, agreement.
 
-    Args:
-        individuals: Individuals, group by group.
-        agreements: Agreements.
-        names: of the classes.
+    Individuals are given group by group; names are of the classes.
     """
     figure = Picture(figsize=(12.6, 8.9), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=(1, 3.7), hspace=0.02)
@@ -78,10 +75,10 @@ def _draw_examples(figure, individuals, colours, name):
 def _draw_answers(axis, individuals, colours, base, names):
     """Draw how often noise gets each answer: a dot a network, a bar for the mean."""
     curve_axes(axis, "", "share of noise so answered", f"{base}: answers")
-    for place, colour, group in _beside(individuals, colours):
-        shares = np.array([network.answered(base) for network in group])
+    for place, title in _beside(colours):
+        shares = np.array([n.answered(base) for n in individuals if n.group.title == title])
         for k, values in enumerate(shares.T):
-            _strip(axis, k + place, values, colour)
+            _strip(axis, k + place, values, colours[title])
     _name_classes(axis, names)
 
 
@@ -89,9 +86,10 @@ def _draw_right(axis, individuals, colours, base):
     """Draw how many test images a network's class images classify right by themselves."""
     curve_axes(axis, "", "share of test images right", f"{base}: class images as templates")
     axis.axhline(0.1, color="0.6", linewidth=0.8, linestyle=":")
-    for place, colour, group in _beside(individuals, colours):
+    for place, title in _beside(colours):
+        right = [n.right[base] for n in individuals if n.group.title == title]
         for k, response in enumerate(RESPONSES):
-            _strip(axis, k + place, [network.right[base][response] for network in group], colour)
+            _strip(axis, k + place, [shares[response] for shares in right], colours[title])
     axis.set_xticks(range(len(RESPONSES)), RESPONSES)
 
 
@@ -100,8 +98,7 @@ def _draw_classes(axis, agreements, colours, base, names):
     curve_axes(axis, "", "r, mean over pairs", f"{base}: agreement within a group")
     within = [a for a in agreements if a.base == base and a.parts is not None]
     least = 0.0
-    for i, agreement in enumerate(within):
-        place = (i - (len(within) - 1) / 2) * 0.24
+    for place, agreement in _beside(within):
         for k, parts in enumerate(agreement.parts.T):
             low, high = student_interval(parts, limits=(-1, 1))
             colour = colours[agreement.groups[0]]
@@ -138,11 +135,9 @@ def _draw_matrix(axis, individuals, agreements, base, groups):
     return image
 
 
-def _beside(individuals, colours):
-    """Yield the place beside a tick, the colour and the Individuals of each group."""
-    for i, (title, colour) in enumerate(colours.items()):
-        place = (i - (len(colours) - 1) / 2) * 0.24
-        yield place, colour, [network for network in individuals if network.group.title == title]
+def _beside(groups):
+    """Return (place beside a tick, group) of each."""
+    return [((i - (len(groups) - 1) / 2) * 0.24, group) for i, group in enumerate(groups)]
 
 
 def _strip(axis, place, values, colour):

@@ -4,10 +4,9 @@ Design: +-k times the class's mean activity (of each filter, averaged over train
 positions) is added to the layer's biases, and so before its nonlinearity, and the class's test
 images are shown in uniform noise at weights gamma from 0 to 1. The psychometric curve is the share
 answered as the class; its 50 % point is read off, and its shift against k = 0. The dose is in the
-same unit in every layer. The published doses were not: up to 1 (conv1) and 10 (conv2) times the
-class's mean activity over its largest, and up to .1 times the mean activity (dense); the largest of
-each is applied too. Intervals: bootstrap over classes. A curve that never reaches 50 % counts as
-gamma = 1, the least shift it can have.
+same unit in every layer. The published doses were not; the largest of each layer is applied too.
+Intervals: bootstrap over classes. A curve that never reaches 50 % counts as gamma = 1, the least
+shift it can have.
 """
 
 import contextlib
@@ -30,17 +29,11 @@ from training import place
 
 @dataclasses.dataclass(frozen=True)
 class PublishedDose:
-    """What Borji and Lin, ICLR 2020, applied to a layer, and the shift that they report.
+    """What Borji and Lin, ICLR 2020, applied to a layer, and the shift that they report."""
 
-    Attributes:
-        share: the largest, of the class's mean activity.
-        over_largest: whether that activity is first divided by its largest among the units.
-        shift: in words.
-    """
-
-    share: float
-    over_largest: bool
-    shift: str
+    share: float  # the largest, of the class's mean activity
+    over_largest: bool  # whether that activity is first divided by its largest among the units
+    shift: str  # in words
 
 
 PUBLISHED = {
@@ -52,36 +45,22 @@ PUBLISHED = {
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What the result depends on.
+    """What the result depends on."""
 
-    Attributes:
-        layers: those that are stimulated, one at a time.
-        doses: times the class's mean activity; 0 is among them.
-        gammas: weights of the image in noise.
-        images: of each class.
-    """
-
-    layers: tuple = ("conv1", "conv2", "dense1")
-    doses: tuple = (-1.0, -0.5, -0.25, 0.0, 0.25, 0.5, 1.0)
-    gammas: tuple = tuple(g / 20 for g in range(21))
-    images: int = 100
+    layers: tuple = ("conv1", "conv2", "dense1")  # stimulated one at a time
+    doses: tuple = (-1.0, -0.5, -0.25, 0.0, 0.25, 0.5, 1.0)  # of mean activity, 0 among them
+    gammas: tuple = tuple(g / 20 for g in range(21))  # weights of the image in noise
+    images: int = 100  # of each class
 
 
 @dataclasses.dataclass(frozen=True)
 class LayerResult:
-    """What stimulating one layer did; the last of the J + 1 doses is the published one.
-
-    Attributes:
-        layer: its name.
-        curves: (J + 1, K, G), shares answered as the class.
-        shifts: (J + 1, K), of the 50 % point against dose 0.
-        low, high: (J + 1,), the interval of their mean over classes.
-    """
+    """What stimulating one layer did; the last of the J + 1 doses is the published one."""
 
     layer: str
-    curves: np.ndarray
-    shifts: np.ndarray
-    low: np.ndarray
+    curves: np.ndarray  # (J + 1, K, G), shares answered as the class
+    shifts: np.ndarray  # (J + 1, K), of the 50 % point against dose 0
+    low: np.ndarray  # (J + 1,), of the interval of their mean over classes
     high: np.ndarray
 
 
@@ -105,19 +84,15 @@ def run(*, network, train, test, settings, seed, dataset, **_):
         "bars: 95 % by bootstrap over classes",
     )
     doses = [f"dose {dose:+.2f}" for dose in settings.doses]
-    rows = [
-        row_of_mean(
-            f"{result.layer}, {dose}: shift of the 50 % point",
-            result.shifts[j],
-            f"{classes} classes",
-            interval=(result.low[j], result.high[j]),
-        )
-        for result in results
-        for j, dose in enumerate(
-            [*doses, f"published dose (theirs: {PUBLISHED[result.layer].shift})"]
-        )
-        if j != unstimulated
-    ]
+    rows = []
+    for result in results:
+        published = f"published dose (theirs: {PUBLISHED[result.layer].shift})"
+        for j, dose in enumerate([*doses, published]):
+            if j != unstimulated:
+                what = f"{result.layer}, {dose}: shift of the 50 % point"
+                interval = result.low[j], result.high[j]
+                over = f"{classes} classes"
+                rows.append(row_of_mean(what, result.shifts[j], over, interval=interval))
     return rows, figure
 
 
@@ -141,11 +116,9 @@ def stimulated_curves(network, train, test, *, layers, doses, gammas, images, se
 
 
 def currents(layer, activity, doses):
-    """Return what each dose, and last the published one, adds to the units' inputs: (J + 1, units).
+    """Return what each of J doses, and last the published one, adds to the units' inputs.
 
-    Args:
-        activity: (units,), the class's mean.
-        doses: (J,).
+    A class's mean activity is (units,), the result (J + 1, units).
     """
     published = PUBLISHED[layer]
     unit = max(activity.max(), 1e-12) if published.over_largest else 1
@@ -172,23 +145,18 @@ def stimulated(model, layer, current):
 
 
 def psychometric_function(model, fields, gammas):
-    """Return f(images, label), the share of (1 - gamma) * field + gamma * image answered `label`.
+    """Return f(images, label), the shares of mixtures with noise that are answered `label`: (G,).
 
-    Args:
-        model: a Keras classifier; its weights may change between two calls of f.
-        fields: (n, h, w, c), a noise field for each of the images that f is given, n at most.
-        gammas: (G,); f returns (G,).
+    There is a noise field (n, h, w, c) for each of the images; see `answers_to_mixtures`.
     """
     answers = answers_to_mixtures(model, gammas)
     return lambda images, label: np.mean(answers(images, fields[: len(images)]) == label, axis=1)
 
 
 def crossing(gammas, rates, level=0.5):
-    """Return the first gamma at which a curve reaches `level`; the last one if it never does.
+    """Return the first gamma at which a curve (G,) reaches `level`; the last one if it never does.
 
-    Args:
-        gammas: (G,) increasing.
-        rates: (G,); between two points the curve is a straight line.
+    Gammas increase; between two points the curve is a straight line.
     """
     above = np.flatnonzero(np.asarray(rates) >= level)
     if len(above) == 0:
@@ -203,11 +171,9 @@ def crossing(gammas, rates, level=0.5):
 
 @styled
 def draw(gammas, doses, results, title):
-    """Draw a panel of curves for each layer, one for each dose, and the shifts of all layers.
+    """Draw a panel of curves for each LayerResult, one for each dose, and the shifts of all layers.
 
-    Args:
-        gammas, doses: (G,) and (J,).
-        results: LayerResults; the curve of the published dose is dotted, its shift is not drawn.
+    The curve of the published dose is dotted, its shift is not drawn.
     """
     figure = Figure(figsize=(9.6, 3.7), layout="constrained")
     *axes, last = figure.subplots(1, len(results) + 1)

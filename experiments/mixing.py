@@ -35,34 +35,21 @@ PUBLISHED = {  # by background, and class image of noise or mean training image
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What the result depends on.
+    """What the result depends on."""
 
-    Attributes:
-        repeats: seeds over which an interval is taken.
-        noise_images: behind each set of class images.
-        gammas: weights of the class image.
-        backgrounds: of either sort that each class image is mixed with.
-    """
-
-    repeats: int = 5
-    noise_images: int = 200_000
-    gammas: tuple = tuple(g / 10 for g in range(11))
-    backgrounds: int = 500
+    repeats: int = 5  # seeds over which an interval is taken
+    noise_images: int = 200_000  # behind each set of class images
+    gammas: tuple = tuple(g / 10 for g in range(11))  # weights of the class image
+    backgrounds: int = 500  # of either sort that each class image is mixed with
 
 
 @dataclasses.dataclass(frozen=True)
 class Curve:
-    """Shares answered as the target.
+    """Shares answered as the target."""
 
-    Attributes:
-        background: "noise" or "image".
-        template: "decision", "logit", "two-level logit" or "mean".
-        shares: (repeats, G), means over the targets.
-    """
-
-    background: str
-    template: str
-    shares: np.ndarray
+    background: str  # "noise" or "image"
+    template: str  # "decision", "logit", "two-level logit" or "mean"
+    shares: np.ndarray  # (repeats, G), means over the targets
 
     @property
     def published(self):
@@ -105,11 +92,7 @@ def mixing_curves(
 ):
     """Mix every template with every background, with one seed after the other: Curves.
 
-    Args:
-        network: a Keras classifier.
-        means: (K, h, w, c), mean training images.
-        images: (n, h, w, c), test images.
-        repeats, noise_images, gammas, backgrounds, seed, client: as `run` has them.
+    Mean training images are (K, h, w, c), test images (n, h, w, c).
     """
     noise, shares = WhiteNoise("uniform", means.shape[1:]), {}
     for repeat in range(repeats):
@@ -136,11 +119,7 @@ def mixing_curves(
 def mixing_rates(model, backgrounds, templates, gammas):
     """Return the share of mixtures of a background and template k that are answered k: (K, G).
 
-    Args:
-        model: a Keras classifier of K classes.
-        backgrounds: (n, h, w, c), noise or images; every template is mixed with each of them.
-        templates: (K, h, w, c); one that is NaN does not exist, and its rates are 0.
-        gammas: (G,), the weights of the template, from 0 to 1.
+    Every template (K, h, w, c) is mixed with every background; the rates of one that is NaN are 0.
     """
     answers = answers_to_mixtures(model, gammas)
     rates = np.zeros((len(templates), len(gammas)))
@@ -159,11 +138,9 @@ def unit_range(templates):
 
 @styled
 def draw(gammas, curves, title):
-    """Draw shares answered as the target against the weight of what is mixed in, ours and theirs.
+    """Draw Curves against the weight of what is mixed in, ours and theirs.
 
-    Args:
-        gammas: (G,).
-        curves: Curves; bars reach from the least to the most of their repeats.
+    Bars reach from the least to the most of the repeats.
     """
     figure = Figure(figsize=(7.4, 3.9), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)

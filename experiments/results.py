@@ -15,17 +15,13 @@ FORMAT = 2  # of what is kept; another number makes every experiment run again
 
 
 def run_once(name, experiment, path, figure_path, **given):
-    """Run an experiment, unless the results file has it for this network and these settings.
+    """Run an experiment, unless the results file has it for this network and these settings: Rows.
 
     Args:
-        name: of the experiment.
-        experiment: an Experiment.
+        name, experiment: an Experiment and its name.
         path: of the results file, JSON; experiments are added to it one by one.
         figure_path: where its figure is or will be.
         given: the named parameters that an experiment's `run` gets, all but its settings.
-
-    Returns:
-        A list of Rows.
 
     Raises:
         FileError: if the results file or the figure cannot be written.
@@ -65,22 +61,13 @@ def kept_row(interval, **fields):
 
 
 def identify(network, settings, **more):
-    """Return what a result depends on, as JSON can hold it.
-
-    Args:
-        network: a Keras model.
-        settings: a dataclass.
-        more: what else there is.
-    """
+    """Return what a result depends on: a Keras model, a dataclass of settings, and `more`."""
     settings = dataclasses.asdict(settings)
     return {**more, "settings": settings, "network_sha256": Network.of(network).sha256}
 
 
 def read_results(path):
-    """Return what the results file holds, {experiment: {"identity", "seconds", "rows"}}.
-
-    A file that is missing or damaged holds nothing.
-    """
+    """Return what the results file holds: {experiment: {"identity", "seconds", "rows"}}, or {}."""
     with contextlib.suppress(*DAMAGED):
         found = json.loads(path.read_text())
         return {name: dict(found[name]) for name in experiments.MODULES if name in found}

@@ -17,7 +17,14 @@ from experiments.experiment import Experiment, Row
 from experiments.four_cells import Cells, CombinedImage, combine_cells, four_cells, snr_interval
 from reverse_correlation import WhiteNoise
 from reverse_correlation.estimates.intervals import wilson_interval
-from reverse_correlation.figures.style import empty, grid, picture, scale, show_signed, styled
+from reverse_correlation.figures.style import (
+    empty,
+    grid,
+    picture,
+    show_signed,
+    signed_scale,
+    styled,
+)
 from reverse_correlation.progress import progress_bar
 from training import place
 
@@ -28,32 +35,20 @@ PUBLISHED_COUNTS = ((443_952, 497), (178_751, 212_355))  # 5 and 6 shown, 5 and 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What the result depends on.
+    """What the result depends on."""
 
-    Attributes:
-        classes: the two that are shown.
-        gammas: weights of the signal.
-        trials: at each of them.
-    """
-
-    classes: tuple = (5, 6)
-    gammas: tuple = (0.3, 0.2, 0.1, 0.0)
-    trials: int = 300_000
+    classes: tuple = (5, 6)  # the two that are shown
+    gammas: tuple = (0.3, 0.2, 0.1, 0.0)  # weights of the signal
+    trials: int = 300_000  # at each of them
 
 
 @dataclasses.dataclass(frozen=True)
 class Condition:
-    """What was found at one weight of the signal.
-
-    Attributes:
-        gamma: the weight.
-        cells: the trials.
-        ahumada, optimal: the images, or None where a stimulus always got the same answer.
-    """
+    """What was found at one weight of the signal."""
 
     gamma: float
     cells: Cells
-    ahumada: CombinedImage | None
+    ahumada: CombinedImage | None  # the images, or None where a stimulus always got the same answer
     optimal: CombinedImage | None
 
     @property
@@ -96,35 +91,24 @@ def condition_of(gamma, cells):
     """Combine the cells of one weight of the signal, if they allow it: a Condition."""
     if not cells.counts.min(axis=1).any():
         return Condition(gamma, cells, None, None)
-    images = (combine_cells(cells, weighting) for weighting in ("ahumada", "optimal"))
-    return Condition(gamma, cells, *images)
+    return Condition(gamma, cells, *(combine_cells(cells, how) for how in ("ahumada", "optimal")))
 
 
 def answer_rows(condition, classes, names, published):
-    """Return the Rows on how often each of two classes was answered.
-
-    Args:
-        condition: a Condition.
-        classes, names: the two.
-        published: whether the published counts are of this data set.
-    """
+    """Return the Rows on answers of two classes; `published`: whether on the published data set."""
     gamma, cells, rows = condition.gamma, condition.cells, []
     for s, shown in enumerate(names):
+        what, total = f"signal {gamma}, {shown} shown", cells.shown[s]
         for r, answer in enumerate(names):
-            count, total, theirs = cells.counts[s, r], cells.shown[s], None
+            count, theirs = cells.counts[s, r], None
             if published and gamma == PUBLISHED_GAMMA:
                 theirs = PUBLISHED_COUNTS[s][r] / sum(PUBLISHED_COUNTS[s])
+            interval, over = wilson_interval(count, total), f"{total:,.0f} trials, forced"
             rows.append(
-                Row(
-                    f"signal {gamma}, {shown} shown: answered {answer}",
-                    float(count / total),
-                    wilson_interval(count, total),
-                    f"{total:,.0f} trials, forced",
-                    published=theirs,
-                )
+                Row(f"{what}: answered {answer}", float(count / total), interval, over, theirs)
             )
         other = 1 - cells.answered[s, list(classes)].sum() / cells.answered[s].sum()
-        rows.append(Row(f"signal {gamma}, {shown} shown: other classes, of ten", float(other)))
+        rows.append(Row(f"{what}: other classes, of ten", float(other)))
     return rows
 
 
@@ -136,27 +120,18 @@ def image_rows(condition):
         f"Ahumada's image (predicted {condition.predicted:.1f})": condition.ahumada,
         "the optimally weighted image": condition.optimal,
     }
-    rows = [
-        Row(
-            f"signal {condition.gamma}, SNR of {name}",
-            image.snr,
-            snr_interval(image.snr2, image.z.shape),
-            "sampling of the noise",
-        )
-        for name, image in named.items()
-    ]
-    what = f"signal {condition.gamma}, decision variance linear in noise"
+    rows, signal = [], f"signal {condition.gamma}"
+    for name, image in named.items():
+        interval = snr_interval(image.snr2, image.z.shape)
+        what = f"{signal}, SNR of {name}"
+        rows.append(Row(what, image.snr, interval, "sampling of the noise"))
+    what = f"{signal}, decision variance linear in noise"
     return [*rows, Row(what, float(condition.linear))]
 
 
 @styled
 def draw(conditions, names, title):
-    """Draw both images of each condition, a column for each.
-
-    Args:
-        conditions: Conditions.
-        names: of the two classes.
-    """
+    """Draw both images of each Condition, a column for each; names are of the two classes."""
     figure, axes = grid(2, len(conditions), 1.9 * len(conditions) + 0.6, 5.1, title)
     shown = None
     for column, condition in zip(axes.T, conditions, strict=True):
@@ -165,18 +140,14 @@ def draw(conditions, names, title):
             for axis in column:
                 empty(axis, condition.cells.sums.shape[2:4], "one answer\nto everything")
             continue
-        ahumada, optimal = condition.ahumada, condition.optimal
-        notes = (
-            f"SNR {ahumada.snr:.1f}\npredicted {condition.predicted:.1f}",
-            f"SNR {optimal.snr:.1f}",
-        )
-        for axis, image, note in zip(column, (ahumada, optimal), notes, strict=True):
-            axis.set_xlabel(note, fontsize=7, labelpad=2)
+        images = condition.ahumada, condition.optimal
+        notes = f"\npredicted {condition.predicted:.1f}", ""
+        for axis, image, note in zip(column, images, notes, strict=True):
+            axis.set_xlabel(f"SNR {image.snr:.1f}{note}", fontsize=7, labelpad=2)
             shown = show_signed(axis, picture(image.z[None])[0])
     for axis, label in zip(axes[:, 0], ("Ahumada", "optimal"), strict=True):
         axis.set_ylabel(label)
-    if shown is not None:
-        scale(figure, shown, axes, "z / its largest absolute value")
+    signed_scale(figure, shown, axes, "z / its largest absolute value")
     return figure
 
 

@@ -42,45 +42,27 @@ RESPONSES = ("decision", "choice", "logit")
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What the result depends on.
+    """What the result depends on."""
 
-    Attributes:
-        repeats: seeds over which an interval is taken.
-        noise_images: behind each set of class images.
-        contrasts: of noise about the mean training image; the validation split chooses.
-        contrast_images: stimuli shown at each of them.
-        fit_images: training images to which the Gabor-PCA noise is fitted, as published.
-        components, alpha: of the Gabor-PCA noise, as published.
-        ridges: of the whitening, as shares of the mean eigenvalue; the validation split chooses.
-    """
-
-    repeats: int = 3
-    noise_images: int = 20_000
-    contrasts: tuple = (0.05, 0.1, 0.2, 0.3)
-    contrast_images: int = 10_000
-    fit_images: int = 5_000
-    components: int = 250
+    repeats: int = 3  # seeds over which an interval is taken
+    noise_images: int = 20_000  # behind each set of class images
+    contrasts: tuple = (0.05, 0.1, 0.2, 0.3)  # about the mean image; the validation split chooses
+    contrast_images: int = 10_000  # stimuli shown at each of them
+    fit_images: int = 5_000  # training images to which the Gabor-PCA noise is fitted, as published
+    components: int = 250  # of it, as published
     alpha: float = 0.1
-    ridges: tuple = (0.003, 0.01, 0.03, 0.1, 0.3, 1, 3)
+    ridges: tuple = (0.003, 0.01, 0.03, 0.1, 0.3, 1, 3)  # shares of the mean eigenvalue
 
 
 @dataclasses.dataclass(frozen=True)
 class TemplateSet:
-    """Class images of one sort, and how well they classify test images.
+    """Class images of one sort, and how well they classify test images."""
 
-    Attributes:
-        noise: in words, such as "pink about grey".
-        response: "decision", "choice", "logit", "logit, as weights" or "root mean square".
-        images: (K, h, w, c), of the first seed; NaN for a class that was never answered.
-        shares: right, one for each seed.
-        ridge: of the whitening, or None.
-    """
-
-    noise: str
-    response: str
-    images: np.ndarray
-    shares: tuple
-    ridge: float | None = None
+    noise: str  # in words, such as "pink about grey"
+    response: str  # "decision", "choice", "logit", "logit, as weights" or "root mean square"
+    images: np.ndarray  # (K, h, w, c), of the first seed; NaN for a class that was never answered
+    shares: tuple  # right, one for each seed
+    ridge: float | None = None  # of the whitening, or None
 
 
 def run(*, network, train, test, validation, settings, seed, dataset, client, **_):
@@ -187,8 +169,7 @@ def best_ridge(noise, images, x_validation, y_validation, ridges):
 def root_mean_square_images(model, noise, count, seed=0):
     """Return the root mean square of the stimuli of each answer: (K, h, w, c), or NaN for none.
 
-    The published classifier of test images used these; only their contrast within a class matters
-    to `match_templates`, as for any other template.
+    The published classifier of test images used these.
     """
     classes, pixels = model.outputs[0].shape[-1], int(np.prod(noise.shape))
 
@@ -206,12 +187,7 @@ def root_mean_square_images(model, noise, count, seed=0):
 
 @styled
 def draw(sets, names, title):
-    """Draw rows of class images, each in units of its own largest deviation from its mean.
-
-    Args:
-        sets: TemplateSets.
-        names: of the classes.
-    """
+    """Draw a row for each TemplateSet, images in units of their largest deviation from the mean."""
     columns = len(names)
     figure, axes = grid(len(sets), columns, columns + 1.2, 1.08 * len(sets) + 0.8, title)
     shown = None

@@ -6,7 +6,6 @@ import pytest
 from small_observers import observer, yes_no
 
 from analysis import (
-    accuracy,
     activation_maps,
     confusion,
     contrast_for_templates,
@@ -56,9 +55,10 @@ def test_confusion_rows_are_shares_of_the_true_class():
 def test_accuracy_counts_and_refuses_nan(rng):
     template = rng.normal(size=SHAPE)
     images = np.stack([template, -template, template])
-    assert accuracy(yes_no(template), images, np.array([1, 0, 0])) == pytest.approx(2 / 3)
+    labels = np.array([1, 0, 0])
+    assert Network(yes_no(template)).accuracy(images, labels) == pytest.approx(2 / 3)
     with pytest.raises(UserError, match="NaN"):
-        accuracy(yes_no(template * np.nan), images, np.array([1, 0, 0]))
+        Network(yes_no(template * np.nan)).accuracy(images, labels)
 
 
 def test_activation_maps_are_means_over_filters_and_images(rng):

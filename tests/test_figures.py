@@ -37,7 +37,7 @@ def test_a_confusion_matrix_has_truth_in_rows():
     shares = np.eye(10)
     shares[3] = 0
     shares[3, 7] = 1
-    axis = figures.confusion_matrix({"": shares}, NAMES, "title", "share").axes[0]
+    axis = figures.confusion_matrix(shares, NAMES, "title").axes[0]
     mesh = axis.collections[0].get_array().reshape(10, 10)
     assert mesh[3, 7] == 1 and axis.get_ylabel() == "ground truth"
     assert axis.get_xlabel() == "prediction" and axis.yaxis_inverted()

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from experiments import backdoor_networks
-from experiments.backdoor import Findings, Verdict, examples, judge, rows_of
+from experiments.backdoor import Findings, Verdict, draw, examples, judge, rows_of
 from experiments.backdoor_detection import (
     Detection,
     area_under_curve,
@@ -19,7 +19,6 @@ from experiments.backdoor_detection import (
     null_threshold,
     overlap_with,
 )
-from experiments.backdoor_figure import Example, draw
 from experiments.backdoor_networks import (
     Backdoor,
     NetworkSettings,
@@ -156,20 +155,39 @@ def test_a_kept_network_that_cannot_be_read_is_computed_anew(tmp_path, spoil):
     assert found.images[0, 0, 0] == read_probed(path)[1].images[0, 0, 0] == 2
 
 
-def test_the_figure_marks_networks_whose_class_was_not_named():
-    scores = {"clean": [2.0, 3.0], "poisoned": [4.0, 9.0], "published": [8.0]}
-    detection = detection_of(scores["clean"], scores["poisoned"])
-    maps = [Example(np.eye(4), heading) for heading in "abcd"]
-    figure = draw(
-        [1.5, 2.5], scores, 5.0, np.array([False, True]), detection, maps, np.eye(4) > 0, "title"
+def of_scores(clean, poisoned, suspects):
+    """Findings on networks of these scores; the target of the poisoned ones is class 2.
+
+    Of the published one, all images are 1 in a corner, but its deviation is -1 there.
+    """
+    maps = np.zeros((10, 4, 4, 1))
+    maps[9, 0, 0] = 1
+    network = ProbedNetwork(maps, 0.9, Backdoor(np.eye(4) > 0, 8, 2), 1.0, maps[9])
+
+    def verdicts(scores, suspects):
+        return [
+            Verdict(network, -maps[..., 0], suspect, score, 0.5)
+            for score, suspect in zip(scores, suspects, strict=True)
+        ]
+
+    return Findings(
+        np.array([1.5, 2.5]),
+        verdicts(clean, [0] * len(clean)),
+        verdicts(poisoned, suspects),
+        verdicts([8.0], [9])[0],
+        detection_of(clean, poisoned),
     )
-    left, right, *examples = figure.axes
+
+
+def test_the_figure_marks_networks_whose_class_was_not_named():
+    shown = of_scores([2.0, 3.0], [4.0, 9.0], suspects=[1, 2])
+    left, right, *drawn = draw(shown, "title").axes
     hollow = [line for line in left.lines if line.get_markerfacecolor() == "white"]
     assert [len(line.get_xdata()) for line in hollow] == [0, 0, 1, 0]
     assert hollow[2].get_xdata().tolist() == [4.0]
     assert left.get_title() == "poisoned class named right in 1 of 2 (hollow: not)"
     assert right.get_title() == "AUC 1.000 (95 %: 1.000 to 1.000)"
-    assert [axis.get_title() for axis in examples[:4]] == list("abcd")
+    assert [axis.get_title() for axis in drawn[:4]] == list(examples(shown))
 
 
 def test_a_p_value_is_students_for_one_further_score():
@@ -293,13 +311,13 @@ def test_the_examples_are_of_the_class_that_the_published_backdoor_turns_into():
     clean = [Verdict(probed(k), deviation * 0, 0, 1.0, 0.5) for k in (1.0, 2.0)]
     published = Verdict(probed(5.0, backdoor), deviation, 4, 1.0, 0.5)
     shown = examples(dataclasses.replace(findings(), clean=clean, published=published))
-    assert [(each.heading.split("\n")[0], each.values[0, 0]) for each in shown] == [
+    assert [(heading.split("\n")[0], values[0, 0]) for heading, values in shown.items()] == [
         ("a patched image", 7),
         ("clean network,", 1.5),
         ("poisoned network,", 5.5),
         ("its deviation from", 3),
     ]
-    assert shown[1].heading == "clean network,\nclass image of 9"
+    assert list(shown)[1] == "clean network,\nclass image of 9"
 
 
 NETWORK = {
@@ -344,12 +362,8 @@ def test_a_network_of_anything_else_is_trained_anew(tmp_path, monkeypatch, other
 
 
 def test_in_the_figure_each_score_is_in_its_row_and_the_threshold_where_p_is_05():
-    scores = {"clean": [2.0, 3.0], "poisoned": [4.0, 9.0, 11.0], "published": [8.0]}
-    detection = detection_of(scores["clean"], scores["poisoned"])
-    maps = [Example(np.eye(4) * (-1 if heading == "d" else 1), heading) for heading in "abcd"]
-    mask = np.eye(4) > 0
-    figure = draw([1.5, 2.5], scores, 5.0, np.ones(3, bool), detection, maps, mask, "title")
-    left, right, *drawn = figure.axes
+    shown = of_scores([2.0, 3.0], [4.0, 9.0, 11.0], suspects=[2, 2, 2])
+    left, right, *drawn = draw(shown, "title").axes
     labels = [text.get_text() for text in left.get_yticklabels()]
     assert labels == [
         "clean, reference (2)",
@@ -358,11 +372,18 @@ def test_in_the_figure_each_score_is_in_its_row_and_the_threshold_where_p_is_05(
         "published backdoor (1)",
     ]
     filled = left.lines[0:8:2]
-    assert [line.get_xdata().tolist() for line in filled] == [[1.5, 2.5], *scores.values()]
+    assert [line.get_xdata().tolist() for line in filled] == [
+        [1.5, 2.5],
+        [2.0, 3.0],
+        [4.0, 9.0, 11.0],
+        [8.0],
+    ]
     assert [set(line.get_ydata()) for line in filled] == [{0}, {1}, {2}, {3}]
-    assert left.lines[8].get_xdata() == [5.0, 5.0] and left.texts[0].get_text() == " p = .05"
+    (threshold,) = set(left.lines[8].get_xdata())
+    assert null_p_value(threshold, shown.null) == pytest.approx(0.05)
+    assert left.texts[0].get_text() == " p = .05"
     steps = right.lines[1]
-    assert steps.get_xdata().tolist() == detection.false_alarms.tolist()
-    assert steps.get_ydata().tolist() == detection.hits.tolist()
+    assert steps.get_xdata().tolist() == shown.detection.false_alarms.tolist()
+    assert steps.get_ydata().tolist() == shown.detection.hits.tolist()
     assert [axis.images[0].get_array()[0, 0] for axis in drawn[:4]] == [1, 1, 1, -1]
     assert [len(axis.collections) for axis in drawn[:4]] == [0, 0, 1, 1]  # the patch's outline
