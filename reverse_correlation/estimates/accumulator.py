@@ -74,12 +74,8 @@ class Accumulator:
 def restored(described, accumulators):
     """Make an accumulator again from what its `describe` returned.
 
-    Args:
-        described: what `describe` returned.
-        accumulators: the classes from which to choose.
-
     Raises:
-        UserError: if its class is not among them.
+        UserError: if its class is not among `accumulators`.
     """
     fields = dict(described)
     name = fields.pop("kind")

@@ -5,7 +5,8 @@ import functools
 
 import numpy as np
 
-from reverse_correlation.estimates.correlation import correlations, spearman_brown
+from reverse_correlation.estimates.correlation import split_half
+from reverse_correlation.estimates.sums import covariance_of, moments, whole_and_halves
 from reverse_correlation.stimuli.null_images import sidak_threshold
 
 
@@ -179,16 +180,14 @@ def estimate_from_sums(sums, nonnegative):
             even and for odd shards.
         nonnegative: whether the response is a rate.
     """
-    total = {name: value.sum(axis=0) for name, value in sums.items()}
-    even, odd = ({name: value[i] for name, value in sums.items()} for i in (0, 1))
+    total, even, odd = whole_and_halves(sums)
     n, freedom = total["n"], total["shards"] - 1
     with np.errstate(divide="ignore", invalid="ignore"):
         covariance = covariance_of(total)
-        mean = total["r"] / n
-        std = np.sqrt(np.maximum(total["rr"] / n - mean**2, 0))
+        mean, std = moments(total)
         spread = total["ncc"] - total["nc"] ** 2 / n
         error = np.sqrt(np.maximum(spread, 0) / (freedom * n))
-        reliability = spearman_brown(correlations(covariance_of(even), covariance_of(odd)))
+        reliability = split_half(covariance_of(even), covariance_of(odd))
     return Estimate(
         covariance=covariance,
         standard_error=error,
@@ -210,12 +209,6 @@ def with_covariance(shard):
     """
     covariance, n = covariance_of(shard), shard["n"]
     return {**shard, "shards": np.float64(1), "nc": n * covariance, "ncc": n * covariance**2}
-
-
-def covariance_of(sums):
-    """Return the covariance of r and x, (R, h, w, c), from the sums n, r, x and rx."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return (sums["rx"] - np.multiply.outer(sums["r"], sums["x"]) / sums["n"]) / sums["n"]
 
 
 def _power(rows):

@@ -13,7 +13,7 @@ from reverse_correlation.estimates.exact import (
     kept_exact,
 )
 from reverse_correlation.estimates.measurement import Measurement
-from reverse_correlation.estimates.templates import confusion, template_answers
+from reverse_correlation.estimates.templates import confusion, match_templates
 from reverse_correlation.observers.observer import Observer
 
 LEAST_RELIABILITY = 0.99  # of an exact image with which others are compared
@@ -44,13 +44,7 @@ class ClassFindings:
 
 @dataclasses.dataclass(frozen=True)
 class Shown:
-    """One ensemble that an observer was shown.
-
-    Attributes:
-        title: what is shown, such as "pure noise".
-        measurement: the Measurement.
-        findings: ClassFindings.
-    """
+    """One ensemble that an observer was shown; its title is such as "pure noise"."""
 
     title: str
     measurement: Measurement
@@ -111,10 +105,9 @@ class Result:
 
 
 def class_findings(measurement, exact=None, test=None):
-    """Find how good the class images of a measurement are: ClassFindings.
+    """Find how good the class images of a Measurement are: ClassFindings.
 
     Args:
-        measurement: a Measurement.
         exact: {"logit": ExactImages, "probability": ExactImages}; empty or None without any.
         test: (images, labels) to be classified by the class images alone, or None.
     """
@@ -125,9 +118,9 @@ def class_findings(measurement, exact=None, test=None):
     needed = {name: estimate.images_needed() for name, estimate in classes.items()}
     confusions, accuracy = {}, {}
     for name, estimate in classes.items() if test is not None else ():
-        answers = template_answers(estimate.image, test[0])
         confusions[name] = None
-        if answers is not None:
+        if not np.isnan(estimate.image).all():
+            answers = match_templates(estimate.image, test[0])
             confusions[name] = confusion(test[1], answers, len(estimate.image))
             accuracy[name] = float(np.mean(answers == test[1]))
     return ClassFindings(agreement, needed, confusions, accuracy)
@@ -143,11 +136,9 @@ def exact_images_of(observer, noise, path, count, seed, title="noise"):
     """Return an observer's exact class images by response, or {} if it cannot have any.
 
     Args:
-        observer: an Observer.
-        noise: the ensemble.
+        observer, noise: an Observer, and the ensemble.
         path: of the file that keeps the images.
-        count: stimuli whose gradients are averaged, at most.
-        seed: of these stimuli; it must differ from that of the measurement.
+        count, seed: as for `exact_classification_images`.
         title: of the ensemble, for the line that is printed.
     """
     possible = observer.has_gradients and noise.has_gradient_identity and not observer.only
