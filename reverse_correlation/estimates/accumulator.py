@@ -72,10 +72,10 @@ class Accumulator:
 
 
 def restored(described, accumulators):
-    """Make an accumulator again from what its `describe` returned.
+    """Make an accumulator again, of one of these classes, from what its `describe` returned.
 
     Raises:
-        UserError: if its class is not among `accumulators`.
+        UserError: if its class is not among them.
     """
     fields = dict(described)
     name = fields.pop("kind")

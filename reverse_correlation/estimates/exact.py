@@ -97,11 +97,11 @@ def exact_class_images(model, noise, count=10_000, seed=1):
             reliability = split_half(*map(noise.images, halves))
             if np.nanmin(reliability[: network.classes]) >= ENOUGH:
                 break
-    found = noise.images(halves.sum(axis=0) / shown), split_half(*map(noise.images, halves))
-    logit, probability = zip(*(np.split(values, 2) for values in found), strict=True)
+    images = np.split(noise.images(halves.sum(axis=0) / shown), 2)
+    reliability = np.split(split_half(*map(noise.images, halves)), 2)
     return {
-        "logit": ExactImages(*logit, shown),
-        "probability": ExactImages(*probability, shown),
+        name: ExactImages(images[i], reliability[i], shown)
+        for i, name in enumerate(("logit", "probability"))
     }
 
 
@@ -196,7 +196,7 @@ def _write(path, identity, exact):
 
 
 def _unit_network(model, layer):
-    """Cut out one unit of each filter, without padding: patches (n, rf_h, rf_w, c) to (n, 1, 1, f)."""
+    """Cut out one unit of each filter, unpadded: patches (n, rf_h, rf_w, c) to (n, 1, 1, f)."""
     network = Network.of(model)
     size, (*image, channels) = network.receptive_field(layer).size, network.shape
     if any(field > pixels for field, pixels in zip(size, image, strict=True)):

@@ -56,7 +56,6 @@ class LayerFindings:
     """What is found about the filters of one layer.
 
     Attributes:
-        layer: its name.
         live: (filters,) bool; the other filters fire too rarely to be counted.
         learned: (filters, kh, kw, c), the kernels of a first convolution; None for deeper layers.
         agreement: (filters,), cosine of each spike-triggered average with the kernel, or its
@@ -74,7 +73,6 @@ class Result:
     """Everything that is reported about one observer.
 
     Attributes:
-        observer: the Observer.
         title: its name in figures, such as "LeNet".
         place: its name with the data set, such as "LeNet on MNIST".
         class_names: of the measured classes.
@@ -178,9 +176,8 @@ def layer_findings(observer, measurement, layer, path, *, patches, live_rate, se
         observer, measurement: an Observer, and a Measurement of it.
         layer: the name of the layer.
         path: of the file that keeps exact receptive fields.
-        patches: how many are drawn for exact receptive fields, at most.
+        patches, seed: of `exact_receptive_fields`; the seed must differ from the measurement's.
         live_rate: a filter that fires more rarely than this is not live.
-        seed: of the patches; it must differ from that of the measurement.
     """
     estimate = measurement.layers[layer]
     live = estimate.response_std > 0

@@ -60,12 +60,7 @@ class Measurement:
     def class_names(self, names=()):
         """Return the names of the measured classes, in their order.
 
-        Args:
-            names: of all classes that the observer has, or of those that were measured; empty for
-                their numbers.
-
-        Raises:
-            UserError: for any other number of names.
+        The argument and errors are those of `names_of_classes`.
         """
         described = self.provenance["accumulators"]  # some know all classes, some the measured ones
         classes = max(one["classes"] for one in described if "classes" in one)
@@ -81,9 +76,8 @@ class Measurement:
     def weights_correlation(self, draws=8):
         """Return the expected correlation of a logit's weights with their truth, (K,).
 
-        As for the image: 1 - error power / power, where the error is that of independent
-        coefficients, brought to pixels as weights are. 0 for white noise, whose weights are its
-        image.
+        As of the image, with the error of independent coefficients, brought to pixels as weights
+        are. 0 for white noise, whose weights are its image.
         """
         logit, noise = self.classes.get("logit"), self.noise
         if logit is None or logit.weights is None or noise.is_white:
@@ -143,7 +137,7 @@ class Measurement:
             noise: the ensemble, where it is of a class of your own.
 
         Raises:
-            UserError: if there is no such file, it is not a measurement, or it is damaged.
+            UserError: as `read_sums`.
         """
         levels, provenance, fields = read_sums(path)
         try:
