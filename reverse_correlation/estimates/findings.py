@@ -28,7 +28,7 @@ class ClassFindings:
     Attributes:
         exact_agreement: {"choice", "logit" or "probability": (K,)}, correlation of each class
             image with the one from the network's gradients (a choice image with that of the
-            logit); empty if there are no exact images.
+            logit), NaN if that is not reliable at .99; empty if there are no exact images.
         images_needed: {response: (K,)}, noise images needed for r = .9 with the truth.
         template_confusions: {response: (K, K) or None}, how these images alone classify test
             images, as shares of each true class (row); None if no class has an image; {} without
@@ -109,10 +109,12 @@ def class_findings(measurement, exact=None, test=None):
         exact: {"logit": ExactImages, "probability": ExactImages}; empty or None without any.
         test: (images, labels) to be classified by the class images alone, or None.
     """
-    classes, exact = measurement.classes, exact or {}
-    agreement = {name: _agreement_with(one, classes[name]) for name, one in exact.items()}
+    classes, exact, agreement = measurement.classes, dict(exact or {}), {}
     if exact and "choice" in classes:
-        agreement["choice"] = _agreement_with(exact["logit"], classes["choice"])
+        exact["choice"] = exact["logit"]
+    for name, one in exact.items():
+        r = correlations(one.images, classes[name].covariance)
+        agreement[name] = np.where(one.reliability >= LEAST_RELIABILITY, r, np.nan)
     needed = {name: estimate.images_needed() for name, estimate in classes.items()}
     confusions, accuracy = {}, {}
     for name, estimate in classes.items() if test is not None else ():
@@ -122,12 +124,6 @@ def class_findings(measurement, exact=None, test=None):
             confusions[name] = confusion(test[1], answers, len(estimate.image))
             accuracy[name] = float(np.mean(answers == test[1]))
     return ClassFindings(agreement, needed, confusions, accuracy)
-
-
-def _agreement_with(exact, estimate):
-    """Correlate class images with exact ones: (K,); NaN where those are not reliable at .99."""
-    r = correlations(exact.images, estimate.covariance)
-    return np.where(exact.reliability >= LEAST_RELIABILITY, r, np.nan)
 
 
 def exact_images_of(observer, noise, path, count, seed, title="noise"):

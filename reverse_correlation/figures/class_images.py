@@ -74,14 +74,7 @@ def of_how_many(measurement, shown):
 
 
 def class_row(measurement, response, shown, notes):
-    """Return a row of `draw_class_images`, of the classes that are shown.
-
-    Args:
-        measurement: a Measurement.
-        response: the kind.
-        shown: indices of measured classes.
-        notes: (K,) strings, of all measured classes.
-    """
+    """Return a row of `draw_class_images` with the classes `shown`; notes (K,) are of all."""
     estimate = measurement.classes[response]
     parts = estimate.image, estimate.significant, notes, empty_reasons(measurement, response)
     return [[part[k] for k in shown] for part in parts]

@@ -20,8 +20,7 @@ def draw_comparison(found, differing, measurements, classes, response):
     """Draw the matrix of agreement above the images, a row an observer and a column a class.
 
     Args:
-        found: the Agreement.
-        differing: the Difference of two observers; None of more.
+        found, differing: the Agreement, and the Difference of two observers; None of more.
         measurements: of the observers.
         classes: names of the measured classes.
         response: whose images are drawn.

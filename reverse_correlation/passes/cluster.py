@@ -84,6 +84,7 @@ def connect(address):
 
 
 def _check_address(address):
+    """Raise UserError if an address is not valid, or needs a certificate that is not there."""
     if not address.startswith(("local:", "tcp://", "tls://")):
         raise UserError(
             f"{address!r} is not the address of a scheduler: give tcp://host:8786, "
