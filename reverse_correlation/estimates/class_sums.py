@@ -136,9 +136,8 @@ class ClassSums(Accumulator):
 
     def estimates(self, sums, noise):
         """Return an Estimate over (K, h, w, c) for each response."""
-        return {
-            "classes": {name: self._estimate(name, sums, noise) for name in sorted(self.responses)}
-        }
+        named = {name: self._estimate(name, sums, noise) for name in sorted(self.responses)}
+        return {"classes": named}
 
     def least_correlation(self, sums, noise):
         """Return the least for logit and choice images; of labels alone, for decision images."""

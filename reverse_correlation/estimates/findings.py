@@ -130,9 +130,8 @@ def exact_images_of(observer, noise, path, count, seed, title="noise"):
     """Return an observer's exact class images by response, or {} if it cannot have any.
 
     Args:
-        observer, noise: an Observer, and the ensemble.
+        observer, noise, count, seed: as for `exact_classification_images`.
         path: of the file that keeps the images.
-        count, seed: as for `exact_classification_images`.
         title: of the ensemble, for the line that is printed.
     """
     possible = observer.has_gradients and noise.has_gradient_identity and not observer.only

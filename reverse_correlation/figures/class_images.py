@@ -21,16 +21,7 @@ LEAST_WEIGHTS = 0.5  # expected correlation of weights of coloured noise that ar
 
 
 def plot_measurement(measurement, names, kind=None):
-    """Draw the class images of a measurement: a matplotlib Figure.
-
-    Args:
-        measurement: a Measurement.
-        names: of the measured classes.
-        kind: "choice", "decision", "probability" or "logit"; by default a row for each it has.
-
-    Raises:
-        UserError: for a kind that it does not have.
-    """
+    """Draw the class images of a measurement with the names of its classes; see its `plot`."""
     has = [name for name in RESPONSES if name in measurement.classes]
     if kind not in (None, *has):
         raise UserError(f"this measurement has {', '.join(has)} images, not {kind!r}")
