@@ -72,11 +72,7 @@ class Accumulator:
 
 
 def restored(described, accumulators):
-    """Make an accumulator again from what its `describe` returned.
-
-    Args:
-        described: what `describe` returned.
-        accumulators: the classes from which to choose.
+    """Make an accumulator again, of one of these classes, from what its `describe` returned.
 
     Raises:
         UserError: if its class is not among them.

@@ -11,16 +11,13 @@ shards of another, unless the noise of every observer had its own seed.
 """
 
 import dataclasses
-import itertools
 
 import numpy as np
 from scipy import stats
 
 from reverse_correlation.errors import UserError
 from reverse_correlation.estimates.correlation import correlations
-
-NULL_DRAWS = 200  # pairs of unrelated images drawn for the error of a correlation
-CONFIDENCE = 0.95
+from reverse_correlation.estimates.intervals import LEVEL
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,31 +77,28 @@ class Difference:
 
 
 def compare(measurements, response="choice", names=None):
-    """Compare what observers look for, class by class.
+    """Compare what observers look for, class by class: an Agreement.
 
     Args:
         measurements: two or more Measurements with the same ensemble and the same classes.
         response: "choice", "decision", "probability" or "logit".
         names: of the observers; by default those in the measurements.
 
-    Returns:
-        An Agreement.
-
     Raises:
         UserError: if there are fewer than two, or they cannot be compared.
     """
     _check(measurements, response)
     halves = [[part.classes[response].image for part in m.halves()] for m in measurements]
-    count, classes = len(measurements), len(halves[0][0])
-    r = np.full((count, count, classes), np.nan)
-    for i, j in itertools.product(range(count), repeat=2):
-        r[i, j] = (
-            correlations(halves[i][0], halves[j][1]) + correlations(halves[j][0], halves[i][1])
-        ) / 2
-    own = np.array([r[i, i] for i in range(count)])
+    one_way = np.array([[correlations(even, odd) for _, odd in halves] for even, _ in halves])
+    r = (one_way + one_way.swapaxes(0, 1)) / 2
+    own = np.diagonal(r).T
     own = np.where(own > 0, own, np.nan)
-    images = _independent_images(measurements, halves, response)
-    single, average = (None, None) if images is None else _each_class(images)
+    images, single, average = _independent_images(measurements, halves, response), None, None
+    if images is not None:
+        each_class = [intraclass(images[:, k]) for k in range(images.shape[1])]
+        single, average = (
+            IntraclassCorrelation(*values.T) for values in np.swapaxes(each_class, 0, 1)
+        )
     return Agreement(
         names=tuple(names or (m.provenance["network"] for m in measurements)),
         correlation=r,
@@ -120,14 +114,7 @@ def difference(first, second, response="choice"):
     """Return where two observers' class images differ: a Difference.
 
     If both were shown the same noise, the even shards of the first are compared with the odd
-    shards of the second, which costs half of the data.
-
-    Args:
-        first, second: Measurements with the same ensemble and the same classes.
-        response: as for `compare`.
-
-    Raises:
-        UserError: if they cannot be compared.
+    shards of the second, which costs half of the data. Otherwise as `compare`.
     """
     _check([first, second], response)
     if not _have_own_noise([first, second]):
@@ -163,7 +150,7 @@ def intraclass(images):
     freedom = (raters - 1) * (items - 1)
     between = raters * np.sum((rows - images.mean()) ** 2) / (items - 1)
     within = np.sum(residual**2) / freedom
-    tail = (1 - CONFIDENCE) / 2
+    tail = (1 - LEVEL) / 2
     with np.errstate(divide="ignore", invalid="ignore"):  # raters may agree completely
         ratio = between / within
         low = ratio / stats.f.ppf(1 - tail, items - 1, freedom)
@@ -172,8 +159,8 @@ def intraclass(images):
         return single, [1 - 1 / f for f in (ratio, low, high)]
 
 
-def null_error(noise, draws=NULL_DRAWS):
-    """Return the standard deviation of the correlation of two unrelated images of an ensemble."""
+def null_error(noise, draws=200):
+    """Return the standard deviation of the correlation of two unrelated images, from draws."""
     first = np.asarray(noise.fluctuation(noise.xi(0, 0, draws)))
     second = np.asarray(noise.fluctuation(noise.xi(0, 1, draws)))
     return float(np.sqrt(np.mean(correlations(first, second) ** 2)))
@@ -192,12 +179,6 @@ def _independent_images(measurements, halves, response):
         return flat / flat.std(axis=2, keepdims=True)  # slopes of responses must not count
 
 
-def _each_class(images):
-    """Return ICC(3,1) and ICC(3,k) of each class from images (M, K, items)."""
-    found = np.array([intraclass(images[:, k]) for k in range(images.shape[1])])  # (K, 2, 3)
-    return tuple(IntraclassCorrelation(*found[:, i].T) for i in (0, 1))
-
-
 def _have_own_noise(measurements):
     """Return whether no two observers were shown the same noise."""
     seeds = [m.provenance["seed"] for m in measurements]
@@ -208,17 +189,18 @@ def _check(measurements, response):
     """Raise UserError if measurements cannot be compared."""
     if len(measurements) < 2:
         raise UserError("agreement is between two observers or more: give at least two")
-    first = measurements[0]
+    first, wanted = measurements[0], measurements[0].provenance["noise"]
     for m in measurements:
-        name = m.provenance["network"]
+        name, noise = m.provenance["network"], m.provenance["noise"]
         if response not in m.classes:
             raise UserError(
                 f"{name!r} has no {response} images: it has {', '.join(m.classes)}; choose one"
             )
-        if m.provenance["noise"] != first.provenance["noise"]:
+        if noise != wanted:
+            differing = [key for key in {**noise, **wanted} if noise.get(key) != wanted.get(key)]
             raise UserError(
                 f"{name!r} was shown other noise than {first.provenance['network']!r} "
-                f"({_differing(m, first)}): measure both with the same ensemble"
+                f"({', '.join(differing)}): measure both with the same ensemble"
             )
         shape = m.classes[response].covariance.shape
         if shape != first.classes[response].covariance.shape or not np.array_equal(
@@ -228,14 +210,8 @@ def _check(measurements, response):
                 f"{name!r} was measured on {shape[0]} classes that are not those of "
                 f"{first.provenance['network']!r}: compare observers of one task"
             )
-        if any(len(part.classes) == 0 or part.count == 0 for part in m.halves()):
+        if any(part.count == 0 for part in m.halves()):
             raise UserError(
                 f"{name!r} was shown too few images for two halves: show it at least "
                 f"{2 * m.provenance['block_images'] * m.provenance['shard_blocks']:,}"
             )
-
-
-def _differing(one, other):
-    """Name what differs between two ensembles."""
-    one, other = one.provenance["noise"], other.provenance["noise"]
-    return ", ".join(key for key in {**one, **other} if one.get(key) != other.get(key))

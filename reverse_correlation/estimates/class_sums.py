@@ -8,12 +8,12 @@ import tensorflow as tf
 
 from reverse_correlation.errors import UserError
 from reverse_correlation.estimates.accumulator import Accumulator
-from reverse_correlation.estimates.correlation import correlations, spearman_brown
+from reverse_correlation.estimates.correlation import split_half
 from reverse_correlation.estimates.estimate import Estimate, VarianceSplit
+from reverse_correlation.estimates.sums import covariance_of, moments, whole_and_halves
 
 CLASS_SUMS_BYTES = 2e9  # memory for the sums and images of classes, at most
-RESPONSES = ("decision", "probability", "logit")
-PAIR_RESPONSES = (*RESPONSES, "choice")  # if stimuli come in mirrored pairs
+RESPONSES = ("decision", "probability", "logit", "choice")  # the last if stimuli come in pairs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +43,7 @@ class ClassSums(Accumulator):
     only: tuple = ()
     labels: bool = False
     pixels: int = 0
+    name = "classes"
 
     def __post_init__(self):
         """Check the size of the sums and of the images made from them."""
@@ -54,8 +55,6 @@ class ClassSums(Accumulator):
                 f"take {size / 1e9:.1f} GB: measure fewer classes, for example with --classes 3 17 "
                 "207 (only= in Python)"
             )
-
-    name, every = "classes", 1
 
     @classmethod
     def for_pass(cls, observer, noise, layers):
@@ -81,7 +80,7 @@ class ClassSums(Accumulator):
         """The responses that are known, in the order of their rows."""
         if self.labels:
             return RESPONSES[:1]
-        return PAIR_RESPONSES if self.paired else RESPONSES
+        return RESPONSES if self.paired else RESPONSES[:-1]
 
     def zeros(self):
         """Return the shapes of the sums."""
@@ -137,15 +136,11 @@ class ClassSums(Accumulator):
 
     def estimates(self, sums, noise):
         """Return an Estimate over (K, h, w, c) for each response."""
-        return {
-            "classes": {name: self._estimate(name, sums, noise) for name in sorted(self.responses)}
-        }
+        named = {name: self._estimate(name, sums, noise) for name in sorted(self.responses)}
+        return {"classes": named}
 
     def least_correlation(self, sums, noise):
-        """Return the least for logit and choice images; for decision images if there are no others.
-
-        See Accumulator.
-        """
+        """Return the least for logit and choice images; of labels alone, for decision images."""
         waited_for = {"logit", "choice"} & set(self.responses) or self.responses
         return min(
             self._estimate(name, sums, noise, halves=False).expected_correlation.min()
@@ -153,24 +148,25 @@ class ClassSums(Accumulator):
         )
 
     def _estimate(self, name, sums, noise, halves=True):
-        """Return the Estimate of one response.
-
-        Args:
-            name: of the response.
-            sums, noise: as for `estimates`.
-            halves: False for only what `least_correlation` needs.
-        """
-        rows = self._rows(name)
-        total = {key: value.sum(axis=0) for key, value in sums.items()}
+        """Return the Estimate of one response; without halves, what `least_correlation` needs."""
+        first = self.responses.index(name) * self.measured
+        rows = slice(first, first + self.measured)
+        total, *parts = (
+            {key: v if key in ("n", "pairs", "x") else v[rows] for key, v in part.items()}
+            for part in whole_and_halves(sums)
+        )
+        samples = total["pairs" if self.paired else "n"]
+        reliability = np.full(self.measured, np.nan)
         with np.errstate(divide="ignore", invalid="ignore"):
-            coefficients, odd_std, samples = self._coefficients(total, rows)
-            mean, std = self._moments(name, total, rows)
-            error = odd_std / np.sqrt(samples)
-            reliability = np.full(self.measured, np.nan)
+            coefficients, odd_std = self._coefficients(total), np.sqrt(total["oo"] / samples)
+            if name == "choice":  # one stimulus of each pair is chosen, so the mean over both is 0
+                mean, std = np.zeros(self.measured), odd_std
+            else:
+                mean, std = moments(total)
+            error = (odd_std if self.paired else std) / np.sqrt(samples)
             if halves:
-                parts = [{key: value[i] for key, value in sums.items()} for i in (0, 1)]
-                images = [noise.images(self._coefficients(part, rows)[0]) for part in parts]
-                reliability = spearman_brown(correlations(*images))
+                images = [noise.images(self._coefficients(part)) for part in parts]
+                reliability = split_half(*images)
             variance = self._variance(name, total, coefficients, error) if self.paired else None
         return Estimate(
             covariance=noise.images(coefficients),
@@ -188,34 +184,18 @@ class ClassSums(Accumulator):
             null_norm=noise.null_norm if halves else None,
         )
 
-    def _rows(self, name):
-        """Return the rows of one response."""
-        first = self.responses.index(name) * self.measured
-        return slice(first, first + self.measured)
-
-    def _coefficients(self, total, rows):
-        """Return the covariance with xi, (K, *coordinates), the odd part's std, and the count."""
+    def _coefficients(self, sums):
+        """Return the covariance with xi, (K, *coordinates), from one response's sums."""
         if self.paired:
-            samples = total["pairs"]
-            return total["ox"][rows] / samples, np.sqrt(total["oo"][rows] / samples), samples
-        n, r = total["n"], total["r"][rows]
-        covariance = (total["ox"][rows] - np.multiply.outer(r, total["x"]) / n) / n
-        return covariance, np.sqrt(np.maximum(total["rr"][rows] / n - (r / n) ** 2, 0)), n
-
-    def _moments(self, name, total, rows):
-        """Return the mean and standard deviation of a response over all stimuli: (K,), (K,)."""
-        if name == "choice":  # one stimulus of each pair is chosen, so the mean over both is 0
-            return np.zeros(self.measured), np.sqrt(total["oo"][rows] / total["pairs"])
-        mean = total["r"][rows] / total["n"]
-        return mean, np.sqrt(np.maximum(total["rr"][rows] / total["n"] - mean**2, 0))
+            return sums["ox"] / sums["pairs"]
+        return covariance_of({**sums, "rx": sums["ox"]})
 
     def _variance(self, name, total, coefficients, error):
         """Split the variance of a response into linear, other odd, and even parts."""
-        rows, pairs = self._rows(name), total["pairs"]
-        odd = total["oo"][rows] / pairs
-        even = np.zeros(self.measured)
+        pairs, even = total["pairs"], np.zeros(self.measured)
+        odd = total["oo"] / pairs
         if name != "choice":
-            even = total["ee"][rows] / pairs - (total["e"][rows] / pairs) ** 2
+            even = total["ee"] / pairs - (total["e"] / pairs) ** 2
         z = coefficients.reshape(self.measured, -1) / error[:, None]
         linear = np.clip((np.sum(z**2, axis=1) - z.shape[1]) / pairs, 0, 1)
         whole = odd + np.maximum(even, 0)
@@ -226,16 +206,12 @@ class ClassSums(Accumulator):
 
 @dataclasses.dataclass(frozen=True)
 class ChoiceSums(ClassSums):
-    """Sums of choices alone, as those of people (see `people/choices.py`); no pass makes them.
-
-    Args:
-        coordinates, classes, paired, pixels: as for ClassSums.
-    """
+    """Sums of choices alone, as those of people (see `people/choices.py`); no pass makes them."""
 
     @property
     def responses(self):
         """The responses that are known, in the order of their rows."""
-        return PAIR_RESPONSES[-1:]
+        return RESPONSES[-1:]
 
     @classmethod
     def of_trials(cls, choices, xi):

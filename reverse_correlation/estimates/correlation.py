@@ -8,6 +8,11 @@ def spearman_brown(r):
     return 2 * r / (1 + np.abs(r))
 
 
+def split_half(even, odd):
+    """Return the reliability of images (n, ...) from those of their two halves: (n,)."""
+    return spearman_brown(correlations(even, odd))
+
+
 def cosines(a, b):
     """Return the cosines between the rows of two (n, ...) arrays: (n,); NaN where one is zero."""
     a, b = (np.asarray(rows, np.float64).reshape(len(rows), -1) for rows in (a, b))

@@ -5,7 +5,8 @@ import functools
 
 import numpy as np
 
-from reverse_correlation.estimates.correlation import correlations, spearman_brown
+from reverse_correlation.estimates.correlation import split_half
+from reverse_correlation.estimates.sums import covariance_of, moments, whole_and_halves
 from reverse_correlation.stimuli.null_images import sidak_threshold
 
 
@@ -35,8 +36,7 @@ class Estimate:
         mean_response, response_std: (R,).
         reliability: (R,), correlation of the images of even and odd shards, stepped up to the
             whole by Spearman and Brown; NaN with fewer than two shards.
-        count: how many pairs of a stimulus and a response were averaged; both stimuli of a
-            mirrored pair count.
+        count: how many stimuli with their responses were averaged, both of a mirrored pair.
         nonnegative: whether the response is a rate, so that `average` has a meaning.
         threshold: the |z| that no pixel of a null image passes, with probability .95.
         freedom: degrees of freedom of the standard error, if it was itself estimated from few
@@ -67,12 +67,7 @@ class Estimate:
     null_norm: tuple | None = None
 
     def plot(self, names=None, title=""):
-        """Draw the images: a matplotlib Figure.
-
-        Args:
-            names: (R,) of the responses; by default their numbers.
-            title: of the figure.
-        """
+        """Draw the images: a matplotlib Figure; names are (R,), by default numbers."""
         from reverse_correlation.figures.filters import plot_estimate
 
         return plot_estimate(self, names, title)
@@ -84,10 +79,9 @@ class Estimate:
 
     @functools.cached_property
     def z(self):
-        """Covariance over its standard error, (R, h, w, c).
+        """Covariance over its standard error, (R, h, w, c); NaN where the response never varied.
 
-        Standard normal where the pixel does not influence the response, NaN where the response
-        never varied.
+        Standard normal where the pixel does not influence the response.
         """
         with np.errstate(divide="ignore", invalid="ignore"):
             z = self.covariance / self.standard_error
@@ -97,10 +91,7 @@ class Estimate:
 
     @property
     def image(self):
-        """The covariance, (R, h, w, c), or NaN if there is no image.
-
-        There is none if the response never varied, or never within a pair of stimuli.
-        """
+        """The covariance, (R, h, w, c); NaN if the response never varied (within a pair)."""
         none = np.all(self.covariance == 0, axis=(1, 2, 3)) | ~(self.response_std > 0)
         return np.where(none[:, None, None, None], np.nan, self.covariance)
 
@@ -160,9 +151,7 @@ class Estimate:
         """Informational value of each image as shown, (R,): how unusual its norm is under the null.
 
         (norm - median) / MAD of the norms of null images (Brinkman et al. 2019), with the MAD
-        scaled to a standard deviation, as R's `mad` does. The usual criterion is 1.96. For white
-        and coarse noise nothing is simulated, since the squared norm is chi-square; for other
-        ensembles 2,000 null images are drawn.
+        scaled to a standard deviation, as R's `mad` does. The usual criterion is 1.96.
         """
         if self.null_norm is None:
             return np.full(len(self.covariance), np.nan)
@@ -175,20 +164,17 @@ def estimate_from_sums(sums, nonnegative):
     """Turn sums of responses and signals into an Estimate; its error is that between shards.
 
     Args:
-        sums: {name: (2, ...)} of n, r, rr, x, rx, shards, nc and ncc (see `with_covariance`), for
-            even and for odd shards.
+        sums: {name: (2, ...)} of n, r, rr, x, rx, and those that `with_covariance` adds.
         nonnegative: whether the response is a rate.
     """
-    total = {name: value.sum(axis=0) for name, value in sums.items()}
-    even, odd = ({name: value[i] for name, value in sums.items()} for i in (0, 1))
+    total, even, odd = whole_and_halves(sums)
     n, freedom = total["n"], total["shards"] - 1
     with np.errstate(divide="ignore", invalid="ignore"):
         covariance = covariance_of(total)
-        mean = total["r"] / n
-        std = np.sqrt(np.maximum(total["rr"] / n - mean**2, 0))
+        mean, std = moments(total)
         spread = total["ncc"] - total["nc"] ** 2 / n
         error = np.sqrt(np.maximum(spread, 0) / (freedom * n))
-        reliability = spearman_brown(correlations(covariance_of(even), covariance_of(odd)))
+        reliability = split_half(covariance_of(even), covariance_of(odd))
     return Estimate(
         covariance=covariance,
         standard_error=error,
@@ -210,12 +196,6 @@ def with_covariance(shard):
     """
     covariance, n = covariance_of(shard), shard["n"]
     return {**shard, "shards": np.float64(1), "nc": n * covariance, "ncc": n * covariance**2}
-
-
-def covariance_of(sums):
-    """Return the covariance of r and x, (R, h, w, c), from the sums n, r, x and rx."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return (sums["rx"] - np.multiply.outer(sums["r"], sums["x"]) / sums["n"]) / sums["n"]
 
 
 def _power(rows):

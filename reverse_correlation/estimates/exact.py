@@ -16,15 +16,15 @@ import numpy as np
 import tensorflow as tf
 
 from reverse_correlation.errors import UserError
-from reverse_correlation.estimates.correlation import correlations, spearman_brown
+from reverse_correlation.estimates.correlation import split_half
 from reverse_correlation.files import kept, read_arrays, write_arrays
 from reverse_correlation.observers.keras_networks import Network
 
 ENOUGH = 0.999  # reliability at which no more gradients are taken
 CLASS_BLOCK = 128  # images whose gradients are taken at once
-RARE = 1e-3  # a filter that a smaller share of patches drives gets no further patches
 PATCH_BLOCK = 1000  # patches drawn at once
 DRIVEN_PATCHES = 128  # patches of a block used for a filter, at most
+RARE = 1e-3  # a filter that a smaller share of patches drives gets no further patches
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,47 +94,42 @@ def exact_class_images(model, noise, count=10_000, seed=1):
         halves[block % 2] += block_sum(tf.constant(block), tf.constant(images)).numpy()
         shown = block * size + images
         if block % 2 and shown >= 4 * size:
-            images_of = [noise.images(half) for half in halves]
-            reliability = spearman_brown(correlations(*images_of))
+            reliability = split_half(*map(noise.images, halves))
             if np.nanmin(reliability[: network.classes]) >= ENOUGH:
                 break
-    with np.errstate(invalid="ignore"):
-        reliability = spearman_brown(correlations(*(noise.images(half) for half in halves)))
-    images = noise.images(halves.sum(axis=0) / shown)
+    images = np.split(noise.images(halves.sum(axis=0) / shown), 2)
+    reliability = np.split(split_half(*map(noise.images, halves)), 2)
     return {
-        name: ExactImages(images[rows], reliability[rows], shown)
-        for name, rows in (
-            ("logit", slice(0, network.classes)),
-            ("probability", slice(network.classes, None)),
-        )
+        name: ExactImages(images[i], reliability[i], shown)
+        for i, name in enumerate(("logit", "probability"))
     }
 
 
 def exact_receptive_fields(model, noise, layer, count=20_000, seed=1):
-    """Return spike-triggered averages times the mean response from gradients, filter by filter.
+    """Return the covariances of filters with the patches they see: ExactImages (f, rf_h, rf_w, c).
 
-    They are the covariances of a filter's activity with the patch that it sees, computed as in
+    They are spike-triggered averages times the mean response, computed as in
     `exact_classification_images` for one unit that sees no padding, cut out of the network. A
     rectified unit that is silent has no gradient, so only patches that drive it are needed, and no
     more of these once its split halves agree at .999. A filter that fires at less than one patch
     in a thousand gets no further patches.
 
     Args:
-        model: a Keras classifier.
+        model, layer: a Keras classifier, and the name of its layer.
         noise: white noise about a number.
-        layer: the name of the layer.
-        count: patches drawn, at most.
-        seed: of the patches.
-
-    Returns:
-        ExactImages, (filters, rf_h, rf_w, c).
+        count, seed: of the patches; fewer may be drawn.
 
     Raises:
         UserError: if the layer's receptive field cannot be derived or is larger than the image,
             the network branches below the layer, or the noise is not the same everywhere.
     """
     unit = _unit_network(model, layer)
-    patches = _patch_noise(noise, tuple(unit.inputs[0].shape[1:]))
+    if not noise.is_white or np.ndim(noise.mean):
+        raise UserError(
+            f"{noise.title} noise about this base is not the same in every patch: use white noise "
+            "about a number"
+        )
+    patches = dataclasses.replace(noise, shape=tuple(unit.inputs[0].shape[1:]))
 
     @tf.function(autograph=False)
     def block_mean(block, filters):
@@ -167,11 +162,9 @@ def exact_receptive_fields(model, noise, layer, count=20_000, seed=1):
         driven[wanted] += shares.numpy()
         blocks[block % 2, wanted] += 1
         if block % 2:
-            with np.errstate(invalid="ignore"):
-                reliability = spearman_brown(correlations(*sums))
-            wanted = np.flatnonzero(
-                ~(reliability >= ENOUGH) & (driven >= RARE * blocks.sum(axis=0))
-            )
+            reliability = split_half(*sums)
+            rare = driven < RARE * blocks.sum(axis=0)
+            wanted = np.flatnonzero(~(reliability >= ENOUGH) & ~rare)
             if not len(wanted):
                 break
     mean = sums.sum(axis=0) / blocks.sum(axis=0)[:, None, None, None]
@@ -180,55 +173,30 @@ def exact_receptive_fields(model, noise, layer, count=20_000, seed=1):
 
 
 def kept_exact(path, identity, compute):
-    """Return the {name: ExactImages} that a .npz file keeps, or compute and keep them there.
-
-    Args:
-        path, identity, compute: as for `files.kept`.
-    """
+    """Return the {name: ExactImages} that a .npz file keeps; see `files.kept`."""
     return kept(path, identity, _read, compute, _write)
 
 
 def _read(path):
     identity, arrays = read_arrays(path)
-    named = {}
+    fields = {}
     for key, array in arrays.items():
         name, _, field = key.partition(":")
-        named.setdefault(name, {})[field] = array
-    return identity, {
-        name: ExactImages(fields["images"], fields["reliability"], int(fields["count"]))
-        for name, fields in named.items()
-    }
+        fields.setdefault(name, {})[field] = array if array.ndim else int(array)
+    return identity, {name: ExactImages(**values) for name, values in fields.items()}
 
 
 def _write(path, identity, exact):
     arrays = {
-        f"{name}:{field.name}": getattr(images, field.name)
+        f"{name}:{field}": array
         for name, images in exact.items()
-        for field in dataclasses.fields(images)
+        for field, array in vars(images).items()
     }
     write_arrays(path, identity, arrays)
 
 
-def _patch_noise(noise, shape):
-    """Return the same noise for patches of a shape.
-
-    Raises:
-        UserError: if it is not the same everywhere in the image.
-    """
-    if not noise.is_white or np.ndim(noise.mean):
-        raise UserError(
-            f"{noise.title} noise about this base is not the same in every patch: use white noise "
-            "about a number"
-        )
-    return dataclasses.replace(noise, shape=shape)
-
-
 def _unit_network(model, layer):
-    """Cut out what one unit of each filter computes: patches (n, rf_h, rf_w, c) to (n, 1, 1, f).
-
-    The layers up to the unit are copied without padding, for a patch as large as its receptive
-    field.
-    """
+    """Cut out one unit of each filter, unpadded: patches (n, rf_h, rf_w, c) to (n, 1, 1, f)."""
     network = Network.of(model)
     size, (*image, channels) = network.receptive_field(layer).size, network.shape
     if any(field > pixels for field, pixels in zip(size, image, strict=True)):
@@ -245,9 +213,6 @@ def _unit_network(model, layer):
 
 
 def _mirrored(noise, seed, block, images):
-    """Draw xi in pairs, each with its mirror image, which is equally likely.
-
-    The odd part of a gradient then cancels within each pair instead of over many pairs.
-    """
+    """Draw xi with mirror images, so the odd part of a gradient cancels within each pair."""
     half = noise.xi(seed, block, (images + 1) // 2)
     return tf.concat([half, -half], axis=0)[:images]

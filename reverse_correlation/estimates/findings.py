@@ -13,7 +13,7 @@ from reverse_correlation.estimates.exact import (
     kept_exact,
 )
 from reverse_correlation.estimates.measurement import Measurement
-from reverse_correlation.estimates.templates import confusion, template_answers
+from reverse_correlation.estimates.templates import confusion, match_templates
 from reverse_correlation.observers.observer import Observer
 
 LEAST_RELIABILITY = 0.99  # of an exact image with which others are compared
@@ -28,7 +28,7 @@ class ClassFindings:
     Attributes:
         exact_agreement: {"choice", "logit" or "probability": (K,)}, correlation of each class
             image with the one from the network's gradients (a choice image with that of the
-            logit); empty if there are no exact images.
+            logit), NaN if that is not reliable at .99; empty if there are no exact images.
         images_needed: {response: (K,)}, noise images needed for r = .9 with the truth.
         template_confusions: {response: (K, K) or None}, how these images alone classify test
             images, as shares of each true class (row); None if no class has an image; {} without
@@ -44,13 +44,7 @@ class ClassFindings:
 
 @dataclasses.dataclass(frozen=True)
 class Shown:
-    """One ensemble that an observer was shown.
-
-    Attributes:
-        title: what is shown, such as "pure noise".
-        measurement: the Measurement.
-        findings: ClassFindings.
-    """
+    """One ensemble that an observer was shown; its title is such as "pure noise"."""
 
     title: str
     measurement: Measurement
@@ -62,7 +56,6 @@ class LayerFindings:
     """What is found about the filters of one layer.
 
     Attributes:
-        layer: its name.
         live: (filters,) bool; the other filters fire too rarely to be counted.
         learned: (filters, kh, kw, c), the kernels of a first convolution; None for deeper layers.
         agreement: (filters,), cosine of each spike-triggered average with the kernel, or its
@@ -80,7 +73,6 @@ class Result:
     """Everything that is reported about one observer.
 
     Attributes:
-        observer: the Observer.
         title: its name in figures, such as "LeNet".
         place: its name with the data set, such as "LeNet on MNIST".
         class_names: of the measured classes.
@@ -111,43 +103,35 @@ class Result:
 
 
 def class_findings(measurement, exact=None, test=None):
-    """Find how good the class images of a measurement are: ClassFindings.
+    """Find how good the class images of a Measurement are: ClassFindings.
 
     Args:
-        measurement: a Measurement.
         exact: {"logit": ExactImages, "probability": ExactImages}; empty or None without any.
         test: (images, labels) to be classified by the class images alone, or None.
     """
-    classes, exact = measurement.classes, exact or {}
-    agreement = {name: _agreement_with(one, classes[name]) for name, one in exact.items()}
+    classes, exact, agreement = measurement.classes, dict(exact or {}), {}
     if exact and "choice" in classes:
-        agreement["choice"] = _agreement_with(exact["logit"], classes["choice"])
+        exact["choice"] = exact["logit"]
+    for name, one in exact.items():
+        r = correlations(one.images, classes[name].covariance)
+        agreement[name] = np.where(one.reliability >= LEAST_RELIABILITY, r, np.nan)
     needed = {name: estimate.images_needed() for name, estimate in classes.items()}
     confusions, accuracy = {}, {}
     for name, estimate in classes.items() if test is not None else ():
-        answers = template_answers(estimate.image, test[0])
         confusions[name] = None
-        if answers is not None:
+        if not np.isnan(estimate.image).all():
+            answers = match_templates(estimate.image, test[0])
             confusions[name] = confusion(test[1], answers, len(estimate.image))
             accuracy[name] = float(np.mean(answers == test[1]))
     return ClassFindings(agreement, needed, confusions, accuracy)
-
-
-def _agreement_with(exact, estimate):
-    """Correlate class images with exact ones: (K,); NaN where those are not reliable at .99."""
-    r = correlations(exact.images, estimate.covariance)
-    return np.where(exact.reliability >= LEAST_RELIABILITY, r, np.nan)
 
 
 def exact_images_of(observer, noise, path, count, seed, title="noise"):
     """Return an observer's exact class images by response, or {} if it cannot have any.
 
     Args:
-        observer: an Observer.
-        noise: the ensemble.
+        observer, noise, count, seed: as for `exact_classification_images`.
         path: of the file that keeps the images.
-        count: stimuli whose gradients are averaged, at most.
-        seed: of these stimuli; it must differ from that of the measurement.
         title: of the ensemble, for the line that is printed.
     """
     possible = observer.has_gradients and noise.has_gradient_identity and not observer.only
@@ -187,9 +171,8 @@ def layer_findings(observer, measurement, layer, path, *, patches, live_rate, se
         observer, measurement: an Observer, and a Measurement of it.
         layer: the name of the layer.
         path: of the file that keeps exact receptive fields.
-        patches: how many are drawn for exact receptive fields, at most.
+        patches, seed: of `exact_receptive_fields`; the seed must differ from the measurement's.
         live_rate: a filter that fires more rarely than this is not live.
-        seed: of the patches; it must differ from that of the measurement.
     """
     estimate = measurement.layers[layer]
     live = estimate.response_std > 0

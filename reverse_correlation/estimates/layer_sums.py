@@ -23,13 +23,11 @@ class FilterSums(Accumulator):
     measured.
 
     Args:
-        layer: its name.
         windows: (first unit, last + 1, first pixel, pixels) for rows and for columns, see
             `ReceptiveField.windows`.
         stride: of the receptive field, for rows and for columns.
         channels: of a stimulus.
         filters: how many are measured.
-        every: only blocks whose index is a multiple of this are summed.
         nonnegative: whether the activity is a rate.
     """
 
@@ -62,13 +60,12 @@ class FilterSums(Accumulator):
         height, width, channels = noise.shape
         made = []
         for layer in layers:
-            field, (_, *units, filters) = (
-                network.receptive_field(layer),
-                network.tapped(layer).shape,
-            )
+            field = network.receptive_field(layer)
+            _, *units, filters = network.tapped(layer).shape
             windows = tuple(field.windows((height, width), units))
             patch = math.prod(pixels for *_, pixels in windows) * channels
             fit = max(1, int(FILTER_SUMS_BYTES // (50 * patch)))  # 3 sums in each half, in float64
+            positions = math.prod(end - first for first, end, *_ in windows)
             made.append(
                 cls(
                     layer=layer,
@@ -76,7 +73,7 @@ class FilterSums(Accumulator):
                     stride=field.stride,
                     channels=channels,
                     filters=min(filters, fit),
-                    every=blocks_between(math.prod(end - first for first, end, *_ in windows)),
+                    every=next(k for k in (8, 4, 2, 1) if positions >= 16 * k or k == 1),
                     nonnegative=network.is_rate(layer),
                 )
             )
@@ -84,13 +81,7 @@ class FilterSums(Accumulator):
 
     def zeros(self):
         """Return the shapes of the sums."""
-        return {
-            "n": (),
-            "r": (self.filters,),
-            "rr": (self.filters,),
-            "x": self.shape,
-            "rx": (self.filters, *self.shape),
-        }
+        return pair_zeros(self.filters, self.shape)
 
     def block(self, block):
         """Return the sums of a block."""
@@ -101,10 +92,11 @@ class FilterSums(Accumulator):
         pairs = tf.shape(activity)[0] - drawn
         stimuli, total = block["stimuli"][:drawn], tf.reduce_sum(block["stimuli"], 0, keepdims=True)
         mirrored = tf.pad(activity[drawn:], ((0, drawn - pairs), (0, 0), (0, 0), (0, 0)))
-        for axis, (_, _, start, pixels) in enumerate(self.windows):
-            seen = slice(start, start + (self.counts[axis] - 1) * self.stride[axis] + pixels)
-            stimuli = stimuli[:, seen] if axis == 0 else stimuli[:, :, seen]
-            total = total[:, seen] if axis == 0 else total[:, :, seen]
+        rows, columns = (
+            slice(start, start + (end - first - 1) * stride + pixels)
+            for (first, end, start, pixels), stride in zip(self.windows, self.stride, strict=True)
+        )
+        stimuli, total = stimuli[:, rows, columns], total[:, rows, columns]
         triggered = self._correlate(stimuli, activity[:drawn] - mirrored, self.filters)
         ones = tf.ones((1, tf.shape(flat)[0]))
         return {
@@ -143,7 +135,6 @@ class MapSums(Accumulator):
     """The logit of every class, against a layer's activity averaged over filters.
 
     Args:
-        layer: its name.
         shape: (map_h, map_w, 1).
         classes: how many are measured.
         every: as for the layer's FilterSums.
@@ -196,18 +187,11 @@ class MapSums(Accumulator):
         return {"maps": {self.layer: estimate_from_sums(sums, nonnegative=False)}}
 
 
-def blocks_between(positions):
-    """Return k such that every k-th block is enough for a layer with so many positions."""
-    return next(k for k in (8, 4, 2, 1) if positions >= 16 * k or k == 1)
-
-
 def pair_sums(r, x, shape):
     """Return a block's sums of responses r (n, R) and of n signals x of a shape (h, w, c)."""
     x = tf.reshape(x, (-1, math.prod(shape)))
     ones = tf.ones((tf.shape(r)[0], 1))
-    rx = tf.matmul(
-        tf.concat([ones, r], axis=1), x, transpose_a=True
-    )  # the first row is the sum of x
+    rx = tf.matmul(tf.concat([ones, r], 1), x, transpose_a=True)  # the first row is the sum of x
     return {
         "n": tf.cast(tf.shape(r)[0], tf.float32),
         "r": tf.reduce_sum(r, 0),

@@ -60,12 +60,7 @@ class Measurement:
     def class_names(self, names=()):
         """Return the names of the measured classes, in their order.
 
-        Args:
-            names: of all classes that the observer has, or of those that were measured; empty for
-                their numbers.
-
-        Raises:
-            UserError: for any other number of names.
+        The argument and errors are those of `names_of_classes`.
         """
         described = self.provenance["accumulators"]  # some know all classes, some the measured ones
         classes = max(one["classes"] for one in described if "classes" in one)
@@ -78,18 +73,17 @@ class Measurement:
             return np.full(len(self.classes["choice"].covariance), self.count // 2)
         return np.rint(self.classes["decision"].mean_response * self.count).astype(int)
 
-    def weights_correlation(self, draws=8):
+    def weights_correlation(self):
         """Return the expected correlation of a logit's weights with their truth, (K,).
 
-        As for the image: 1 - error power / power, where the error is that of independent
-        coefficients, brought to pixels as weights are. 0 for white noise, whose weights are its
-        image.
+        As of the image, with the error of independent coefficients, brought to pixels as weights
+        are. 0 for white noise, whose weights are its image.
         """
         logit, noise = self.classes.get("logit"), self.noise
         if logit is None or logit.weights is None or noise.is_white:
             return np.zeros(len(self.answered))
-        null = np.random.default_rng(0).normal(size=(draws, *noise.coordinates))
-        power = np.sum(noise.weights(null) ** 2) / draws
+        null = np.random.default_rng(0).normal(size=(8, *noise.coordinates))
+        power = np.sum(noise.weights(null) ** 2) / len(null)
         share = power * logit.coefficient_error**2 / np.sum(logit.weights**2, axis=(1, 2, 3))
         return np.sqrt(np.maximum(1 - share, 0))
 
@@ -143,7 +137,7 @@ class Measurement:
             noise: the ensemble, where it is of a class of your own.
 
         Raises:
-            UserError: if there is no such file, it is not a measurement, or it is damaged.
+            UserError: as `read_sums`.
         """
         levels, provenance, fields = read_sums(path)
         try:

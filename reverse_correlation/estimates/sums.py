@@ -1,4 +1,4 @@
-"""Sums of sums: added in a fixed tree, kept in files, read again.
+"""Sums: added up, and what follows from them; kept in files, read again.
 
 Sums are {accumulator: {name: (2, ...) float64}}: the first row of even shards, the second of odd.
 """
@@ -26,12 +26,29 @@ def added_up(parts):
     return total
 
 
+def whole_and_halves(sums):
+    """Return the sums of all shards, of even ones and of odd ones, from {name: (2, ...)}."""
+    whole = {name: value.sum(axis=0) for name, value in sums.items()}
+    return whole, *({name: value[i] for name, value in sums.items()} for i in (0, 1))
+
+
+def moments(sums):
+    """Return the mean and the standard deviation of r, (R,) each, from the sums n, r and rr."""
+    mean = sums["r"] / sums["n"]
+    return mean, np.sqrt(np.maximum(sums["rr"] / sums["n"] - mean**2, 0))
+
+
+def covariance_of(sums):
+    """Return the covariance of r and x, (R, h, w, c), from the sums n, r, x and rx."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return (sums["rx"] - np.multiply.outer(sums["r"], sums["x"]) / sums["n"]) / sums["n"]
+
+
 def write_sums(path, levels, provenance, fields=None):
     """Write sums, those of each level of a SumTree, to a .npz file, whole or not at all.
 
     Args:
-        path: of the file.
-        levels: a list of sums.
+        path, levels: of the file, and a list of sums.
         provenance: a dictionary that JSON can hold.
         fields: {name: array} of the ensemble.
 
@@ -54,8 +71,7 @@ def read_sums(path):
     """Return the levels, the provenance and the fields that `write_sums` was given.
 
     Raises:
-        UserError: if there is no such file, it is not one that `write_sums` has written, or it is
-            one and damaged.
+        UserError: if there is no such file, `write_sums` did not write it, or it is damaged.
     """
     path = Path(path)
     if not path.is_file():

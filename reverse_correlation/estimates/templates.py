@@ -35,11 +35,6 @@ def match_templates(templates, images):
     return np.flatnonzero(usable)[scores.argmax(axis=1)]
 
 
-def template_answers(images, stimuli):
-    """Return what class images answer to stimuli, (n,); None if no class has an image."""
-    return None if np.isnan(images).all() else match_templates(images, stimuli)
-
-
 def confusion(labels, answers, classes):
     """Return the share of each true class (row) that was answered with each class (column)."""
     return confusion_matrix(labels, answers, labels=np.arange(classes), normalize="true")

@@ -10,12 +10,8 @@ def draw_about_base(measurement, names, place, push=1.0):
     """Draw the base plus and minus each class's images: a matplotlib Figure.
 
     Each image is scaled to `push` standard deviations of the noise where it is largest; pixels
-    are clipped to the input range in the picture.
-
-    Args:
-        measurement: a Measurement.
-        names: of the measured classes.
-        place: what the observer is called.
+    are clipped to the input range in the picture. The observer is called `place`, and its measured
+    classes `names`.
     """
     noise, shown = measurement.noise, commonest(measurement)
     low, high = noise.low, noise.high

@@ -16,33 +16,38 @@ from reverse_correlation.texts import number
 
 RESPONSES = ("choice", "decision", "probability", "logit")  # the rows of a figure
 SHOWN_CLASSES = 20  # in one figure
+EXACT = "exact: correlation with the image from the network's gradients (choice: of the logit);\n"
 LEAST_WEIGHTS = 0.5  # expected correlation of weights of coloured noise that are worth a row
 
 
 def plot_measurement(measurement, names, kind=None):
-    """Draw the class images of a measurement: a matplotlib Figure.
-
-    Args:
-        measurement: a Measurement.
-        names: of the measured classes.
-        kind: "choice", "decision", "probability" or "logit"; by default a row for each it has.
-
-    Raises:
-        UserError: for a kind that it does not have.
-    """
+    """Draw the class images of a measurement with the names of its classes; see its `plot`."""
     has = [name for name in RESPONSES if name in measurement.classes]
     if kind not in (None, *has):
         raise UserError(f"this measurement has {', '.join(has)} images, not {kind!r}")
     shown = commonest(measurement)
-    kinds = [kind] if kind else has
-    rows = {name: class_row(measurement, name, shown) for name in kinds}
-    return draw_class_images(
-        rows,
-        [names[k] for k in shown],
-        f"What {measurement.provenance['network']} looks for{of_how_many(measurement, shown)}: "
-        f"covariance of its answers with {measurement.count:,} {measurement.noise.title} noise "
-        "images\nn: times answered; r: split-half reliability; needs: noise images for r = .9 with "
-        "the truth; outlined: pixels significant at family-wise 5 %",
+    rows = {
+        name: class_row(measurement, name, shown, _class_notes(measurement, name))
+        for name in has
+        if kind in (None, name)
+    }
+    who, counts = measurement.provenance["network"], noise_images(measurement)
+    caption = _caption(who, measurement, shown, counts)
+    return draw_class_images(rows, [names[k] for k in shown], caption)
+
+
+def noise_images(measurement):
+    """Say how many images of which noise an observer was shown."""
+    return f"{measurement.count:,} {measurement.noise.title} noise images"
+
+
+def _caption(who, measurement, shown, counts, exact=""):
+    """Return the caption of the classes that are shown, of an observer called `who`."""
+    return (
+        f"What {who} looks for{of_how_many(measurement, shown)}: "
+        f"covariance of its answers with {counts}\n"
+        f"n: times answered; r: split-half reliability; {exact}needs: noise images for r = .9 with "
+        "the truth; outlined: pixels significant at family-wise 5 %"
     )
 
 
@@ -59,19 +64,16 @@ def of_how_many(measurement, shown):
     return f" ({len(shown)} commonest of {count:,} answers)" if len(shown) < count else ""
 
 
-def class_row(measurement, response, shown, agreement=None):
-    """Return a row of `draw_class_images`, of the classes that are shown.
-
-    Args:
-        measurement: a Measurement.
-        response: the kind.
-        shown: indices of measured classes.
-        agreement: (K,), correlation with exact images, where there are some.
-    """
+def class_row(measurement, response, shown, notes):
+    """Return a row of `draw_class_images` with the classes `shown`; notes (K,) are of all."""
     estimate = measurement.classes[response]
-    notes = class_notes(measurement, response, agreement)
     parts = estimate.image, estimate.significant, notes, empty_reasons(measurement, response)
     return [[part[k] for k in shown] for part in parts]
+
+
+def reliabilities(estimate):
+    """Return the note on the reliability of each image of an Estimate, "" where it is not known."""
+    return [f"r = {r:.3f}" if np.isfinite(r) else "" for r in estimate.reliability]
 
 
 def empty_reasons(measurement, response):
@@ -81,23 +83,20 @@ def empty_reasons(measurement, response):
     return [f"answered\n{n:,} of\n{measurement.count:,}" for n in measurement.answered]
 
 
-def class_notes(measurement, response, agreement=None):
-    """Return what stands below each class image: (K,) strings."""
-    estimate, needed = (
-        measurement.classes[response],
-        measurement.classes[response].images_needed(),
-    )
-    means, heads = estimate.mean_response, [""] * len(needed)
-    if response == "decision":
-        heads = [f"n = {n:,}" for n in measurement.answered]
-    elif response != "choice":
-        heads = [f"mean {m:.2g}" if response == "probability" else f"mean {m:.1f}" for m in means]
-    notes = []
-    for k, head in enumerate(heads):
+def _class_notes(measurement, response, agreement=None):
+    """Return what stands below each class image, (K,) strings; agreement is with exact images."""
+    estimate = measurement.classes[response]
+    means, needed, notes = estimate.mean_response, estimate.images_needed(), []
+    heads = {
+        "choice": [""] * len(needed),
+        "decision": [f"n = {n:,}" for n in measurement.answered],
+        "probability": [f"mean {mean:.2g}" for mean in means],
+        "logit": [f"mean {mean:.1f}" for mean in means],
+    }[response]
+    for k, (head, r) in enumerate(zip(heads, reliabilities(estimate), strict=True)):
         lines = [head]
         if np.isfinite(needed[k]):
-            if np.isfinite(estimate.reliability[k]):
-                lines.append(f"r = {estimate.reliability[k]:.3f}")
+            lines.append(r)
             if agreement is not None and np.isfinite(agreement[k]):
                 lines.append(f"exact {agreement[k]:.3f}")
             lines.append(f"needs {needed[k]:,.0f}")
@@ -158,35 +157,21 @@ def draw_bias(shown, names, place):
         names: of the measured classes.
         place: what the observer is called.
     """
-    measurements = [each.measurement for each in shown]
-    drawn, rows, several = commonest(measurements[0]), {}, len(shown) > 1
+    first, several, rows = shown[0].measurement, len(shown) > 1, {}
+    drawn, counts, exact = commonest(first), [], ""
     for each in shown:
-        measurement = each.measurement
+        measurement, agreement = each.measurement, each.findings.exact_agreement
+        counts.append(noise_images(measurement) + several * f" ({each.title})")
         for response in (name for name in RESPONSES if name in measurement.classes):
             label = f"{each.title}\n{response}" if several else response
-            agreement = each.findings.exact_agreement.get(response)
-            rows[label] = class_row(measurement, response, drawn, agreement)
+            notes = _class_notes(measurement, response, agreement.get(response))
+            rows[label] = class_row(measurement, response, drawn, notes)
+        exact = EXACT if agreement else exact
         expected = measurement.weights_correlation()
         if np.nanmax(expected, initial=0) >= LEAST_WEIGHTS:
             weights = measurement.classes["logit"].weights
             notes = ["expected r " + number(r, "{:.2f}") for r in expected]
             parts = weights, np.zeros_like(weights, bool), notes, [""] * len(names)
             rows["logit,\nas weights"] = [[part[k] for k in drawn] for part in parts]
-    counts = " and ".join(
-        f"{m.count:,} {m.noise.title} noise images" + several * f" ({each.title})"
-        for each, m in zip(shown, measurements, strict=True)
-    )
-    some, exact = of_how_many(measurements[0], drawn), ""
-    if any(each.findings.exact_agreement for each in shown):
-        exact = (
-            "exact: correlation with the image from the network's gradients (choice: of the "
-            "logit);\n"
-        )
-    return draw_class_images(
-        rows,
-        [names[k] for k in drawn],
-        f"What {place} looks for{some}: covariance of its answers with {counts}\n"
-        f"n: times answered; r: split-half reliability; {exact}"
-        "needs: noise images for r = .9 with the truth; outlined: pixels significant at "
-        "family-wise 5 %",
-    )
+    caption = _caption(place, first, drawn, " and ".join(counts), exact)
+    return draw_class_images(rows, [names[k] for k in drawn], caption)

@@ -5,10 +5,11 @@ import textwrap
 import numpy as np
 
 from reverse_correlation.figures.class_images import (
+    class_row,
     commonest,
-    empty_reasons,
     fill_class_images,
     of_how_many,
+    reliabilities,
 )
 from reverse_correlation.figures.style import SIGNED, Picture, styled, without_ticks
 from reverse_correlation.texts import number
@@ -19,8 +20,7 @@ def draw_comparison(found, differing, measurements, classes, response):
     """Draw the matrix of agreement above the images, a row an observer and a column a class.
 
     Args:
-        found: the Agreement.
-        differing: the Difference of two observers; None of more.
+        found, differing: the Agreement, and the Difference of two observers; None of more.
         measurements: of the observers.
         classes: names of the measured classes.
         response: whose images are drawn.
@@ -46,15 +46,14 @@ def image_rows(names, differing, measurements, shown, response):
     """Return the rows of `fill_class_images`, one an observer and one of their difference."""
     rows = {}
     for name, measurement in zip(names, measurements, strict=True):
-        estimate = measurement.classes[response]
-        notes = [f"r = {r:.3f}" if np.isfinite(r) else "" for r in estimate.reliability]
-        reasons = empty_reasons(measurement, response)
-        rows[name] = estimate.image, estimate.significant, notes, reasons
+        notes = reliabilities(measurement.classes[response])
+        rows[name] = class_row(measurement, response, shown, notes)
     if differing:
         notes = [f"{mask.sum():,} pixels" for mask in differing.significant]
         reasons = ["varies\ntoo little"] * len(notes)
-        rows["difference"] = differing.covariance, differing.significant, notes, reasons
-    return {name: [[part[k] for k in shown] for part in parts] for name, parts in rows.items()}
+        parts = differing.covariance, differing.significant, notes, reasons
+        rows["difference"] = [[part[k] for k in shown] for part in parts]
+    return rows
 
 
 def mean_over_classes(correlations):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from reverse_correlation.figures.class_images import reliabilities
 from reverse_correlation.figures.style import (
     SIGN,
     empty,
@@ -17,24 +18,15 @@ SHOWN_MAPS = 96
 
 
 def plot_estimate(estimate, names=None, title=""):
-    """Draw the images of an Estimate: a matplotlib Figure.
-
-    Args:
-        estimate: an Estimate.
-        names: (R,) of its responses; by default their numbers.
-        title: of the figure.
-    """
-    notes = [str(name) for name in (names or range(len(estimate.covariance)))]
-    for k, r in enumerate(estimate.reliability):
-        notes[k] += f"\nr = {r:.3f}" if np.isfinite(r) else ""
+    """Draw the images of an Estimate; see `Estimate.plot`."""
+    names = names or range(len(estimate.covariance))
+    notes = [f"{name}\n{r}".strip() for name, r in zip(names, reliabilities(estimate), strict=True)]
     title = title or "Covariance of responses with stimuli"
     title += f", {estimate.count:,} of them\nr: split-half reliability"
     if len(notes) > SHOWN_MAPS:
         title += f"; the first {SHOWN_MAPS} of {len(notes):,} are shown"
-    maps = np.nan_to_num(estimate.image[:SHOWN_MAPS])
-    return draw_filters(
-        {"": maps}, notes[:SHOWN_MAPS], title, label=SIGN, blank="varies\ntoo little"
-    )
+    maps = np.nan_to_num(estimate.image)
+    return draw_filters({"": maps}, notes, title, label=SIGN, blank="varies\ntoo little")
 
 
 @styled
@@ -46,7 +38,7 @@ def draw_filters(
     label="weight / its largest absolute value",
     blank="silent",
 ):
-    """Filters as pictures, in groups of rows: say the kernel above, its estimate below.
+    """Up to SHOWN_MAPS filters in groups of rows: say the kernel above, its estimate below.
 
     Args:
         rows: {label: (n, h, w, c)}; each picture in units of its own largest absolute value. One
@@ -56,7 +48,8 @@ def draw_filters(
         blank: what an empty panel says.
     """
     maps = {label: picture(values) for label, values in rows.items()}
-    number, columns = len(notes), min(columns, len(notes))
+    number = min(len(notes), SHOWN_MAPS)
+    columns = min(columns, number)
     groups, side = -(-number // columns), max(0.85, 6.3 / columns)
     height = 0.6 + groups * len(rows) * (side + 0.05) + 0.3 * groups
     figure, axes = grid(groups * len(rows), columns, side * columns + 0.9, height, title)
@@ -83,12 +76,10 @@ def draw_filters(
 def draw_receptive_fields(measurement, found, place):
     """Draw the spike-triggered averages of a layer's filters: a matplotlib Figure.
 
-    Those of a first convolution stand below its learned kernels. Of many filters, the first
-    SHOWN_MAPS are drawn.
+    Those of a first convolution stand below its learned kernels.
 
     Args:
-        measurement: a Measurement.
-        found: LayerFindings.
+        measurement, found: a Measurement, and LayerFindings of it.
         place: what the observer is called.
     """
     estimate, live, agreement = measurement.layers[found.layer], found.live, found.agreement
@@ -117,15 +108,9 @@ def draw_receptive_fields(measurement, found, place):
             middle = np.median(counted) if len(counted) else None
             title += f"; exact: correlation with gradients, median {number(middle, '{:.3f}')}"
     if estimate.nonnegative:
-        notes = _rare_as_counts(notes, estimate, live)
+        for k in np.flatnonzero(~live):  # a filter that hardly fires says how often it did
+            spikes = round(estimate.events[k])
+            notes[k] = f"spikes: {spikes:,}" if spikes else ""
     if len(notes) > SHOWN_MAPS:
         title += f"; the first {SHOWN_MAPS} are shown"
-    rows = {label: maps[:SHOWN_MAPS] for label, maps in rows.items()}
-    return draw_filters(rows, notes[:SHOWN_MAPS], title, columns)
-
-
-def _rare_as_counts(notes, estimate, live):
-    """Return notes in which a filter that hardly fires says how often it did."""
-    spikes = np.rint(estimate.events).astype(int)
-    rare = [f"spikes: {n:,}" if n else "" for n in spikes]
-    return [n if alive else r for n, r, alive in zip(notes, rare, live, strict=True)]
+    return draw_filters(rows, notes, title, columns)

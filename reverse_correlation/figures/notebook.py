@@ -6,6 +6,7 @@ from reverse_correlation.figures.class_images import (
     RESPONSES,
     SHOWN_CLASSES,
     commonest,
+    noise_images,
     of_how_many,
 )
 from reverse_correlation.figures.filters import plot_estimate
@@ -32,8 +33,7 @@ def measurement_html(measurement):
     caption = html_of(
         "<p><b>$name</b> shown $shown</p>",
         name=name,
-        shown=f"{measurement.count:,} {measurement.noise.title} noise images"
-        + of_how_many(measurement, shown),
+        shown=noise_images(measurement) + of_how_many(measurement, shown),
     )
     picture = image_tag(png(measurement.plot()), f"class images of {name}")
     return caption + html_table(head, rows) + picture

@@ -4,6 +4,7 @@ import textwrap
 
 import numpy as np
 
+from reverse_correlation.figures.class_images import reliabilities
 from reverse_correlation.figures.style import RATE, SIGNED, empty, grid, picture, scale, styled
 
 
@@ -43,8 +44,7 @@ def draw_activation_maps(maps, names, labels, layer, place):
 
     Args:
         maps: (K, h, w), as `activation_maps` returns them.
-        names: of the classes.
-        labels: (n,) of the test images.
+        names, labels: of the classes, and (n,) of the test images.
         layer, place: its name, and the observer's.
     """
     return panels(
@@ -60,10 +60,9 @@ def draw_noise_activity(measurement, layer, shown, names, place):
     """Draw how a layer's activity under noise goes with the logit of each class.
 
     Args:
-        measurement: a Measurement.
         shown: indices of the measured classes that are drawn.
         names: of the measured classes.
-        layer, place: its name, and the observer's.
+        measurement, layer, place: a Measurement, the layer's name, and the observer's.
     """
     estimate = measurement.maps[layer]
     with np.errstate(invalid="ignore"):
@@ -71,7 +70,7 @@ def draw_noise_activity(measurement, layer, shown, names, place):
     return panels(
         maps[shown],
         [names[k] for k in shown],
-        [f"r = {r:.3f}" if np.isfinite(r) else "" for r in estimate.reliability[shown]],
+        np.array(reliabilities(estimate))[shown],
         f"{layer} of {place}, {estimate.count:,} {measurement.noise.title} noise images:\nmean "
         "activity, averaged over filters, weighted by the logit of each class",
         "change of activity per s.d. of logit",

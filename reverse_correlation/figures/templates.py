@@ -5,15 +5,12 @@ from reverse_correlation.figures.style import SHARE, empty, grid, scale, styled
 
 
 def draw_templates(shown, names, place, count):
-    """Draw how class images alone classify test images: a matplotlib Figure.
+    """Draw how class images alone classify `count` test images: a matplotlib Figure.
 
     One row of confusion matrices an ensemble, one column a kind of response.
 
     Args:
-        shown: a Shown of each ensemble.
-        names: of the classes.
-        place: what the observer is called.
-        count: of the test images.
+        shown, names, place: as for `draw_bias`.
     """
     rows = {}
     for each in shown:

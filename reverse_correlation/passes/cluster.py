@@ -225,10 +225,7 @@ class Tasks:
         future.add_done_callback(self.finished.put)
 
     def has_room(self, workers):
-        """Return whether another task should be sent.
-
-        It should if workers could run out of tasks, unless too many sums wait for an earlier one.
-        """
+        """Return whether workers could run out of tasks, and few sums wait for an earlier one."""
         queued = 1 if math.isinf(self.shard_seconds) else QUEUED  # 1 until a shard was timed
         return len(self.unfinished) < queued * workers and len(self.sent) < AHEAD * workers
 
@@ -237,11 +234,7 @@ class Tasks:
         return bool(self.sent) and self.sent[0][0].status == "finished"
 
     def take(self):
-        """Return the first sums and their level.
-
-        Raises:
-            UserError: if the worker that kept them died, and so did others that recomputed them.
-        """
+        """Return the first sums and their level; errors are those of `listen`."""
         future, level = self.sent.popleft()
         try:
             sums, seconds = future.result()
@@ -348,7 +341,7 @@ def level_of_task(first, whole, workers, shard_seconds, set_seconds):
     Args:
         first, whole: shards `first` to `whole - 1` are left.
         workers: how many there are.
-        shard_seconds: how long the last shard took; infinity if that is not known yet.
+        shard_seconds: how long a shard takes; infinity if that is not known yet.
         set_seconds: how long the client needs for a set of sums.
     """
     left = whole - first

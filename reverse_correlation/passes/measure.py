@@ -117,15 +117,15 @@ def measure(
     with progress_bar(count, description, begun, disable=not progress) as bar:
         last, stopped = {}, good_enough()
         if stopped:
-            parts = iter(())
-        elif client is None:
+            whole, rest = tree.done, 0  # nothing is left to be shown
+        if client is None or stopped:
             parts = _sums_here(work, tree.done, whole, rest, bar)
         else:
             # here, so that Dask is only needed by those who use it
             from reverse_correlation.passes.cluster import sums_on
 
             parts = sums_on(client, work, tree.done, whole, rest, bar, stops=until > 0)
-        with contextlib.closing(parts) if not stopped else contextlib.nullcontext():
+        with contextlib.closing(parts):
             try:
                 for sums, level in parts:
                     if level is None:  # not in the checkpoint, which holds whole shards only
@@ -153,11 +153,14 @@ def _print_what_was_shown(work, sums, shown, seconds):
         line += f"; least expected correlation of an image with its truth {least:.3f}"
     print(line)
     if work.precision != "float32":
-        count = min(shown, COMPARED_IMAGES)
-        r = agreement_with_float32(work.observer, work.noise, count, work.precision, work.seed)
+        count, images = min(shown, COMPARED_IMAGES), []
+        for precision in (work.precision, "float32"):
+            same = {"seed": work.seed, "precision": precision, "progress": False}
+            again = measure(work.observer, work.noise, count, **same)
+            images.append(again.classes["logit"].covariance)
         print(
             f"{work.name}: logit images in {work.precision} and float32, from the same {count:,} "
-            f"images, agree at r = {r.min():.4f} or better"
+            f"images, agree at r = {correlations(*images).min():.4f} or better"
         )
 
 
@@ -167,10 +170,7 @@ def _provenance(work, shards, count=None):
 
 
 def _sums_here(work, first, whole, rest, bar):
-    """Compute shards in this process, and yield (sums, 0) of each in their order.
-
-    The sums of `rest` images of the shard after those come last, with the level None.
-    """
+    """Compute shards in this process, one by one, as `sums_on` does on a cluster."""
     for index in range(first, whole):
         sums = work.shard_sums(index)
         bar.update(work.shard_images)
@@ -205,18 +205,3 @@ def _resume(checkpoint, work, shards):
         images = done * work.shard_images
         print(f"{work.name}: continuing from {images:,} images in {checkpoint}")
     return SumTree(levels, done), checkpoint
-
-
-def agreement_with_float32(observer, noise, count, precision, seed=0):
-    """Correlate logit images in another precision with those in float32, class by class: (K,).
-
-    Args:
-        observer, noise, count, precision, seed: as for `measure`; the same images are shown twice.
-    """
-    images = [
-        measure(observer, noise, count, seed=seed, progress=False, precision=name)
-        .classes["logit"]
-        .covariance
-        for name in (precision, "float32")
-    ]
-    return correlations(*images)

@@ -56,6 +56,7 @@ class NoisePass:
         self.block_images = block_images or max(fit - fit % 2, 1)  # whole pairs if they fit
         self.shard_images = self.block_images * SHARD_BLOCKS
         self._shard = self._by_blocks() if self.responses is None else self._compiled()
+        versions = {"tensorflow": tf.__version__, "keras": keras.__version__}
         identity = {
             "network": observer.name,
             "network_sha256": observer.sha256,
@@ -68,11 +69,7 @@ class NoisePass:
             "layers": list(layers),
             "paired": noise.symmetric,
             "accumulators": [accumulator.describe() for accumulator in self.accumulators],
-            "versions": {
-                "tensorflow": tf.__version__,
-                "keras": keras.__version__,
-                **observer.versions,
-            },
+            "versions": versions | observer.versions,
             "machine": backend.machine(),
             "only": list(observer.only),
         }
@@ -114,10 +111,7 @@ class NoisePass:
         return {**block, **{name: tf.cast(t, tf.float32) for name, t in answers.items()}}
 
     def _drawn(self, index, images):
-        """Draw a block: its numbers xi, and the difference of its stimuli from the base.
-
-        With a symmetric ensemble, the second half are the mirror images of the first.
-        """
+        """Draw a block: its numbers xi, and its stimuli without the base, mirror images last."""
         drawn = (images + 1) // 2 if self.noise.symmetric else images
         xi = self.noise.xi(self.seed, index, drawn)
         fluctuation = self.noise.fluctuation(xi)

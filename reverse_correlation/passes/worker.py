@@ -4,7 +4,7 @@ A worker must have the packages that this one depends on. Everything else is sen
 plugin for files, which also reaches workers that join later, before their first task: one zip with
 this package and the modules of the user's own classes, and with it the observer.
 
-This module does not import TensorFlow at the top, since the number of threads has to be set first.
+As in `cluster.py`, TensorFlow is not imported at the top: the number of threads is set first.
 """
 
 import ast
@@ -98,16 +98,10 @@ def _saved(graph):
 
 
 def _pickled(observer):
-    """Return an observer pickled, and the classes and functions that are pickled by name.
-
-    Raises:
-        UserError: if it cannot be pickled.
-    """
+    """Return an observer pickled, and the classes and functions that are pickled by name."""
     named, stream = [], io.BytesIO()
 
     class Pickler(pickle.Pickler):
-        """Collects the classes and functions that are pickled by name."""
-
         def reducer_override(self, value):
             if isinstance(value, (type, types.FunctionType)):
                 named.append(value)
@@ -125,11 +119,7 @@ def _pickled(observer):
 
 
 def _modules(objects):
-    """Return the names of the modules that define classes or functions.
-
-    Raises:
-        UserError: if one is defined in the script that is run, which cannot be imported.
-    """
+    """Return the names of the modules that define classes or functions."""
     for definition in objects:
         if definition.__module__ == "__main__":
             raise UserError(
@@ -252,12 +242,17 @@ class RemadePass:
                 raise UserError(
                     f"it has {package} {present}, but this pass needs {wanted}: install that"
                 )
-        _set_threads(int(os.environ.get("TF_NUM_INTRAOP_THREADS", threads)))
         # here, since these import TensorFlow
+        import tensorflow as tf
+
         from reverse_correlation.observers.keras_networks import Network
         from reverse_correlation.observers.network_files import load_any_network
         from reverse_correlation.passes.noise_pass import NoisePass
 
+        threads = int(os.environ.get("TF_NUM_INTRAOP_THREADS", threads))
+        with contextlib.suppress(RuntimeError):  # TensorFlow is already running in this process
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(threads)
         for module in plugin.modules:  # importing them registers the network's custom layers
             importlib.import_module(module)
         noise_class, fields, settings = pickle.loads(plugin.settings)
@@ -276,13 +271,7 @@ class RemadePass:
                 raise UserError(f"its {key} is {here}, but this pass needs {there}")
 
     def sums(self, first, level, images, is_wanted):
-        """Return the sums of 8**level shards from `first` on, and the seconds per shard.
-
-        Args:
-            first, level: of the shards.
-            images: how many images of one shard, if only some are wanted; else None.
-            is_wanted: function that returns whether the pass is still going on.
-        """
+        """Return what a task does; is_wanted() says whether the pass is still going on."""
         if images:
             return self.work.shard_sums(first, images), 0
         tree, started = SumTree(), time.perf_counter()
@@ -291,11 +280,3 @@ class RemadePass:
                 raise UserError("the pass was called off")
             tree.add(self.work.shard_sums(index))
         return tree.total(), (time.perf_counter() - started) / GROUP**level
-
-
-def _set_threads(threads):
-    import tensorflow as tf  # here, since the process may have to be pinned first
-
-    with contextlib.suppress(RuntimeError):  # TensorFlow is already running in this process
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(threads)

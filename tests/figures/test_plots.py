@@ -65,7 +65,9 @@ def test_chosen_classes_keep_their_numbers(measurement):
     assert titles(chosen.plot("choice", names=["fifth", "third"])) == ["fifth", "third"]
     every = ["first", "second", "third", "fourth", "fifth"]
     assert titles(chosen.plot("choice", names=every)) == ["fifth", "third"]
-    with pytest.raises(UserError, match="3 class names for 5 classes, of which 2 are measured"):
+    with pytest.raises(
+        UserError, match="3 class names were given for 5 classes, of which 2 are measured"
+    ):
         chosen.plot("choice", names=every[:3])
 
 
@@ -76,7 +78,7 @@ def test_names_of_all_classes_follow_chosen_ones_where_layers_were_measured_too(
 
 @pytest.mark.parametrize("names", [["a"], list("abcdef")])
 def test_another_number_of_names_is_refused(names, measurement):
-    with pytest.raises(UserError, match=f"{len(names)} class names for 5 classes"):
+    with pytest.raises(UserError, match=f"{len(names)} class names were given for 5 classes"):
         measurement.plot(names=names)
 
 
