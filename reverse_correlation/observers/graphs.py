@@ -123,8 +123,7 @@ def sources(tensor):
     """Return the operation that made a symbolic tensor, and the tensors from which it was made.
 
     Skips the conversions that Keras puts before an inlined model, which change nothing. Keras has
-    no public way to ask where a tensor comes from; only this function and the next one use its
-    private records.
+    no public way to ask where a tensor comes from; only this function uses its private records.
     """
     operation, node, _ = tensor._keras_history
     below = operation._inbound_nodes[node].input_tensors if node is not None else []
@@ -133,11 +132,8 @@ def sources(tensor):
 
 def _unconverted(tensor):
     """Return the tensor that Keras converted into this one, or the tensor itself."""
-    operation, node, _ = tensor._keras_history
-    while type(operation).__name__ == "ConvertToTensor":
-        tensor = operation._inbound_nodes[node].input_tensors[0]
-        operation, node, _ = tensor._keras_history
-    return tensor
+    operation, below = sources(tensor)
+    return below[0] if type(operation).__name__ == "ConvertToTensor" else tensor
 
 
 def named_tensors(graph):

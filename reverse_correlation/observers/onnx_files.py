@@ -102,12 +102,11 @@ class _Onnx:
         elif self.layout == "none":
             images = images[..., 0]
         images = np.ascontiguousarray(images, TYPES[given.type])
-        if self.batch in (None, len(images)):
-            return self.session.run([self.output], {given.name: images})[0]
-        missing = -len(images) % self.batch  # the file takes exactly `batch` images at a time
+        count, at_once = len(images), self.batch or len(images)
+        missing = -count % at_once  # the file takes exactly `batch` images at a time
         images = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
         parts = [
-            self.session.run([self.output], {given.name: images[i : i + self.batch]})[0]
-            for i in range(0, len(images), self.batch)
+            self.session.run([self.output], {given.name: images[i : i + at_once]})[0]
+            for i in range(0, count, at_once)
         ]
-        return np.concatenate(parts)[: len(images) - missing]
+        return np.concatenate(parts)[:count]
