@@ -1,8 +1,4 @@
-"""Classifiers other than Keras models: functions of arrays, PyTorch, ONNX files, scikit-learn.
-
-They are shown the same noise as a Keras network, block by block, and their answers enter the same
-sums. Their inner layers cannot be tapped.
-"""
+"""Classifiers other than Keras models, as functions of arrays; their layers cannot be tapped."""
 
 import contextlib
 import copy
@@ -91,11 +87,7 @@ class ArrayObserver(Observer):
         return seen
 
     def _rows(self, images):
-        """Return its answers unchanged: (n, K) float32, or (n,) integer labels.
-
-        Raises:
-            UserError: if they have another shape, or are not valid labels.
-        """
+        """Return its answers unchanged: (n, K) float32, or (n,) integer labels."""
         rows = np.asarray(self.answer(images))
         expected = f"expected ({len(images)}, K) logits or probabilities"
         if rows.shape[:1] != (len(images),) or rows.ndim > 2 or not rows.size:
@@ -123,11 +115,7 @@ class ArrayObserver(Observer):
         return rows.astype(int)
 
     def logits_of(self, images):
-        """Return centred logits of images; see Observer.
-
-        Raises:
-            UserError: if the shape of its answers has changed since the first look.
-        """
+        """Return centred logits of images; see Observer."""
         size = self.images_that_fit()
         parts = [self._logits(images[i : i + size]) for i in range(0, len(images), size)]
         return np.concatenate(parts)
@@ -160,7 +148,7 @@ class ArrayObserver(Observer):
         return {name: importlib.import_module(name).__version__ for name in self.packages}
 
     def images_that_fit(self, layers=(), gradients=False):
-        """Return how many images it can be shown at once; this depends only on their size."""
+        """Return how many images it can be shown at once; see Observer."""
         return max(1, int(BLOCK_BYTES // (4 * IMAGES_INSIDE * math.prod(self.shape))))
 
 
@@ -178,11 +166,7 @@ def function(answer, name=None):
 
 
 def library(module, title, extra):
-    """Import an optional package.
-
-    Raises:
-        UserError: if it is not installed.
-    """
+    """Import an optional package, or raise UserError if it is not installed."""
     try:
         return importlib.import_module(module)
     except ImportError as error:

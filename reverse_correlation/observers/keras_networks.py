@@ -35,11 +35,9 @@ class Network(Observer):
             probabilities from logits if the layers do not.
         name: by default the model's.
 
-    Attributes:
-        name: what the network is called in sentences and records.
+    Attributes, beside those of an Observer:
         graph: a functional Keras model that shares the layers and weights of `model`.
         tensors: {layer: its symbolic output}, those next to the image first.
-        shape: (h, w, c) of an image.
 
     Raises:
         UserError: if it is not a classifier of such images.
@@ -80,32 +78,26 @@ class Network(Observer):
         """
         output = self.graph.outputs[0]
         operation, below = graphs.sources(output)
-        activation, meaning = getattr(operation, "activation", None), None
+        activation = getattr(operation, "activation", None)
         if isinstance(operation, keras.layers.Softmax) and len(below) == 1:
             before, meaning = below[0], "centred, from its softmax layer"
         elif activation in (keras.activations.softmax, keras.activations.sigmoid):
-            before, meaning = (
-                _before_activation(operation, below[0]),
-                "centred, from its probabilities",
-            )
+            before = _before_activation(operation, below[0])
+            meaning = "centred, from its probabilities"
             if output.shape[-1] == 1:
                 meaning = "one sigmoid output counts as two classes"
             elif activation is keras.activations.sigmoid:
                 meaning = "centred, from the inputs of its sigmoids"
-        if meaning:
-            return logits_from(before, False, keras.ops)[0], meaning
-        probabilities = False
-        if self.noise is not None:
-            stimuli = self.noise.draw(0, 0, min(LOOK_IMAGES, self.images_that_fit()))
-            probabilities = are_probabilities(self.graph.predict_on_batch(stimuli))
-        return logits_from(output, probabilities, keras.ops)
+        else:
+            probabilities = False
+            if self.noise is not None:
+                stimuli = self.noise.draw(0, 0, min(LOOK_IMAGES, self.images_that_fit()))
+                probabilities = are_probabilities(self.graph.predict_on_batch(stimuli))
+            return logits_from(output, probabilities, keras.ops)
+        return logits_from(before, False, keras.ops)[0], meaning
 
     def looked(self, noise, classes=None):
-        """Return the network unchanged, or, if it has no ensemble yet, one that has this ensemble.
-
-        Raises:
-            UserError: if it does not take such images.
-        """
+        """Return the network unchanged, or, if it has no ensemble yet, one that has this one."""
         if self.noise is None:
             return Network(self.model, noise, self.name)
         self.refuse_shape(noise)
@@ -113,8 +105,7 @@ class Network(Observer):
 
     def logits_of(self, images):
         """Return centred logits of images, in batches that fit in memory: (n, K) float32."""
-        batch = min(BLOCK_IMAGES, self.images_that_fit())
-        return self.responses().predict(images, batch_size=batch, verbose=0)["logits"]
+        return predict(self.responses(), images)["logits"]
 
     def normalised(self, means, deviations):
         """Return the network behind a layer that subtracts and divides; see Observer."""
@@ -129,9 +120,7 @@ class Network(Observer):
     def responses(self, layers=(), precision="float32"):
         """Return a Keras model of images to {"logits": (n, K), layer: activity (n, h, w, f)}.
 
-        Args:
-            layers: names of the layers whose activity is wanted too.
-            precision: "float32", or "bfloat16" for a copy that computes in bfloat16.
+        Its precision is "float32", or "bfloat16" for a copy that computes in bfloat16.
 
         Raises:
             UserError: if it does not have such a layer or precision.
@@ -143,11 +132,7 @@ class Network(Observer):
     # ------------------------------------------------------------------- its layers
 
     def tapped(self, layer):
-        """Return the symbolic output of the named layer.
-
-        Raises:
-            UserError: if there is no such layer.
-        """
+        """Return the symbolic output of the named layer, or raise UserError if there is none."""
         if layer not in self.tensors:
             names = ", ".join(self.tensors)
             raise UserError(f"the network has no layer {layer!r}; it has {names}: choose one")
@@ -162,11 +147,7 @@ class Network(Observer):
         return receptive_fields(self.tensors)
 
     def receptive_field(self, layer):
-        """Return the ReceptiveField of the named layer.
-
-        Raises:
-            UserError: if there is no such layer, or its receptive field cannot be derived.
-        """
+        """Return the ReceptiveField of the named layer; see `receptive_field` below."""
         self.tapped(layer)
         field = self._fields[layer]
         if isinstance(field, str):
@@ -252,13 +233,8 @@ def images_that_fit(tensors, layers=(), gradients=False):
     """Return how many images a network can be shown at once within BLOCK_BYTES of activities.
 
     This depends on the network alone, never on the machine. An image counts as four times its
-    largest activity plus twice the activities that are kept; for gradients, as three times all
-    activities. A model whose inside is unknown counts as 10 MB per image.
-
-    Args:
-        tensors: {layer: its symbolic output}, as `graphs.named_tensors` gives them.
-        layers: names of the layers whose activity is kept.
-        gradients: whether gradients are taken.
+    largest activity plus twice the activities of `layers`, which are kept; for gradients, as three
+    times all activities. A model whose inside is unknown counts as 10 MB per image.
     """
     size = {}
     for layer, tensor in tensors.items():
@@ -313,11 +289,7 @@ def _nameless_config(layer):
 
 
 def _in_precision(model, name, precision):
-    """Return a copy of a functional Keras model that computes in bfloat16.
-
-    Raises:
-        UserError: for any other precision, or if the model cannot be copied.
-    """
+    """Return a copy of a functional Keras model that computes in bfloat16."""
     if precision != "bfloat16":
         raise UserError(f"unknown precision {precision!r}: choose float32 or bfloat16")
 

@@ -75,10 +75,8 @@ def receptive_fields(tensors):
 
 def _field_above(operation, tensor, inputs, below):
     """Return the receptive field of an operation, from those of its inputs."""
-    refusal = (
-        f"it looks through {operation.name!r}, a {type(operation).__name__}; name a convolution "
-        "before that"
-    )
+    kind = type(operation).__name__
+    refusal = f"it looks through {operation.name!r}, a {kind}; name a convolution before that"
     unknown = [field for field in below if isinstance(field, str)]
     if unknown:
         return unknown[0]
@@ -86,7 +84,7 @@ def _field_above(operation, tensor, inputs, below):
         return ReceptiveField((1, 1), (1, 1), (0, 0))
     if len(tensor.shape) != 4 or any(len(source.shape) != 4 for source in inputs):
         return refusal
-    if type(operation).__name__ in ONE_PLACE:
+    if kind in ONE_PLACE:
         aligned = all(source.shape[1:3] == tensor.shape[1:3] for source in inputs)
         return _union(below) if aligned and len({f.stride for f in below}) == 1 else refusal
     if isinstance(operation, CONVOLUTIONS):
@@ -103,10 +101,9 @@ def _field_above(operation, tensor, inputs, below):
 
 def _union(fields):
     """Return the field that covers several fields of one stride, as of residual branches."""
-    start = [min(f.offset[axis] for f in fields) for axis in (0, 1)]
-    end = [max(f.offset[axis] + f.size[axis] for f in fields) for axis in (0, 1)]
-    size = (end[0] - start[0], end[1] - start[1])
-    return ReceptiveField(size, fields[0].stride, tuple(start))
+    start = np.min([f.offset for f in fields], axis=0)
+    end = np.max([np.add(f.offset, f.size) for f in fields], axis=0)
+    return ReceptiveField(tuple((end - start).tolist()), fields[0].stride, tuple(start.tolist()))
 
 
 def _slide(below, operation, spans, inputs):

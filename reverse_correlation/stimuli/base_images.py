@@ -69,11 +69,8 @@ def read_image(path, shape):
             f"{'s' if channels > 1 else ''}: give an image with as many channels"
         )
     if picture.size != (width, height):
-        print(
-            "base: {} was resized from {} x {} to {} x {}".format(
-                path, *picture.size, width, height
-            )
-        )
+        before = f"{picture.width} x {picture.height}"
+        print(f"base: {path} was resized from {before} to {width} x {height}")
     picture = picture.convert("L" if channels == 1 else "RGB")
     picture = picture.resize((width, height), Image.Resampling.LANCZOS)
     return np.asarray(picture, np.float32).reshape(shape) / 255

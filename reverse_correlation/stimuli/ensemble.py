@@ -156,10 +156,8 @@ class Ensemble:
     def images(self, coefficients):
         """Return A c for coefficients c (R, *coordinates), as images (R, h, w, c) float64."""
         flat = np.asarray(coefficients, np.float64)
-        parts = [
-            self.fluctuation(tf.constant(flat[i : i + self._at_once])).numpy()
-            for i in range(0, len(flat), self._at_once)
-        ]
+        starts = range(0, len(flat), self._at_once)
+        parts = [self.fluctuation(tf.constant(flat[i : i + self._at_once])) for i in starts]
         return np.concatenate(parts)
 
     def weights(self, coefficients):
