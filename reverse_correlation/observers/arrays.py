@@ -137,7 +137,7 @@ class ArrayObserver(Observer):
         how = f"{np.ravel(means).tolist()} {np.ravel(deviations).tolist()}"
         changed, by = copy.copy(self), (np.float32(means), np.float32(deviations))
         changed.answer = functools.partial(_answer_normalised, self.answer, *by)
-        changed.text = f"{self.text} {how}"
+        changed.text = f"{self.text} {[np.ravel(values).tolist() for values in by]}"
         if self.sha256:
             changed.sha256 = hashlib.sha256(f"{self.sha256} {how}".encode()).hexdigest()
         return changed

@@ -103,17 +103,18 @@ def _import_classes_beside(path):
             config = json.loads(archive.read("config.json"))
     except (KeyError, ValueError, zipfile.BadZipFile):
         return  # Keras says what is wrong
-    registered = [part.get("module") for part in _objects_in(config) if part.get("registered_name")]
-    for name in sorted({name for name in registered if isinstance(name, str)} - sys.modules.keys()):
+    named = [part.get("module") for part in _objects_in(config) if part.get("registered_name")]
+    for name in sorted({name for name in named if isinstance(name, str)} - sys.modules.keys()):
+        if not all(part.isidentifier() for part in name.split(".")):
+            continue
         file = Path(*name.split(".")).with_suffix(".py")
-        if all(part.isidentifier() for part in name.split(".")) and file.is_file():
-            if "register_keras_serializable" in file.read_text(encoding="utf-8"):
-                before = list(sys.path)
-                sys.path.insert(0, "")
-                try:
-                    importlib.import_module(name)
-                finally:
-                    sys.path[:] = before
+        if file.is_file() and "register_keras_serializable" in file.read_text(encoding="utf-8"):
+            before = list(sys.path)
+            sys.path.insert(0, "")
+            try:
+                importlib.import_module(name)
+            finally:
+                sys.path[:] = before
 
 
 def _objects_in(config):

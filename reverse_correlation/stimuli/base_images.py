@@ -45,11 +45,7 @@ def is_image_file(base):
 
 
 def look_at_image(path):
-    """Return the (width, height) of an image file, and whether it is in colour.
-
-    Raises:
-        UserError: if it cannot be read.
-    """
+    """Return the (width, height) of an image file, and whether it is in colour."""
     picture, coloured = _opened(path)
     return picture.size, coloured
 

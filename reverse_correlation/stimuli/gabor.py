@@ -60,7 +60,7 @@ class GaborNoise(Ensemble):
             raise UserError(f"{len(self.components)} components need as many coefficient ranges")
 
     @classmethod
-    def fit(cls, images, components=250, alpha=0.1, base=None, scale=1.0):
+    def fit(cls, images, components=250, alpha=0.1, base=None):
         """Fit the ensemble to images (n, h, w, 1), as published.
 
         Ridge regression writes each image as a sum of Gabor kernels (960 for 28x28 pixels), PCA
@@ -72,7 +72,6 @@ class GaborNoise(Ensemble):
             components: how many principal components are kept.
             alpha: the ridge penalty.
             base: (h, w, 1), used as the mean instead of the images' own.
-            scale: by which the range of every coefficient is multiplied.
 
         Raises:
             UserError: if the images are not (n, h, w, 1), or fewer than the components.
@@ -93,7 +92,7 @@ class GaborNoise(Ensemble):
         shown = pca.components_ @ pixels
         mean = pca.mean_ @ pixels + (low + high) / 2 @ shown
         mean = mean.reshape(images.shape[1:]) if base is None else np.asarray(base)
-        return cls(mean, shown.reshape(-1, *images.shape[1:]), scale * (high - low) / 2)
+        return cls(mean, shown.reshape(-1, *images.shape[1:]), (high - low) / 2)
 
     @property
     def shape(self):
