@@ -1,10 +1,8 @@
-"""Classifiers other than Keras models: functions of arrays, PyTorch, ONNX files, scikit-learn.
+"""Classifiers other than Keras models, as functions of arrays; their layers cannot be tapped."""
 
-They are shown the same noise as a Keras network, block by block, and their answers enter the same
-sums. Their inner layers cannot be tapped.
-"""
-
+import contextlib
 import copy
+import functools
 import hashlib
 import importlib
 import inspect
@@ -15,9 +13,10 @@ import numpy as np
 from reverse_correlation.errors import UserError
 from reverse_correlation.observers.observer import (
     BLOCK_BYTES,
-    LEAST_PROBABILITY,
     LOOK_IMAGES,
     Observer,
+    are_probabilities,
+    logits_from,
 )
 
 IMAGES_INSIDE = 16  # memory assumed per image, in images: four activities, each of four images
@@ -34,36 +33,30 @@ class ArrayObserver(Observer):
         answer: a function of images (n, h, w, c) float32 to logits or probabilities (n, K), to
             one logit or probability (n, 1), or to labels (n,).
         name: what the observer is called in sentences and records.
-        digest: a hash of what it computes; by default of its name, source text and answers.
+        sha256: a hash of what it computes; by default, once it has looked, of its name, its source
+            text and its answers to noise.
         shape: (h, w, c) of its images; None if it takes images of any shape.
         packages: names of the packages whose versions may change its answers.
     """
 
     classes, meaning = None, ""
 
-    def __init__(self, answer, name, digest="", shape=None, packages=()):
-        self.answer, self.name, self.digest = answer, name, digest
+    def __init__(self, answer, name, sha256="", shape=None, packages=()):
+        self.answer, self.name, self.sha256 = answer, name, sha256
         self.shape, self.packages = shape, tuple(packages)
+        self.text = ""
+        with contextlib.suppress(OSError, TypeError):  # no text is known
+            self.text = inspect.getsource(answer)
 
     def looked(self, noise, classes=None):
-        """Show it a little noise, and return an observer that knows what its answers mean.
-
-        Nonnegative rows that sum to 1 are probabilities and other rows are logits; a single
-        column means two classes.
-
-        Args:
-            noise: an ensemble.
-            classes: how many there are, if it answers labels.
+        """Show it a little noise; see Observer.
 
         Raises:
             UserError: if it takes images of another shape, answers anything but rows of numbers
                 or labels, answers NaN, or answers the same image differently the second time.
         """
-        if self.shape and tuple(noise.shape) != tuple(self.shape):
-            raise UserError(
-                f"the observer {self.name!r} takes images of {tuple(self.shape)}, but the noise is "
-                f"{tuple(noise.shape)}: give noise of that shape"
-            )
+        if self.shape:
+            self.refuse_shape(noise)
         seen = copy.copy(self)
         seen.shape, seen.classes = tuple(noise.shape), classes
         images = noise.draw(0, 0, min(LOOK_IMAGES, seen.images_that_fit())).numpy()
@@ -82,31 +75,19 @@ class ArrayObserver(Observer):
                 "in smaller batches: it is random or in training mode; switch off dropout and "
                 "batch statistics (for a PyTorch module, call module.eval())"
             )
-        seen._understand(first)
-        seen.digest = self.digest or _digest_of_answers(self.answer, self.name, first)
+        seen.labels, seen.meaning, decided = True, "none: it answers labels alone", first
+        if first.ndim == 2:
+            seen.labels, seen._columns = False, first.shape[1]
+            seen._probabilities = are_probabilities(first)
+            logits, seen.meaning = logits_from(first, seen._probabilities)
+            seen.classes = logits.shape[1]
+            decided = np.append(first.argmax(axis=0), first.argmax(axis=1))  # no last digits
+        identity = f"{self.name} {self.text} {decided.tolist()}"
+        seen.sha256 = self.sha256 or hashlib.sha256(identity.encode()).hexdigest()
         return seen
 
-    def _understand(self, rows):
-        """Work out what answers mean: rows (n, K) or labels (n,)."""
-        self.labels = rows.ndim == 1
-        if self.labels:
-            self.meaning = "none: it answers labels alone"
-            return
-        self._single = rows.shape[1] == 1
-        self.classes = 2 if self._single else rows.shape[1]
-        unit = rows.min() >= 0 and rows.max() <= 1
-        self._probabilities = unit and (self._single or np.allclose(rows.sum(axis=1), 1, atol=1e-3))
-        self.meaning = f"centred, from its {'probabilities' if self._probabilities else 'logits'}"
-        if self._single:
-            answer = "probability" if self._probabilities else "logit"
-            self.meaning = f"one {answer} counts as two classes"
-
     def _rows(self, images):
-        """Return its answers unchanged: (n, K) float32, or (n,) integer labels.
-
-        Raises:
-            UserError: if they have another shape, or are not valid labels.
-        """
+        """Return its answers unchanged: (n, K) float32, or (n,) integer labels."""
         rows = np.asarray(self.answer(images))
         expected = f"expected ({len(images)}, K) logits or probabilities"
         if rows.shape[:1] != (len(images),) or rows.ndim > 2 or not rows.size:
@@ -134,11 +115,7 @@ class ArrayObserver(Observer):
         return rows.astype(int)
 
     def logits_of(self, images):
-        """Return centred logits of images; see Observer.
-
-        Raises:
-            UserError: if the shape of its answers has changed since the first look.
-        """
+        """Return centred logits of images; see Observer."""
         size = self.images_that_fit()
         parts = [self._logits(images[i : i + size]) for i in range(0, len(images), size)]
         return np.concatenate(parts)
@@ -148,30 +125,22 @@ class ArrayObserver(Observer):
         rows = self._rows(images)
         if self.labels:
             return np.eye(self.classes, dtype=np.float32)[rows]
-        if rows.shape[1] != (1 if self._single else self.classes):
+        if rows.shape[1] != self._columns:
             raise UserError(
                 f"the observer {self.name!r} answers {rows.shape[1]} numbers per image, but at "
-                f"first answered {1 if self._single else self.classes}"
+                f"first answered {self._columns}"
             )
-        if self._probabilities:
-            complement = np.log(np.maximum(1 - rows, LEAST_PROBABILITY)) if self._single else 0
-            rows = np.log(np.maximum(rows, LEAST_PROBABILITY)) - complement
-        if self._single:
-            return np.concatenate([-rows / 2, rows / 2], axis=1)
-        return rows - rows.mean(axis=1, keepdims=True)
+        return logits_from(rows, self._probabilities)[0]
 
     def normalised(self, means, deviations):
         """Return the observer that is shown (image - mean) / deviation; see Observer."""
-        identity = f"{self.digest} {np.ravel(means).tolist()} {np.ravel(deviations).tolist()}"
-        changed = copy.copy(self)
-        changed.answer = _Normalised(self.answer, np.float32(means), np.float32(deviations))
-        changed.digest = self.digest and hashlib.sha256(identity.encode()).hexdigest()
+        how = f"{np.ravel(means).tolist()} {np.ravel(deviations).tolist()}"
+        changed, by = copy.copy(self), (np.float32(means), np.float32(deviations))
+        changed.answer = functools.partial(_answer_normalised, self.answer, *by)
+        changed.text = f"{self.text} {[np.ravel(values).tolist() for values in by]}"
+        if self.sha256:
+            changed.sha256 = hashlib.sha256(f"{self.sha256} {how}".encode()).hexdigest()
         return changed
-
-    @property
-    def sha256(self):
-        """A hash of what it computes."""
-        return self.digest
 
     @property
     def versions(self):
@@ -179,39 +148,12 @@ class ArrayObserver(Observer):
         return {name: importlib.import_module(name).__version__ for name in self.packages}
 
     def images_that_fit(self, layers=(), gradients=False):
-        """Return how many images it can be shown at once; this depends only on their size."""
+        """Return how many images it can be shown at once; see Observer."""
         return max(1, int(BLOCK_BYTES // (4 * IMAGES_INSIDE * math.prod(self.shape))))
 
 
-class _Normalised:
-    """A function's answer to (image - mean) / deviation."""
-
-    def __init__(self, answer, means, deviations):
-        self.answer, self.means, self.deviations = answer, means, deviations
-
-    def __call__(self, images):
-        return self.answer((images - self.means) / self.deviations)
-
-
-def _digest_of_answers(answer, name, rows):
-    """Return a hash of a function's name and source text, and of its answers but for last digits.
-
-    Rows of numbers enter by the places of their largest values.
-    """
-    text = _text_of(answer)
-    decided = rows if rows.ndim == 1 else np.append(rows.argmax(axis=0), rows.argmax(axis=1))
-    return hashlib.sha256(f"{name} {text} {decided.tolist()}".encode()).hexdigest()
-
-
-def _text_of(answer):
-    """Return a function's source text, with its normalisation if it has one; "" if unknown."""
-    if isinstance(answer, _Normalised):
-        normalisation = [np.ravel(values).tolist() for values in (answer.means, answer.deviations)]
-        return f"{_text_of(answer.answer)} {normalisation}"
-    try:
-        return inspect.getsource(answer)
-    except (OSError, TypeError):
-        return ""
+def _answer_normalised(answer, means, deviations, images):
+    return answer((images - means) / deviations)
 
 
 def function(answer, name=None):
@@ -224,11 +166,7 @@ def function(answer, name=None):
 
 
 def library(module, title, extra):
-    """Import an optional package.
-
-    Raises:
-        UserError: if it is not installed.
-    """
+    """Import an optional package, or raise UserError if it is not installed."""
     try:
         return importlib.import_module(module)
     except ImportError as error:

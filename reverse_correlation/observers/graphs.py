@@ -19,23 +19,18 @@ def input_shape(model):
                 "keras.Model(model.inputs, model.outputs[i])"
             )
     else:
-        shapes = _built_shapes(model)
+        config = model.get_build_config() if model.built else None  # of a subclass with `call`
+        built = (config or {}).get("input_shape")
+        if not built:
+            raise UserError(
+                f"the network {model.name!r} does not say what images it takes: call it on an "
+                "array of images before saving it"
+            )
+        several = isinstance(built, dict) or any(isinstance(n, (list, tuple)) for n in built)
+        shapes = list(built) if several else [built[1:]]
     if len(shapes) != 1:
         raise UserError(f"the network {model.name!r} has {len(shapes)} inputs: it must have one")
     return tuple(shapes[0])
-
-
-def _built_shapes(model):
-    """Return the shapes that a subclass with `call` was built for, without the batch axis."""
-    config = model.get_build_config() if model.built else None
-    built = (config or {}).get("input_shape") or ()
-    if not built:
-        raise UserError(
-            f"the network {model.name!r} does not say what images it takes: call it on an "
-            "array of images before saving it"
-        )
-    several = isinstance(built, dict) or any(isinstance(n, (list, tuple)) for n in built)
-    return list(built) if several else [built[1:]]
 
 
 def image_shape(model):
@@ -59,11 +54,7 @@ def flat_graph(model, shape=None):
 
     Nested models are inlined. A subclass is traced through its `call`; if that is not made of
     Keras layers and operations, the subclass becomes a single operation whose inside cannot be
-    tapped.
-
-    Args:
-        model: a built Keras model.
-        shape: (h, w, c) of the images, if the model leaves it open.
+    tapped. `shape` is that of the images, (h, w, c), if the model leaves it open.
 
     Raises:
         UserError: if it takes other images, has several inputs or outputs, or its output is not
@@ -94,14 +85,14 @@ def flat_graph(model, shape=None):
 
 
 def _nested(graph):
-    """Return the layers of a model that are themselves models."""
-    return [layer for layer in graph.layers if isinstance(layer, keras.Model)]
+    """Return the identities of the layers of a model that are themselves models."""
+    return {id(layer) for layer in graph.layers if isinstance(layer, keras.Model)}
 
 
 def _without_nesting(graph):
     """Inline nested models, one level at a time, until none is left that can be inlined."""
     before = None
-    while (nested := {id(layer) for layer in _nested(graph)}) and nested != before:
+    while (nested := _nested(graph)) and nested != before:
         before = nested
         graph = keras.models.clone_model(
             graph, clone_function=lambda layer: layer, call_function=_inline
@@ -123,8 +114,7 @@ def sources(tensor):
     """Return the operation that made a symbolic tensor, and the tensors from which it was made.
 
     Skips the conversions that Keras puts before an inlined model, which change nothing. Keras has
-    no public way to ask where a tensor comes from; only this function and the next one use its
-    private records.
+    no public way to ask where a tensor comes from; only this function uses its private records.
     """
     operation, node, _ = tensor._keras_history
     below = operation._inbound_nodes[node].input_tensors if node is not None else []
@@ -133,11 +123,8 @@ def sources(tensor):
 
 def _unconverted(tensor):
     """Return the tensor that Keras converted into this one, or the tensor itself."""
-    operation, node, _ = tensor._keras_history
-    while type(operation).__name__ == "ConvertToTensor":
-        tensor = operation._inbound_nodes[node].input_tensors[0]
-        operation, node, _ = tensor._keras_history
-    return tensor
+    operation, below = sources(tensor)
+    return below[0] if type(operation).__name__ == "ConvertToTensor" else tensor
 
 
 def named_tensors(graph):

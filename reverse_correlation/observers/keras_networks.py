@@ -7,7 +7,7 @@ as a flat graph of layers, and everything else is derived from that graph.
 import functools
 import hashlib
 import math
-import time
+import timeit
 
 import keras
 import numpy as np
@@ -18,9 +18,10 @@ from reverse_correlation.observers import graphs
 from reverse_correlation.observers.observer import (
     BLOCK_BYTES,
     BLOCK_IMAGES,
-    LEAST_PROBABILITY,
     LOOK_IMAGES,
     Observer,
+    are_probabilities,
+    logits_from,
 )
 from reverse_correlation.observers.receptive_fields import CONVOLUTIONS, receptive_fields
 
@@ -34,11 +35,9 @@ class Network(Observer):
             probabilities from logits if the layers do not.
         name: by default the model's.
 
-    Attributes:
-        name: what the network is called in sentences and records.
+    Attributes, beside those of an Observer:
         graph: a functional Keras model that shares the layers and weights of `model`.
         tensors: {layer: its symbolic output}, those next to the image first.
-        shape: (h, w, c) of an image.
 
     Raises:
         UserError: if it is not a classifier of such images.
@@ -60,11 +59,6 @@ class Network(Observer):
     # ------------------------------------------------------------------- what it answers
 
     @property
-    def symbolic_logits(self):
-        """The symbolic logits log p_k - mean log p, (n, classes)."""
-        return self._logits_and_meaning[0]
-
-    @property
     def meaning(self):
         """What the logits are, in words."""
         return self._logits_and_meaning[1]
@@ -72,59 +66,46 @@ class Network(Observer):
     @property
     def classes(self):
         """How many classes it has."""
-        return self.symbolic_logits.shape[-1]
+        return self._logits_and_meaning[0].shape[-1]
 
     @functools.cached_property
     def _logits_and_meaning(self):
         """Find the centred logits log p_k - mean log p, (n, K), and say in words what they are.
 
         Those of a softmax are taken from its input, so that no probability underflows. Numbers that
-        are not probabilities, and the inputs of sigmoids, count as the input of a softmax. A single
-        output z or sigmoid(z) means two classes, with logits -z/2 and z/2. If the layers do not
-        tell, the answers to some noise do: nonnegative rows that sum to 1 are probabilities.
+        are not probabilities, and the inputs of sigmoids, count as the input of a softmax. If the
+        layers do not tell, the answers to some noise do.
         """
         output = self.graph.outputs[0]
         operation, below = graphs.sources(output)
         activation = getattr(operation, "activation", None)
-        single = output.shape[-1] == 1
         if isinstance(operation, keras.layers.Softmax) and len(below) == 1:
-            return _centred(below[0]), "centred, from its softmax layer"
-        if activation in (keras.activations.softmax, keras.activations.sigmoid):
+            before, meaning = below[0], "centred, from its softmax layer"
+        elif activation in (keras.activations.softmax, keras.activations.sigmoid):
             before = _before_activation(operation, below[0])
-            if single:
-                return _two_classes(before), "one sigmoid output counts as two classes"
-            if activation is keras.activations.sigmoid:
-                return _centred(before), "centred, from the inputs of its sigmoids"
-            return _centred(before), "centred, from its probabilities"
-        p = None if self.noise is None else self._look()
-        if p is not None and p.min() >= 0 and p.max() <= 1:
-            if single:
-                logits = _two_classes(_log(output) - _log(1 - output))
-                return logits, "one probability counts as two classes"
-            if np.allclose(p.sum(axis=1), 1, atol=1e-3):
-                return _centred(_log(output)), "centred, from its probabilities"
-        if single:
-            return _two_classes(output), "one logit counts as two classes"
-        return _centred(output), "centred, from its logits"
+            meaning = "centred, from its probabilities"
+            if output.shape[-1] == 1:
+                meaning = "one sigmoid output counts as two classes"
+            elif activation is keras.activations.sigmoid:
+                meaning = "centred, from the inputs of its sigmoids"
+        else:
+            probabilities = False
+            if self.noise is not None:
+                stimuli = self.noise.draw(0, 0, min(LOOK_IMAGES, self.images_that_fit()))
+                probabilities = are_probabilities(self.graph.predict_on_batch(stimuli))
+            return logits_from(output, probabilities, keras.ops)
+        return logits_from(before, False, keras.ops)[0], meaning
 
     def looked(self, noise, classes=None):
-        """Return the network unchanged, or, if it has no ensemble yet, one that has this ensemble.
-
-        Raises:
-            UserError: if it does not take such images.
-        """
+        """Return the network unchanged, or, if it has no ensemble yet, one that has this one."""
         if self.noise is None:
             return Network(self.model, noise, self.name)
-        if self.shape != tuple(noise.shape):
-            raise UserError(
-                f"the network takes images of {self.shape}, but the noise is {noise.shape}"
-            )
+        self.refuse_shape(noise)
         return self
 
     def logits_of(self, images):
         """Return centred logits of images, in batches that fit in memory: (n, K) float32."""
-        batch = min(BLOCK_IMAGES, self.images_that_fit())
-        return self.responses().predict(images, batch_size=batch, verbose=0)["logits"]
+        return predict(self.responses(), images)["logits"]
 
     def normalised(self, means, deviations):
         """Return the network behind a layer that subtracts and divides; see Observer."""
@@ -136,34 +117,22 @@ class Network(Observer):
         rescaled = keras.Model(images, self.model(scale(images)), name=self.model.name)
         return Network(rescaled, self.noise, self.name)
 
-    def _look(self):
-        """Return the network's answers to a little noise: (images, outputs)."""
-        images = min(LOOK_IMAGES, self.images_that_fit())
-        stimuli = self.noise.draw(0, 0, images)
-        return np.asarray(self.graph.predict_on_batch(stimuli), np.float32)
-
     def responses(self, layers=(), precision="float32"):
         """Return a Keras model of images to {"logits": (n, K), layer: activity (n, h, w, f)}.
 
-        Args:
-            layers: names of the layers whose activity is wanted too.
-            precision: "float32", or "bfloat16" for a copy that computes in bfloat16.
+        Its precision is "float32", or "bfloat16" for a copy that computes in bfloat16.
 
         Raises:
             UserError: if it does not have such a layer or precision.
         """
-        taps = {"logits": self.symbolic_logits, **{layer: self.tapped(layer) for layer in layers}}
-        model = keras.Model(self.graph.inputs[0], taps)
+        taps = {layer: self.tapped(layer) for layer in layers}
+        model = keras.Model(self.graph.inputs[0], {"logits": self._logits_and_meaning[0], **taps})
         return model if precision == "float32" else _in_precision(model, self.name, precision)
 
     # ------------------------------------------------------------------- its layers
 
     def tapped(self, layer):
-        """Return the symbolic output of the named layer.
-
-        Raises:
-            UserError: if there is no such layer.
-        """
+        """Return the symbolic output of the named layer, or raise UserError if there is none."""
         if layer not in self.tensors:
             names = ", ".join(self.tensors)
             raise UserError(f"the network has no layer {layer!r}; it has {names}: choose one")
@@ -178,11 +147,7 @@ class Network(Observer):
         return receptive_fields(self.tensors)
 
     def receptive_field(self, layer):
-        """Return the ReceptiveField of the named layer.
-
-        Raises:
-            UserError: if there is no such layer, or its receptive field cannot be derived.
-        """
+        """Return the ReceptiveField of the named layer; see `receptive_field` below."""
         self.tapped(layer)
         field = self._fields[layer]
         if isinstance(field, str):
@@ -223,9 +188,9 @@ class Network(Observer):
         None if the layer is not a plain convolution of the (possibly rescaled) image itself.
         """
         convolution, below = graphs.sources(self.tapped(layer))
-        if type(convolution) is not keras.layers.Conv2D or convolution.groups > 1:
+        if type(convolution) is not keras.layers.Conv2D:
             return None
-        if convolution.dilation_rate != (1, 1):
+        if convolution.groups > 1 or convolution.dilation_rate != (1, 1):
             return None
         while below:
             operation, below = graphs.sources(below[0])
@@ -235,11 +200,10 @@ class Network(Observer):
 
     def rescalings(self):
         """Return what the network's own Rescaling layers do to a pixel, in words."""
-        operations = map(self.operation, self.tensors)
         return [
-            f"{operation.name}: x * {operation.scale:.4g} + {operation.offset:g}"
-            for operation in operations
-            if isinstance(operation, keras.layers.Rescaling) and np.isscalar(operation.scale)
+            f"{layer.name}: x * {layer.scale:.4g} + {layer.offset:g}"
+            for layer in map(self.operation, self.tensors)
+            if isinstance(layer, keras.layers.Rescaling) and np.isscalar(layer.scale)
         ]
 
     def is_rate(self, layer):
@@ -269,22 +233,15 @@ def images_that_fit(tensors, layers=(), gradients=False):
     """Return how many images a network can be shown at once within BLOCK_BYTES of activities.
 
     This depends on the network alone, never on the machine. An image counts as four times its
-    largest activity plus twice the activities that are kept; for gradients, as three times all
-    activities. A model whose inside is unknown counts as 10 MB per image.
-
-    Args:
-        tensors: {layer: its symbolic output}, as `graphs.named_tensors` gives them.
-        layers: names of the layers whose activity is kept.
-        gradients: whether gradients are taken.
+    largest activity plus twice the activities of `layers`, which are kept; for gradients, as three
+    times all activities. A model whose inside is unknown counts as 10 MB per image.
     """
-    size = {
-        layer: 4 * math.prod(tensor.shape[1:])
-        for layer, tensor in tensors.items()
-        if None not in tensor.shape[1:]
-    }
+    size = {}
     for layer, tensor in tensors.items():
         if isinstance(graphs.sources(tensor)[0], keras.Model):  # its inside is unknown
             size[layer] = 10_000_000
+        elif None not in tensor.shape[1:]:
+            size[layer] = 4 * math.prod(tensor.shape[1:])
     need = 4 * max(size.values()) + 2 * sum(size[layer] for layer in layers)
     if gradients:
         need = 3 * sum(size.values())
@@ -306,16 +263,12 @@ def receptive_field(model, layer):
     return Network.of(model).receptive_field(layer)
 
 
-def seconds_a_block(responses, images, repeats=5):
-    """Return the shortest time that a Keras model took to answer so many images at once."""
+def seconds_a_block(responses, images):
+    """Return the shortest of five times a Keras model took to answer so many images at once."""
     answer = tf.function(lambda stimuli: responses(stimuli, training=False), jit_compile=False)
     stimuli = tf.fill((images, *responses.inputs[0].shape[1:]), 0.5)
-    times = []
-    for _ in range(repeats + 1):  # the first call compiles
-        started = time.perf_counter()
-        answer(stimuli)
-        times.append(time.perf_counter() - started)
-    return min(times[1:])
+    answer(stimuli)  # compiles
+    return min(timeit.repeat(lambda: answer(stimuli), number=1))
 
 
 def _before_activation(operation, source):
@@ -328,18 +281,6 @@ def _before_activation(operation, source):
     return before
 
 
-def _log(tensor):
-    return keras.ops.log(keras.ops.maximum(tensor, LEAST_PROBABILITY))
-
-
-def _centred(tensor):
-    return tensor - keras.ops.mean(tensor, axis=-1, keepdims=True)
-
-
-def _two_classes(tensor):
-    return keras.ops.concatenate([-tensor / 2, tensor / 2], axis=-1)
-
-
 def _nameless_config(layer):
     try:
         return {**layer.get_config(), "name": ""}
@@ -348,11 +289,7 @@ def _nameless_config(layer):
 
 
 def _in_precision(model, name, precision):
-    """Return a copy of a functional Keras model that computes in bfloat16.
-
-    Raises:
-        UserError: for any other precision, or if the model cannot be copied.
-    """
+    """Return a copy of a functional Keras model that computes in bfloat16."""
     if precision != "bfloat16":
         raise UserError(f"unknown precision {precision!r}: choose float32 or bfloat16")
 

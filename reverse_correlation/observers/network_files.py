@@ -1,6 +1,5 @@
 """Networks in files: `.keras`, old `.h5` and `.onnx`. No code from a file is ever run."""
 
-import contextlib
 import importlib
 import json
 import sys
@@ -18,16 +17,10 @@ from reverse_correlation.observers.onnx_files import onnx
 H5 = (".h5", ".hdf5")
 DATA = ("__tuple__", "__keras_tensor__", "__slice__", "__ellipsis__", "__numpy__")  # not code
 # Keras's own layers that run code, or read files, named in their configuration
-REFUSED = (
-    "Lambda",
-    "TorchModuleWrapper",
-    "TFSMLayer",
-    "JaxLayer",
-    "FlaxLayer",
-    "TextVectorization",
-    "StringLookup",
-    "IntegerLookup",
-)
+REFUSED = """
+    Lambda TorchModuleWrapper TFSMLayer JaxLayer FlaxLayer
+    TextVectorization StringLookup IntegerLookup
+""".split()
 
 
 def load_any_network(path, channels=None):
@@ -110,44 +103,32 @@ def _import_classes_beside(path):
             config = json.loads(archive.read("config.json"))
     except (KeyError, ValueError, zipfile.BadZipFile):
         return  # Keras says what is wrong
-    for name in sorted(_modules_of_registered(config)):
+    named = [part.get("module") for part in _objects_in(config) if part.get("registered_name")]
+    for name in sorted({name for name in named if isinstance(name, str)} - sys.modules.keys()):
+        if not all(part.isidentifier() for part in name.split(".")):
+            continue
         file = Path(*name.split(".")).with_suffix(".py")
-        if name not in sys.modules and file.is_file():
-            if "register_keras_serializable" in file.read_text(encoding="utf-8"):
-                with _current_folder_importable():
-                    importlib.import_module(name)
+        if file.is_file() and "register_keras_serializable" in file.read_text(encoding="utf-8"):
+            before = list(sys.path)
+            sys.path.insert(0, "")
+            try:
+                importlib.import_module(name)
+            finally:
+                sys.path[:] = before
 
 
-def _modules_of_registered(config):
-    """Return the names of the modules that a configuration names with registered classes."""
+def _objects_in(config):
+    """Yield every dictionary in a configuration, the outer ones first."""
+    if isinstance(config, dict):
+        yield config
+        config = list(config.values())
     if isinstance(config, list):
-        return set().union(*map(_modules_of_registered, config))
-    if not isinstance(config, dict):
-        return set()
-    found = _modules_of_registered(list(config.values()))
-    module = config.get("module")
-    if config.get("registered_name") and isinstance(module, str):
-        if all(part.isidentifier() for part in module.split(".")):
-            found.add(module)
-    return found
-
-
-@contextlib.contextmanager
-def _current_folder_importable():
-    before = list(sys.path)
-    sys.path.insert(0, "")
-    try:
-        yield
-    finally:
-        sys.path[:] = before
+        for part in config:
+            yield from _objects_in(part)
 
 
 def _h5_configuration(path):
-    """Return the configuration of the network in an HDF5 file, as JSON holds it.
-
-    Raises:
-        UserError: if the file does not hold one.
-    """
+    """Return the configuration of the network in an HDF5 file, as JSON holds it."""
     try:
         with h5py.File(path, "r") as file:
             return json.loads(file.attrs["model_config"])
@@ -165,19 +146,14 @@ def _refuse_foreign_classes(path, config):
 
     Everything that Keras would look up or import by name has that name as its `class_name`.
     """
-    if isinstance(config, list):
-        for part in config:
-            _refuse_foreign_classes(path, part)
-    elif isinstance(config, dict):
-        name = config.get("class_name")
-        if name is not None and not _is_own(name, config):
+    for part in _objects_in(config):
+        name = part.get("class_name")
+        if name is not None and not _is_own(name, part):
             raise UserError(
                 f"{path} has {name!r} in it, which is not one of Keras's own layers that can be "
                 "read safely: nothing of it was run; save the network as .keras, with registered "
                 "classes"
             )
-        for part in config.values():
-            _refuse_foreign_classes(path, part)
 
 
 def _is_own(name, config):

@@ -52,6 +52,14 @@ class Observer:
         """
         raise NotImplementedError
 
+    def refuse_shape(self, noise):
+        """Raise UserError if noise has another shape than the observer's images."""
+        if tuple(self.shape) != tuple(noise.shape):
+            raise UserError(
+                f"the observer {self.name!r} takes images of {tuple(self.shape)}, but the noise is "
+                f"{tuple(noise.shape)}: give noise of that shape"
+            )
+
     def accuracy(self, images, labels):
         """Return the share of images (n, h, w, c) that it assigns to their labels (n,).
 
@@ -123,6 +131,38 @@ class Observer:
         chosen = copy.copy(self)
         chosen.only = only
         return chosen
+
+
+def are_probabilities(answers):
+    """Return whether answers (n, K) to noise are probabilities: not negative, with sums of 1.
+
+    A single column counts as the probability of the second of two classes.
+    """
+    unit = answers.min() >= 0 and answers.max() <= 1
+    return unit and (answers.shape[1] == 1 or np.allclose(answers.sum(axis=1), 1, atol=1e-3))
+
+
+def logits_from(answers, probabilities, ops=np):
+    """Return centred logits (n, K) of logits or probabilities, and what they are, in words.
+
+    A single column z means two classes, with logits -z/2 and z/2.
+
+    Args:
+        answers: (n, K).
+        probabilities: whether they are.
+        ops: numpy; keras.ops for a symbolic tensor.
+    """
+    single, kind = answers.shape[1] == 1, "probability" if probabilities else "logit"
+    if probabilities:
+        logarithms = ops.log(ops.maximum(answers, LEAST_PROBABILITY))
+        if single:
+            logarithms = logarithms - ops.log(ops.maximum(1 - answers, LEAST_PROBABILITY))
+        answers = logarithms
+    if single:
+        halves = ops.concatenate([-answers / 2, answers / 2], axis=1)
+        return halves, f"one {kind} counts as two classes"
+    meaning = f"centred, from its {'probabilities' if probabilities else 'logits'}"
+    return answers - ops.mean(answers, axis=1, keepdims=True), meaning
 
 
 def refuse_nan(name, *answers):

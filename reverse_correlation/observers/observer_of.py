@@ -17,23 +17,19 @@ def observer_of(model, noise, classes=None, only=()):
     Raises:
         UserError: if it does not answer images, or does not have those classes.
     """
-    observer = _made_from(model).looked(noise, classes)
+    if isinstance(model, keras.Model):
+        model = Network(model)
+    elif callable(model) and not isinstance(model, Observer):
+        model = function(model)
+    elif not isinstance(model, Observer):
+        raise UserError(
+            f"an object of type {type(model).__name__} cannot be shown images: pass a Keras model, "
+            "a function of arrays, or what observers.onnx, .torch or .sklearn return"
+        )
+    observer = model.looked(noise, classes)
     if classes not in (None, observer.classes):
         raise UserError(
             f"the observer {observer.name!r} has {observer.classes:,} classes, not {classes:,}: "
             "leave classes out"
         )
     return observer.choosing(only)
-
-
-def _made_from(model):
-    if isinstance(model, Observer):
-        return model
-    if isinstance(model, keras.Model):
-        return Network(model)
-    if callable(model):
-        return function(model)
-    raise UserError(
-        f"an object of type {type(model).__name__} cannot be shown images: pass a Keras model, a "
-        "function of arrays, or what observers.onnx, .torch or .sklearn return"
-    )

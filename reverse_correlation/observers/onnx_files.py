@@ -35,12 +35,7 @@ def onnx(path, channels=None, name=None):
 
 
 class _Onnx:
-    """A function of arrays that an ONNX file computes. It is pickled as the bytes of the file.
-
-    Attributes:
-        shape: (h, w, c) of its images; None if the file leaves it open.
-        layout: where its channels are: "first", "last" or "none".
-    """
+    """A function of arrays that an ONNX file computes. It is pickled as the bytes of the file."""
 
     def __init__(self, content, path, channels=None):
         self.content, self.path = content, path
@@ -74,7 +69,10 @@ class _Onnx:
         return rows[0].name
 
     def _input(self, channels):
-        """Return (images at once or None, (h, w, c) or None, layout) of the only input."""
+        """Return what the only input takes: images at once, (h, w, c), and where the channels are.
+
+        The first two are None if the file leaves them open; channels are "first", "last" or "none".
+        """
         inputs = self.session.get_inputs()
         found = ", ".join(f"{i.name} {i.shape} {i.type}" for i in inputs)
         if len(inputs) != 1 or len(inputs[0].shape) not in (3, 4) or inputs[0].type not in TYPES:
@@ -102,12 +100,11 @@ class _Onnx:
         elif self.layout == "none":
             images = images[..., 0]
         images = np.ascontiguousarray(images, TYPES[given.type])
-        if self.batch in (None, len(images)):
-            return self.session.run([self.output], {given.name: images})[0]
-        missing = -len(images) % self.batch  # the file takes exactly `batch` images at a time
+        count, at_once = len(images), self.batch or len(images)
+        missing = -count % at_once  # the file takes exactly `batch` images at a time
         images = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
         parts = [
-            self.session.run([self.output], {given.name: images[i : i + self.batch]})[0]
-            for i in range(0, len(images), self.batch)
+            self.session.run([self.output], {given.name: images[i : i + at_once]})[0]
+            for i in range(0, count, at_once)
         ]
-        return np.concatenate(parts)[: len(images) - missing]
+        return np.concatenate(parts)[:count]

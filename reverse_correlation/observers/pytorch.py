@@ -1,5 +1,6 @@
 """PyTorch modules as observers."""
 
+import functools
 import hashlib
 
 import numpy as np
@@ -24,22 +25,17 @@ def torch(module, channels_first=True, name=None):
     for key, tensor in module.state_dict().items():
         digest.update(key.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
     digest.update(str(channels_first).encode())
-    answer = _Torch(module, channels_first)
+    answer = functools.partial(_answer, module, channels_first)
     return ArrayObserver(answer, name or type(module).__name__, digest.hexdigest(), None, ["torch"])
 
 
-class _Torch:
-    """A function of arrays that a PyTorch module computes."""
-
-    def __init__(self, module, channels_first):
-        self.module, self.channels_first = module, channels_first
-
-    def __call__(self, images):
-        torch = library("torch", "PyTorch", "torch")
-        parameter = next(iter(self.module.parameters()), torch.zeros(()))
-        if self.channels_first:
-            images = images.transpose(0, 3, 1, 2)
-        with torch.inference_mode():
-            shown = torch.from_numpy(np.array(images, order="C"))
-            shown = shown.to(device=parameter.device, dtype=parameter.dtype)
-            return self.module(shown).float().cpu().numpy()
+def _answer(module, channels_first, images):
+    """Return a module's answers to images (n, h, w, c)."""
+    torch = library("torch", "PyTorch", "torch")
+    parameter = next(iter(module.parameters()), torch.zeros(()))
+    if channels_first:
+        images = images.transpose(0, 3, 1, 2)
+    with torch.inference_mode():
+        shown = torch.from_numpy(np.array(images, order="C"))
+        shown = shown.to(device=parameter.device, dtype=parameter.dtype)
+        return module(shown).float().cpu().numpy()

@@ -75,10 +75,8 @@ def receptive_fields(tensors):
 
 def _field_above(operation, tensor, inputs, below):
     """Return the receptive field of an operation, from those of its inputs."""
-    refusal = (
-        f"it looks through {operation.name!r}, a {type(operation).__name__}; name a convolution "
-        "before that"
-    )
+    kind = type(operation).__name__
+    refusal = f"it looks through {operation.name!r}, a {kind}; name a convolution before that"
     unknown = [field for field in below if isinstance(field, str)]
     if unknown:
         return unknown[0]
@@ -86,49 +84,40 @@ def _field_above(operation, tensor, inputs, below):
         return ReceptiveField((1, 1), (1, 1), (0, 0))
     if len(tensor.shape) != 4 or any(len(source.shape) != 4 for source in inputs):
         return refusal
-    if type(operation).__name__ in ONE_PLACE:
+    if kind in ONE_PLACE:
         aligned = all(source.shape[1:3] == tensor.shape[1:3] for source in inputs)
         return _union(below) if aligned and len({f.stride for f in below}) == 1 else refusal
     if isinstance(operation, CONVOLUTIONS):
-        return _slide(below[0], operation, operation.kernel_size, operation.dilation_rate, inputs)
+        holes = zip(operation.kernel_size, operation.dilation_rate, strict=True)
+        return _slide(below[0], operation, [(n - 1) * step + 1 for n, step in holes], inputs)
     if isinstance(operation, POOLINGS):
-        return _slide(below[0], operation, operation.pool_size, (1, 1), inputs)
+        return _slide(below[0], operation, operation.pool_size, inputs)
     if isinstance(operation, keras.layers.ZeroPadding2D):
-        return _shift(below[0], [-before for before, _ in operation.padding])
+        return _window(below[0], before=[first for first, _ in operation.padding])
     if isinstance(operation, keras.layers.Cropping2D):
-        return _shift(below[0], [before for before, _ in operation.cropping])
+        return _window(below[0], before=[-first for first, _ in operation.cropping])
     return refusal
-
-
-def _pair(number):
-    return (number, number) if isinstance(number, int) else tuple(number)
-
-
-def _shift(field, steps):
-    """Move a receptive field by a number of units of its own layer."""
-    moved = [o + n * s for o, n, s in zip(field.offset, steps, field.stride, strict=True)]
-    return dataclasses.replace(field, offset=tuple(moved))
 
 
 def _union(fields):
     """Return the field that covers several fields of one stride, as of residual branches."""
-    start = [min(f.offset[axis] for f in fields) for axis in (0, 1)]
-    end = [max(f.offset[axis] + f.size[axis] for f in fields) for axis in (0, 1)]
-    size = (end[0] - start[0], end[1] - start[1])
-    return ReceptiveField(size, fields[0].stride, tuple(start))
+    start = np.min([f.offset for f in fields], axis=0)
+    end = np.max([np.add(f.offset, f.size) for f in fields], axis=0)
+    return ReceptiveField(tuple((end - start).tolist()), fields[0].stride, tuple(start.tolist()))
 
 
-def _slide(below, operation, window, dilation, inputs):
-    """Return the field of a sliding window (convolution or pooling) over units with a field."""
-    size, stride, offset = [], [], []
-    for axis in (0, 1):
-        span = (_pair(window)[axis] - 1) * _pair(dilation)[axis] + 1
-        step, before = _pair(operation.strides)[axis], 0
-        if operation.padding == "same":
-            pixels = inputs[0].shape[1 + axis]
-            steps = -(-pixels // step)
-            before = max((steps - 1) * step + span - pixels, 0) // 2
-        size.append(below.size[axis] + (span - 1) * below.stride[axis])
-        stride.append(below.stride[axis] * step)
-        offset.append(below.offset[axis] - before * below.stride[axis])
-    return ReceptiveField(tuple(size), tuple(stride), tuple(offset))
+def _slide(below, operation, spans, inputs):
+    """Return the field of a convolution or pooling over windows of units with a field."""
+    before = [0, 0]
+    if operation.padding == "same":
+        for axis, (span, step) in enumerate(zip(spans, operation.strides, strict=True)):
+            units = inputs[0].shape[1 + axis]
+            before[axis] = max((-(-units // step) - 1) * step + span - units, 0) // 2
+    return _window(below, spans, operation.strides, before)
+
+
+def _window(below, spans=(1, 1), steps=(1, 1), before=(0, 0)):
+    """Return the field of windows of units, the first of which begins so many units outside."""
+    size, stride, offset = (np.array(n) for n in (below.size, below.stride, below.offset))
+    moved = size + (np.array(spans) - 1) * stride, stride * steps, offset - stride * before
+    return ReceptiveField(*(tuple(pair.tolist()) for pair in moved))

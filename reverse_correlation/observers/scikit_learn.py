@@ -1,9 +1,12 @@
 """Scikit-learn classifiers as observers."""
 
+import functools
 import math
 
+import joblib
+
 from reverse_correlation.errors import UserError
-from reverse_correlation.observers.arrays import ArrayObserver, library
+from reverse_correlation.observers.arrays import ArrayObserver
 
 
 def sklearn(estimator, name=None):
@@ -22,23 +25,18 @@ def sklearn(estimator, name=None):
             f"{type(estimator).__name__} has neither predict_proba nor decision_function: pass a "
             "function that answers labels, lambda x: estimator.predict(...), and classes=K"
         )
-    digest = library("joblib", "joblib", "").hash(estimator) + method
-    answer = _Sklearn(estimator, method)
+    digest = joblib.hash(estimator) + method
+    answer = functools.partial(_answer, estimator, method)
     return ArrayObserver(answer, name or type(estimator).__name__, digest, None, ["sklearn"])
 
 
-class _Sklearn:
-    """A function of arrays that a scikit-learn classifier of flattened images computes."""
-
-    def __init__(self, estimator, method):
-        self.estimator, self.method = estimator, method
-
-    def __call__(self, images):
-        fitted, size = getattr(self.estimator, "n_features_in_", None), math.prod(images.shape[1:])
-        if fitted not in (None, size):
-            raise UserError(
-                f"{type(self.estimator).__name__} was fitted to {fitted} numbers per image, but "
-                f"the noise has {size}, in the shape {images.shape[1:]}: fit it to such images"
-            )
-        answers = getattr(self.estimator, self.method)(images.reshape(len(images), -1))
-        return answers[:, None] if answers.ndim == 1 else answers  # two classes
+def _answer(estimator, method, images):
+    """Return an estimator's answers to images (n, h, w, c)."""
+    fitted, size = getattr(estimator, "n_features_in_", None), math.prod(images.shape[1:])
+    if fitted not in (None, size):
+        raise UserError(
+            f"{type(estimator).__name__} was fitted to {fitted} numbers per image, but the noise "
+            f"has {size}, in the shape {images.shape[1:]}: fit it to such images"
+        )
+    answers = getattr(estimator, method)(images.reshape(len(images), -1))
+    return answers[:, None] if answers.ndim == 1 else answers  # two classes

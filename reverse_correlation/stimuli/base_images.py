@@ -37,24 +37,17 @@ def read_base(text, shape, input_range, mean_image=None):
 
 def is_image_file(base):
     """Return whether a base names an image file: it is not a number, "mean" or ""."""
-    if base in ("", "mean"):
-        return False
     try:
         float(base)
     except ValueError:
-        return True
+        return base not in ("", "mean")
     return False
 
 
 def look_at_image(path):
-    """Return the (width, height) of an image file, and whether it is in colour.
-
-    Raises:
-        UserError: if it cannot be read.
-    """
-    picture = _opened(path)
-    coloured = len(picture.getbands()) >= 3 and np.ptp(np.asarray(picture), axis=2).any()
-    return picture.size, bool(coloured)
+    """Return the (width, height) of an image file, and whether it is in colour."""
+    picture, coloured = _opened(path)
+    return picture.size, coloured
 
 
 def read_image(path, shape):
@@ -64,31 +57,30 @@ def read_image(path, shape):
         UserError: if it cannot be read, or does not have the same channels.
     """
     height, width, channels = shape
-    pixels, coloured = look_at_image(path)
+    picture, coloured = _opened(path)
     if channels not in (1, 3) or (coloured and channels == 1):
         has = "in colour" if coloured else "grey"
         raise UserError(
             f"the base {path} is {has}, but the observer takes {channels} channel"
             f"{'s' if channels > 1 else ''}: give an image with as many channels"
         )
-    picture = _opened(path).convert("L" if channels == 1 else "RGB")
+    if picture.size != (width, height):
+        before = f"{picture.width} x {picture.height}"
+        print(f"base: {path} was resized from {before} to {width} x {height}")
+    picture = picture.convert("L" if channels == 1 else "RGB")
     picture = picture.resize((width, height), Image.Resampling.LANCZOS)
-    if pixels != (width, height):
-        print(f"base: {path} was resized from {pixels[0]} x {pixels[1]} to {width} x {height}")
     return np.asarray(picture, np.float32).reshape(shape) / 255
 
 
 def _opened(path):
-    """Return an image file as a PIL image, grey or RGB.
-
-    Raises:
-        UserError: if it cannot be read.
-    """
+    """Return an image file as a PIL image, grey or RGB, and whether it is in colour."""
     try:
         with Image.open(path) as picture:
             if picture.mode.startswith("I"):  # 16-bit grey, which PIL would clip to 8 bits
-                return Image.fromarray((np.asarray(picture) / 257).astype(np.uint8))
-            return picture.convert("RGB" if picture.mode in ("P", "RGBA", "CMYK") else None)
+                return Image.fromarray((np.asarray(picture) / 257).astype(np.uint8)), False
+            picture = picture.convert("RGB" if picture.mode in ("P", "RGBA", "CMYK") else None)
+            coloured = len(picture.getbands()) >= 3 and np.ptp(np.asarray(picture), axis=2).any()
+            return picture, bool(coloured)
     except (OSError, UnidentifiedImageError) as error:
         raise UserError(
             f"the base {path} cannot be read as an image ({error}): give a number, mean, or a "

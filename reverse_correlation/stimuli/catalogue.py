@@ -23,11 +23,8 @@ def ensemble_of(kind, shape, input_range=(0.0, 1.0), base=None, contrast=None, i
     Raises:
         UserError: if the ensemble does not support one of these.
     """
-    low, high = input_range
-    shape = tuple(shape)
-    return _class_at(KINDS[kind]).of(
-        kind, shape=shape, low=low, high=high, base=base, contrast=contrast, images=images
-    )
+    given = {"shape": tuple(shape), "base": base, "contrast": contrast, "images": images}
+    return _class_at(KINDS[kind]).of(kind, low=input_range[0], high=input_range[1], **given)
 
 
 def kept_fields(noise):
@@ -39,19 +36,18 @@ def kept_fields(noise):
 
 
 def restored_ensemble(name, fields):
-    """Restore an ensemble from the name of its class and its fields.
+    """Restore an ensemble from the name of its class and its `kept_fields`.
 
     Raises:
         UserError: if its class does not come with this package.
     """
-    homes = {home.partition(".")[2]: home for home in KINDS.values()}
-    if name not in homes:
+    home = next((home for home in KINDS.values() if home.endswith(f".{name}")), None)
+    if home is None:
         raise UserError(f"this measurement was made with {name}: pass that ensemble as `noise`")
     values = {key: value.item() if value.ndim == 0 else value for key, value in fields.items()}
-    for key in ("shape", "scales"):
-        if key in values:
-            values[key] = tuple(int(n) for n in values[key])
-    return _class_at(homes[name])(**values)
+    for key in {"shape", "scales"} & values.keys():
+        values[key] = tuple(values[key].tolist())
+    return _class_at(home)(**values)
 
 
 def _class_at(home):

@@ -3,16 +3,14 @@
 import dataclasses
 import math
 
-import numpy as np
 import tensorflow as tf
 
 from reverse_correlation.errors import UserError
-from reverse_correlation.stimuli.ensemble import Ensemble
-from reverse_correlation.stimuli.null_images import chi_null, sidak_threshold
+from reverse_correlation.stimuli.ensemble import StructuredNoise
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class CoarseNoise(Ensemble):
+class CoarseNoise(StructuredNoise):
     """White Gaussian noise with cells of g x g pixels.
 
     Args:
@@ -20,11 +18,6 @@ class CoarseNoise(Ensemble):
         shape, low, high, base, contrast: as for Ensemble.
     """
 
-    shape: tuple = (28, 28, 1)
-    low: float = 0.0
-    high: float = 1.0
-    base: object = None
-    contrast: float | None = None
     cells: int = 4
 
     def __post_init__(self):
@@ -43,27 +36,10 @@ class CoarseNoise(Ensemble):
         height, width, channels = self.shape
         return height // self.cells, width // self.cells, channels
 
-    @property
-    def pixel_std(self):
-        """Standard deviation of each pixel, (h, w, c)."""
-        return np.full(self.shape, self.contrast * (self.high - self.low))
-
-    @property
-    def threshold(self):
-        """Sidak's threshold over the cells, which are independent."""
-        return sidak_threshold(math.prod(self.coordinates))
-
-    @property
-    def null_norm(self):
-        """Median and scaled MAD of the norm of a null image."""
-        deviation = self.contrast * (self.high - self.low)
-        return chi_null(math.prod(self.coordinates), self.cells * deviation)
-
     def fluctuation(self, xi):
         """Return the standard deviation times xi, each number filling its cell."""
         cells = xi[:, :, None, :, None] * tf.ones((1, 1, self.cells, 1, self.cells, 1), xi.dtype)
-        deviation = self.contrast * (self.high - self.low)
-        return deviation * tf.reshape(cells, (-1, *self.shape))
+        return self.deviation * tf.reshape(cells, (-1, *self.shape))
 
     @property
     def title(self):

@@ -6,9 +6,8 @@ The base is a number (grey) or an image. A is a linear map: for white noise, the
 standard deviation; for structured noise, a map that turns the numbers into blobs, clouds or
 gratings. Everything is measured in xi, whose coordinates are independent whatever A is.
 
-Noise here is a function, not a stream. Block b of an ensemble under seed s depends only on (s, b),
-not on global state, the order of drawing or the device. Any block can be drawn again anywhere,
-every observer of a run sees the same noise, and anyone can check a result.
+Noise is a function, not a stream: block b of an ensemble under seed s depends only on (s, b), so
+that any block can be drawn again anywhere, and every observer of a run sees the same noise.
 """
 
 import dataclasses
@@ -21,6 +20,7 @@ import tensorflow as tf
 from scipy import stats
 
 from reverse_correlation.errors import UserError
+from reverse_correlation.stimuli.null_images import chi_null, sidak_threshold
 from reverse_correlation.stimuli.numbers import draw_numbers
 
 UNIFORM_STD = 1 / math.sqrt(12)
@@ -28,9 +28,10 @@ NULL_IMAGES = 2000  # null images drawn for an ensemble's pixel threshold and in
 
 
 class Ensemble:
-    """The base class of ensembles; a subclass defines `coordinates` and `fluctuation`.
+    """The base class of ensembles; a subclass defines `fluctuation` and, mostly, `coordinates`.
 
-    A subclass is a frozen dataclass with these fields, and possibly others of its own:
+    A subclass is a frozen dataclass with these fields, and possibly others of its own (or none of
+    these, if properties take their place):
 
     Args:
         shape: (h, w, c) of one stimulus; (h, w) means one channel.
@@ -41,10 +42,10 @@ class Ensemble:
             high - low; by default that of noise uniform over the range, 1 / sqrt(12).
 
     Attributes:
-        coordinates: shape of xi.
         symmetric: whether xi and -xi are equally likely, so that stimuli come in pairs.
         is_white: whether A is a number times the identity.
         distribution: of xi: "gaussian", "uniform", "binary" or "sparse".
+        cells: the side in pixels of the squares that take one number each; None if A mixes numbers.
 
     Raises:
         UserError: for a shape that is not an image's, an empty range, a base that does not fit
@@ -54,10 +55,15 @@ class Ensemble:
     symmetric = True
     is_white = False
     distribution = "gaussian"
+    cells = None
 
     @classmethod
     def of(cls, kind, *, images, **fields):
-        """Return the ensemble that `ensemble_of` asks for."""
+        """Return the ensemble that `catalogue.ensemble_of` asks for; arguments are as there.
+
+        Raises:
+            UserError: if the ensemble does not support one of them.
+        """
         return cls(**fields)
 
     def __post_init__(self):
@@ -65,7 +71,7 @@ class Ensemble:
         self._check_shape_and_range()
         object.__setattr__(self, "base", self._fitted_base())
         if self.contrast is None:
-            object.__setattr__(self, "contrast", self.usual_contrast)
+            object.__setattr__(self, "contrast", UNIFORM_STD)
         if not 0 < self.contrast < math.inf:
             raise UserError(
                 "the contrast of noise must be a positive share of the input range, not "
@@ -104,14 +110,14 @@ class Ensemble:
         return base
 
     @property
-    def usual_contrast(self):
-        """The default contrast."""
-        return UNIFORM_STD
+    def coordinates(self):
+        """The shape of xi: by default one number per pixel and channel."""
+        return self.shape
 
     @property
-    def coordinates(self):
-        """The shape of xi."""
-        raise NotImplementedError
+    def deviation(self):
+        """The contrast in the units of the input."""
+        return self.contrast * (self.high - self.low)
 
     @property
     def mean(self):
@@ -150,10 +156,8 @@ class Ensemble:
     def images(self, coefficients):
         """Return A c for coefficients c (R, *coordinates), as images (R, h, w, c) float64."""
         flat = np.asarray(coefficients, np.float64)
-        parts = [
-            self.fluctuation(tf.constant(flat[i : i + self._at_once])).numpy()
-            for i in range(0, len(flat), self._at_once)
-        ]
+        starts = range(0, len(flat), self._at_once)
+        parts = [self.fluctuation(tf.constant(flat[i : i + self._at_once])) for i in starts]
         return np.concatenate(parts)
 
     def weights(self, coefficients):
@@ -167,6 +171,8 @@ class Ensemble:
     @functools.cached_property
     def pixel_std(self):
         """Standard deviation of each pixel, (h, w, c): the norm of the pixel's row of A."""
+        if self.cells:
+            return np.full(self.shape, self.deviation)
         size, total = math.prod(self.coordinates), np.zeros(self.shape)
         for first in range(0, size, self._at_once):
             probes = np.eye(min(self._at_once, size - first), size, first)
@@ -177,14 +183,18 @@ class Ensemble:
     def threshold(self):
         """The |z| that no pixel of a null image passes, with probability .95.
 
-        The 95 % quantile of the largest |A xi|_i / |A_i| over draws of Gaussian xi, since the
-        coefficients of an image from many stimuli are Gaussian.
+        Sidak's over independent cells; else the 95 % quantile of the largest |A xi|_i / |A_i| over
+        draws of Gaussian xi, since the coefficients of an image from many stimuli are Gaussian.
         """
+        if self.cells:
+            return sidak_threshold(math.prod(self.coordinates))
         return float(np.quantile(self._null_images[0], 0.95))
 
     @property
     def null_norm(self):
         """Median and scaled MAD of the norm |A xi| of a null image."""
+        if self.cells:
+            return chi_null(math.prod(self.coordinates), self.cells * self.deviation)
         norms = self._null_images[1]
         return float(np.median(norms)), float(stats.median_abs_deviation(norms, scale="normal"))
 
@@ -240,6 +250,17 @@ class Ensemble:
             **{name: _serialisable(value) for name, value in fields.items()},
             "generator": "tensorflow stateless philox, seed (seed, block)",
         }
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class StructuredNoise(Ensemble):
+    """The base class of Gaussian ensembles that are not white: the fields of Ensemble."""
+
+    shape: tuple = (28, 28, 1)
+    low: float = 0.0
+    high: float = 1.0
+    base: object = None
+    contrast: float | None = None
 
 
 def _serialisable(value):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 
 import numpy as np
 import tensorflow as tf
@@ -35,16 +36,11 @@ class GaborNoise(Ensemble):
     reach: np.ndarray
 
     low, high = 0.0, 1.0  # the range of the images to which it is fitted
-
-    distribution = "uniform"
+    distribution, title = "uniform", "Gabor-PCA"
 
     @classmethod
     def of(cls, kind, *, shape, base, contrast, images, **_):
-        """Return the ensemble that `ensemble_of` asks for, fitted to training images.
-
-        Raises:
-            UserError: without training images, or if a contrast is given.
-        """
+        """Return the ensemble that `catalogue.ensemble_of` asks for, fitted to training images."""
         if images is None:
             raise UserError(
                 "gabor noise is fitted to training images: give labelled images with --images FILE"
@@ -64,7 +60,7 @@ class GaborNoise(Ensemble):
             raise UserError(f"{len(self.components)} components need as many coefficient ranges")
 
     @classmethod
-    def fit(cls, images, components=250, alpha=0.1, base=None, scale=1.0):
+    def fit(cls, images, components=250, alpha=0.1, base=None):
         """Fit the ensemble to images (n, h, w, 1), as published.
 
         Ridge regression writes each image as a sum of Gabor kernels (960 for 28x28 pixels), PCA
@@ -76,7 +72,6 @@ class GaborNoise(Ensemble):
             components: how many principal components are kept.
             alpha: the ridge penalty.
             base: (h, w, 1), used as the mean instead of the images' own.
-            scale: by which the range of every coefficient is multiplied.
 
         Raises:
             UserError: if the images are not (n, h, w, 1), or fewer than the components.
@@ -97,7 +92,7 @@ class GaborNoise(Ensemble):
         shown = pca.components_ @ pixels
         mean = pca.mean_ @ pixels + (low + high) / 2 @ shown
         mean = mean.reshape(images.shape[1:]) if base is None else np.asarray(base)
-        return cls(mean, shown.reshape(-1, *images.shape[1:]), scale * (high - low) / 2)
+        return cls(mean, shown.reshape(-1, *images.shape[1:]), (high - low) / 2)
 
     @property
     def shape(self):
@@ -124,17 +119,12 @@ class GaborNoise(Ensemble):
         """Return the sum of all components, each times its number."""
         return tf.reshape(tf.matmul(xi, tf.constant(self.matrix, xi.dtype)), (-1, *self.shape))
 
-    def draw(self, seed, block, count):
-        """Draw the first `count` stimuli of a block: (count, h, w, c) float32."""
-        return self.base.astype("f4") + self.fluctuation(self.xi(seed, block, count))
-
     def whiten(self, covariance, ridge):
         """Turn cov(r, x), (R, h, w, c), into the weights of r on x within the components' span.
 
         With coloured noise of covariance S, cov(r, x) = S E[dr/dx], exactly for a linear r and
-        nearly for others. So it is multiplied by the inverse of S, which exists only within the
-        span and is ill-conditioned there: 1 / s becomes 1 / (s + ridge * mean s) for each
-        eigenvalue s.
+        nearly for others. S is inverted within the span, where it is ill-conditioned: 1 / s becomes
+        1 / (s + ridge * mean s) for each eigenvalue s.
 
         Args:
             covariance: of responses with stimuli of this ensemble, as `measure` estimates it.
@@ -147,11 +137,6 @@ class GaborNoise(Ensemble):
         flat = covariance.reshape(len(covariance), -1) @ axes.T
         weights = flat / (power + ridge * power.mean()) @ axes
         return weights.reshape(covariance.shape)
-
-    @property
-    def title(self):
-        """What the ensemble is called in a caption."""
-        return "Gabor-PCA"
 
 
 def gabor_kernels(height, width):
@@ -169,12 +154,11 @@ def gabor_kernels(height, width):
             for theta in np.arange(4) * np.pi / 4
             for phase in (0, np.pi / 2)
         ]
-        for top in range(0, height, size):
-            for left in range(0, width, size):
-                for tile in tiles:
-                    picture = np.zeros((height + size, width + size))
-                    picture[top : top + size, left : left + size] = tile
-                    kernels.append(picture[:height, :width])
+        corners = itertools.product(range(0, height, size), range(0, width, size))
+        for (top, left), tile in itertools.product(corners, tiles):
+            picture = np.zeros((height + size, width + size))
+            picture[top : top + size, left : left + size] = tile
+            kernels.append(picture[:height, :width])
     return np.array(kernels)
 
 

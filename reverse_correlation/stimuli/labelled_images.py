@@ -37,12 +37,7 @@ class LabelledImages:
         return self.train[0].mean(axis=0)
 
     def refuse_unlike(self, observer, path):
-        """Raise UserError if the images or their classes do not fit an observer.
-
-        Args:
-            observer: an Observer.
-            path: of the observer's file, for the sentence.
-        """
+        """Raise UserError if the images or their classes do not fit an observer, of this path."""
         shape = self.train[0].shape[1:]
         if tuple(observer.shape) != shape or observer.classes != self.classes:
             raise UserError(
@@ -78,42 +73,33 @@ def read_labelled_images(path):
     missing = [key for key in KEYS if key not in arrays]
     if missing:
         raise UserError(f"{path} has no {', '.join(missing)}: it needs {', '.join(KEYS)}")
-    parts = [
-        (_pixels(path, f"x_{part}", arrays), _labels(path, part, arrays))
-        for part in ("train", "test")
-    ]
-    if parts[0][0].shape[1:] != parts[1][0].shape[1:]:
+    train, test = (
+        _checked(path, part, arrays[f"x_{part}"], arrays[f"y_{part}"]) for part in ("train", "test")
+    )
+    if train[0].shape[1:] != test[0].shape[1:]:
         raise UserError(f"{path}: x_train and x_test hold images of different shapes")
-    names = tuple(map(str, arrays.get("class_names", ())))
-    return LabelledImages(path.stem, *parts, names)
+    return LabelledImages(path.stem, train, test, tuple(map(str, arrays.get("class_names", ()))))
 
 
-def _pixels(path, key, arrays):
-    """Return images (n, h, w, c) in [0, 1]."""
-    images = arrays[key]
-    images = images[..., None] if images.ndim == 3 else images
+def _checked(path, part, x, y):
+    """Return images (n, h, w, c) float32 in [0, 1], and labels (n,) int64."""
+    images = x[..., None] if x.ndim == 3 else x
     if images.ndim != 4 or not images.size or images.dtype.kind not in "uif":
         raise UserError(
-            f"{path}: {key} is a {images.dtype} array of shape {arrays[key].shape}: expected "
-            "images (n, h, w) or (n, h, w, c) of numbers"
+            f"{path}: x_{part} is a {x.dtype} array of shape {x.shape}: expected images (n, h, w) "
+            "or (n, h, w, c) of numbers"
         )
     low, high = images.min(), images.max()
     most = 1 if images.dtype.kind == "f" else 255
     if not 0 <= low <= high <= most:
         raise UserError(
-            f"{path}: the pixels of {key} lie between {low:g} and {high:g}: expected whole numbers "
-            "from 0 to 255, or numbers from 0 to 1"
+            f"{path}: the pixels of x_{part} lie between {low:g} and {high:g}: expected whole "
+            "numbers from 0 to 255, or numbers from 0 to 1"
         )
-    return images.astype(np.float32) / most
-
-
-def _labels(path, part, arrays):
-    """Return labels (n,) int64."""
-    labels, count = arrays[f"y_{part}"], len(arrays[f"x_{part}"])
-    labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
-    if labels.shape != (count,) or labels.dtype.kind not in "ui" or (count and labels.min() < 0):
+    labels = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+    if labels.shape != (len(x),) or labels.dtype.kind not in "ui" or labels.min() < 0:
         raise UserError(
-            f"{path}: y_{part} is a {labels.dtype} array of shape {arrays[f'y_{part}'].shape}: "
-            f"expected one label for each of the {count:,} images, a whole number from 0 up"
+            f"{path}: y_{part} is a {y.dtype} array of shape {y.shape}: expected one label for "
+            f"each of the {len(x):,} images, a whole number from 0 up"
         )
-    return labels.astype(np.int64)
+    return images.astype(np.float32) / most, labels.astype(np.int64)

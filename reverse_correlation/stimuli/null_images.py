@@ -9,12 +9,7 @@ def sidak_threshold(pixels, alpha=0.05):
 
 
 def chi_null(numbers, scale=1.0):
-    """Return the median and scaled MAD of the norm of independent normal numbers.
-
-    Args:
-        numbers: how many there are.
-        scale: their standard deviation.
-    """
+    """Return the median and scaled MAD of the norm of normal numbers with this scale."""
     null = stats.chi(numbers)
     median = null.median()
     mad = optimize.brentq(

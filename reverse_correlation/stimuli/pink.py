@@ -7,11 +7,11 @@ import numpy as np
 import tensorflow as tf
 
 from reverse_correlation.errors import UserError
-from reverse_correlation.stimuli.ensemble import Ensemble
+from reverse_correlation.stimuli.ensemble import StructuredNoise
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class PinkNoise(Ensemble):
+class PinkNoise(StructuredNoise):
     """Gaussian noise whose amplitude falls as 1 / frequency**exponent, as in natural images.
 
     Each channel is filtered separately by Fourier transform, so opposite edges of an image join.
@@ -22,11 +22,6 @@ class PinkNoise(Ensemble):
         shape, low, high, base, contrast: as for Ensemble.
     """
 
-    shape: tuple = (28, 28, 1)
-    low: float = 0.0
-    high: float = 1.0
-    base: object = None
-    contrast: float | None = None
     exponent: float = 1.0
 
     def __post_init__(self):
@@ -37,28 +32,22 @@ class PinkNoise(Ensemble):
                 f"the exponent of 1/f noise must lie between 0 and 4, not {self.exponent}"
             )
 
-    @property
-    def coordinates(self):
-        """The shape of xi: one number per pixel and channel."""
-        return self.shape
-
     @functools.cached_property
     def gain(self):
         """The factor of each frequency: (h, w // 2 + 1) float64."""
         height, width, _ = self.shape
-        rows = np.fft.fftfreq(height)[:, None]
-        columns = np.fft.rfftfreq(width)[None]
-        frequency = np.hypot(rows, columns)
-        lowest = 1 / max(height, width)
-        gain = np.maximum(frequency, lowest) ** -self.exponent
-        whole = np.hypot(rows, np.fft.fftfreq(width)[None])
-        power = np.mean(np.maximum(whole, lowest) ** (-2 * self.exponent))
-        return self.contrast * (self.high - self.low) * gain / np.sqrt(power)
+        lowest, rows = 1 / max(height, width), np.fft.fftfreq(height)[:, None]
+        some, every = (
+            np.maximum(np.hypot(rows, columns), lowest)
+            for columns in (np.fft.rfftfreq(width), np.fft.fftfreq(width))
+        )
+        power = np.mean(every ** (-2 * self.exponent))
+        return self.deviation * some**-self.exponent / np.sqrt(power)
 
     @property
     def pixel_std(self):
         """Standard deviation of each pixel, (h, w, c)."""
-        return np.full(self.shape, self.contrast * (self.high - self.low))
+        return np.full(self.shape, self.deviation)
 
     def fluctuation(self, xi):
         """Return xi with each frequency multiplied by its gain."""

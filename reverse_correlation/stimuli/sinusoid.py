@@ -7,11 +7,11 @@ import numpy as np
 import tensorflow as tf
 
 from reverse_correlation.errors import UserError
-from reverse_correlation.stimuli.ensemble import Ensemble
+from reverse_correlation.stimuli.ensemble import StructuredNoise
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class SinusoidNoise(Ensemble):
+class SinusoidNoise(StructuredNoise):
     """Patches of sinusoids at several scales, orientations and phases, as in studies of people.
 
     At scale s an image has s x s patches, each with two cycles of a sinusoid in 6 orientations and
@@ -24,12 +24,9 @@ class SinusoidNoise(Ensemble):
         shape, low, high, base, contrast: as for Ensemble.
     """
 
-    shape: tuple = (28, 28, 1)
-    low: float = 0.0
-    high: float = 1.0
-    base: object = None
-    contrast: float | None = None
     scales: tuple = ()
+
+    title = "sinusoid-patch"
 
     def __post_init__(self):
         """Check the arguments."""
@@ -58,7 +55,7 @@ class SinusoidNoise(Ensemble):
         height, width, _ = self.shape
         raw = [_sinusoids(height // s, width // s) for s in self.scales]
         power = sum(np.mean(np.sum(pattern**2, axis=0)) for pattern in raw)
-        scale = self.contrast * (self.high - self.low) / np.sqrt(power)
+        scale = self.deviation / np.sqrt(power)
         return [scale * pattern for pattern in raw]
 
     @functools.cached_property
@@ -84,16 +81,10 @@ class SinusoidNoise(Ensemble):
             first += 12 * scale**2
         return tf.repeat(total[..., None], channels, axis=3)
 
-    @property
-    def title(self):
-        """What the ensemble is called in a caption."""
-        return "sinusoid-patch"
 
-
-def _sinusoids(height, width, cycles=2):
+def _sinusoids(height, width):
     """Return a patch's sinusoids of 6 orientations and 2 phases, as in rcicr: (12, h, w)."""
-    x = np.linspace(0, cycles, width)[None]
-    y = np.linspace(0, cycles, height)[:, None]
+    x, y = np.linspace(0, 2, width), np.linspace(0, 2, height)[:, None]
     return np.array(
         [
             np.sin(2 * np.pi * (x * np.cos(angle) + y * np.sin(angle)) + phase)

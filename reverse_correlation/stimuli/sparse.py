@@ -31,15 +31,11 @@ class SparseNoise(White):
     high: float = 1.0
 
     symmetric = False
-    distribution = "sparse"
+    distribution = title = "sparse"
 
     @classmethod
     def of(cls, kind, *, base, contrast, images, **fields):
-        """Return the ensemble that `ensemble_of` asks for.
-
-        Raises:
-            UserError: if a base or a contrast is given.
-        """
+        """Return the ensemble that `catalogue.ensemble_of` asks for, without base and contrast."""
         if base is not None or contrast is not None:
             raise UserError("sparse noise has a base and a contrast of its own: leave them out")
         return cls(**fields)
@@ -62,17 +58,12 @@ class SparseNoise(White):
 
     def xi(self, seed, block, count):
         """Draw (bright - rate) / sqrt(rate (1 - rate)) for each pixel."""
-        uniform = uniform_numbers(seed, block, (count, *self.shape))
-        bright = tf.cast(uniform < self.rate, tf.float32)
-        return (bright - self.rate) / self.contrast
+        return (self._bright(seed, block, count) - self.rate) / self.contrast
 
     def draw(self, seed, block, count):
         """Draw the first `count` stimuli of a block: (count, h, w, c) float32, of low and high."""
-        uniform = uniform_numbers(seed, block, (count, *self.shape))
-        bright = tf.cast(uniform < self.rate, tf.float32)
-        return self.low + (self.high - self.low) * bright
+        return self.low + (self.high - self.low) * self._bright(seed, block, count)
 
-    @property
-    def title(self):
-        """What the ensemble is called in a caption."""
-        return "sparse"
+    def _bright(self, seed, block, count):
+        uniform = uniform_numbers(seed, block, (count, *self.shape))
+        return tf.cast(uniform < self.rate, tf.float32)

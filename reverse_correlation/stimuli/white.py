@@ -1,44 +1,23 @@
 """White noise: every pixel has its own number."""
 
 import dataclasses
-import math
 
 import numpy as np
 
 from reverse_correlation.errors import UserError
-from reverse_correlation.stimuli.ensemble import UNIFORM_STD, Ensemble
-from reverse_correlation.stimuli.null_images import chi_null, sidak_threshold
+from reverse_correlation.stimuli.ensemble import Ensemble
 
 
 class White(Ensemble):
     """The base class of white ensembles: A is a pixel's standard deviation times the identity."""
 
     is_white = True
-
-    @property
-    def coordinates(self):
-        """The shape of xi: one number per pixel and channel."""
-        return self.shape
+    cells = 1
 
     @property
     def std(self):
         """Standard deviation of a pixel."""
-        return self.contrast * (self.high - self.low)
-
-    @property
-    def pixel_std(self):
-        """Standard deviation of each pixel, (h, w, c)."""
-        return np.full(self.shape, self.std)
-
-    @property
-    def threshold(self):
-        """Sidak's threshold over the pixels, which are independent."""
-        return sidak_threshold(math.prod(self.shape))
-
-    @property
-    def null_norm(self):
-        """Median and scaled MAD of the norm of a null image."""
-        return chi_null(math.prod(self.shape), self.std)
+        return self.deviation
 
     def fluctuation(self, xi):
         """Return the standard deviation times xi."""
@@ -72,19 +51,16 @@ class WhiteNoise(White):
 
     @classmethod
     def of(cls, kind, *, images, **fields):
-        """Return the ensemble that `ensemble_of` asks for."""
+        """Return the ensemble that `catalogue.ensemble_of` asks for."""
         return cls(kind, **fields)
 
     def __post_init__(self):
         """Check the arguments."""
         if self.kind not in ("gaussian", "uniform", "binary"):
             raise UserError(f"unknown noise kind {self.kind!r}: choose gaussian, uniform or binary")
+        if self.kind == "binary" and self.contrast is None:
+            object.__setattr__(self, "contrast", 0.5)
         super().__post_init__()
-
-    @property
-    def usual_contrast(self):
-        """The default contrast."""
-        return 0.5 if self.kind == "binary" else UNIFORM_STD
 
     @property
     def distribution(self):
@@ -94,4 +70,4 @@ class WhiteNoise(White):
     @property
     def title(self):
         """What the ensemble is called in a caption."""
-        return {"gaussian": "Gaussian", "uniform": "uniform", "binary": "binary"}[self.kind]
+        return "Gaussian" if self.kind == "gaussian" else self.kind
