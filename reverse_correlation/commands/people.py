@@ -143,10 +143,9 @@ def read(settings):
     study = Study.load(file)
     out = settings.out or file.parent
     check_writable(out / "measurements")
-    answers = read_answers(settings.files, study)
-    participants, group = participants_of(answers, study)
+    participants, group = participants_of(read_answers(settings.files, study), study)
     classes = network_classes(settings, study) if settings.model else ()
-    result = StudyResult(study, participants, group, answers, classes, settings.model)
+    result = StudyResult(study, participants, group, classes, settings.model)
     save_measurements(result.people, out / "measurements")
     print_people(result)
     if classes:

@@ -1,6 +1,5 @@
 """One page of an observer: what was measured and how, its images under the pointer, its figures."""
 
-import base64
 import json
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from reverse_correlation.files import replacing
 from reverse_correlation.report.summary import summary_lines
 from reverse_correlation.texts import (
     Html,
+    base64_of,
     html_of,
     html_of_each,
     html_table,
@@ -125,18 +125,14 @@ def _images(estimate, classes, names, deviation):
         values = np.rint(32767 * estimate.covariance[k] / scale).astype(np.int16)
         error = float(estimate.coefficient_error[k])
         entries.append(
-            {"values": _base64(values), "scale": scale, "error": error, "name": names[k]}
+            {"values": base64_of(values), "scale": scale, "error": error, "name": names[k]}
         )
     return {
         "shape": list(estimate.covariance.shape[1:]),
         "threshold": float(estimate.threshold),
-        "deviation": _base64(deviation),
+        "deviation": base64_of(deviation),
         "classes": entries,
     }
-
-
-def _base64(array):
-    return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
 
 
 def _colours():
