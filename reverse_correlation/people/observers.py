@@ -45,17 +45,15 @@ class StudyResult:
     """A study and all who judged its trials.
 
     Attributes:
-        study: the Study.
-        participants: a StudyObserver each.
         group: all participants together; None where there is one.
-        classes: of a network on the same trials, a StudyObserver each.
+        classes: of a network on the same trials.
         network: path of its file, or None.
     """
 
     study: Study
-    participants: tuple
+    participants: tuple[StudyObserver, ...]
     group: StudyObserver | None = None
-    classes: tuple = ()
+    classes: tuple[StudyObserver, ...] = ()
     network: Path | None = None
 
     @property
@@ -85,7 +83,6 @@ def classes_of(network, study, input_range=(0.0, 1.0), class_names=()):
     """Let a network, an Observer, judge the trials of a study: a StudyObserver for each class.
 
     Args:
-        network, study: the two.
         input_range: (low, high) of the pixels that it expects.
         class_names: of all its classes; empty for their numbers.
 
