@@ -142,8 +142,8 @@ def main(s):
             written += own
             if s.report:
                 page = results / f"{s.dataset}_{name}.html"
-                command = flags.command_of("python main.py", s)
-                written.append(write_report(found[-1], [*written[:1], *own], command, page))
+                how = flags.how_to_repeat("python main.py", s)
+                written.append(write_report(found[-1], [*written[:1], *own], page, *how))
     print_summary(found, written, s.out)
     return written
 

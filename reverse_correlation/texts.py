@@ -1,5 +1,6 @@
 """Names that come from outside, and numbers, as pages and tables show them."""
 
+import base64
 import html
 import json
 import math
@@ -42,6 +43,11 @@ def html_table(head, rows):
 def json_in_page(value):
     """Return a value as JSON that may stand inside a script element: Html."""
     return Html(json.dumps(value).replace("<", "\\u003c"))
+
+
+def base64_of(array):
+    """Return the bytes of an array, row by row, as text in base 64."""
+    return base64.b64encode(array.tobytes()).decode()
 
 
 def number(value, template):

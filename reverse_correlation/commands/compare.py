@@ -2,50 +2,51 @@
 
 import numpy as np
 
-from reverse_correlation.commands.measure import noise_of
+from reverse_correlation.commands.measure import looked_at
 from reverse_correlation.commands.running import check_writable, connected
 from reverse_correlation.errors import UserError
 from reverse_correlation.estimates.agreement import compare, difference
 from reverse_correlation.estimates.measurement import Measurement
 from reverse_correlation.figures.comparison import draw_comparison
 from reverse_correlation.figures.style import save
-from reverse_correlation.observers.network_files import read_observer
 from reverse_correlation.observers.observer import names_of_classes
 from reverse_correlation.passes.measure import measure
 from reverse_correlation.stimuli.labelled_images import read_labelled_images
 from reverse_correlation.texts import number
 
 
-def compare_files(settings):
-    """Measure what CompareSettings name, print how far it agrees, and draw it.
-
-    Returns:
-        The path of the figure.
-    """
-    check_writable(settings.out)
-    images = read_labelled_images(settings.images) if settings.images else None
-    class_names = settings.class_names or (images.class_names if images else ())
-    names, response = distinct_names(settings.files), settings.response
-    saved = {path: Measurement.load(path) for path in settings.files if path.suffix == ".npz"}
+def compare_files(s):
+    """Measure what CompareSettings name, say how far it agrees, and draw it: the figure's path."""
+    check_writable(s.out)
+    labelled = read_labelled_images(s.images) if s.images else None
+    class_names = s.class_names or (labelled.class_names if labelled else ())
+    names, response = distinct_names(s.files), s.response
+    files = dict(zip(names, s.files, strict=True))
+    found = {n: Measurement.load(path) for n, path in files.items() if path.suffix == ".npz"}
     observers = {}  # all are looked at before the first is measured
-    for path, name in zip(settings.files, names, strict=True):
-        if path not in saved:
-            observers[name] = observer, noise = looked_at(path, name, images, settings)
-            refuse_other_noise(noise, path, saved)
-            names_of_classes(class_names, observer.classes, observer.only)
-    with connected(settings.scheduler) as client:
-        measurements = [
-            measured(*observers[name], settings.seed + i, client, settings)
-            if name in observers
-            else saved[path]
-            for i, (path, name) in enumerate(zip(settings.files, names, strict=True))
-        ]
-    found = compare(measurements, response, names)
+    for name in (name for name in names if name not in found):
+        observer, noise, _ = observers[name] = looked_at(files[name], s, labelled, name)
+        refuse_other_noise(noise, name, found)
+        names_of_classes(class_names, observer.classes, observer.only)
+    with connected(s.scheduler) as client:
+        for name, (observer, noise, _) in observers.items():
+            found[name] = measure(
+                observer,
+                noise,
+                s.noise_images,
+                seed=s.seed + names.index(name),
+                until=s.until,
+                client=client,
+                only=observer.only,
+            )
+            found[name].save(s.out / f"compare_{name}.npz")
+    measurements = [found[name] for name in names]
+    agreement = compare(measurements, response, names)
     differing = difference(*measurements, response) if len(names) == 2 else None
     classes = measurements[0].class_names(class_names)
-    print_comparison(found, differing, measurements, classes, response)
-    figure = draw_comparison(found, differing, measurements, classes, response)
-    path = save(figure, settings.out / f"compare_{'_'.join(names)}_{response}.png")
+    compared = agreement, differing, measurements, classes, response
+    print_comparison(*compared)
+    path = save(draw_comparison(*compared), s.out / f"compare_{'_'.join(names)}_{response}.png")
     print(f"\n{path}")
     return path
 
@@ -59,70 +60,19 @@ def distinct_names(files):
     ]
 
 
-def looked_at(path, name, images, settings):
-    """Read a file, and show its observer a little noise: (Observer, ensemble).
-
-    Args:
-        path: of the file.
-        name: of the observer.
-        images: LabelledImages, or None.
-        settings: what it is shown, and how its file is read: CompareSettings.
-
-    Raises:
-        UserError: if it cannot be measured as the settings say.
-    """
-    observer = read_observer(path, settings.channels, settings.input_mean, settings.input_std)
-    observer.name = name
-    noise, _ = noise_of(settings, observer.shape, images)
-    observer = observer.looked(noise).choosing(settings.classes)
-    if images:
-        images.refuse_unlike(observer, path)
-    return observer, noise
-
-
-def refuse_other_noise(noise, path, saved):
-    """Raise UserError if saved measurements, {path: Measurement}, are of other noise."""
+def refuse_other_noise(noise, name, saved):
+    """Raise UserError if saved measurements, {name: Measurement}, are of other noise."""
     for other, measurement in saved.items():
         if measurement.noise.describe() != noise.describe():
             raise UserError(
-                f"{other} is of {measurement.noise.title} noise of "
-                f"{' x '.join(map(str, measurement.noise.shape))} pixels that {path.name} would "
-                "not be shown: name --noise-kind, --base, --contrast and --input-range as there"
+                f"{other}.npz is of {measurement.noise.title} noise of "
+                f"{' x '.join(map(str, measurement.noise.shape))} pixels that {name} would not be "
+                "shown: name --noise-kind, --base, --contrast and --input-range as there"
             )
 
 
-def measured(observer, noise, seed, client, settings):
-    """Measure an observer, and save its Measurement in the folder of the results.
-
-    Args:
-        observer, noise: as `looked_at` returns them.
-        seed: of its noise.
-        client: of a Dask cluster, or None.
-        settings: how much it is shown, and where results go: CompareSettings.
-    """
-    measurement = measure(
-        observer,
-        noise,
-        settings.noise_images,
-        seed=seed,
-        until=settings.until,
-        client=client,
-        only=observer.only,
-    )
-    measurement.save(settings.out / f"compare_{observer.name}.npz")
-    return measurement
-
-
 def print_comparison(found, differing, measurements, classes, response):
-    """Print how far observers agree on each class.
-
-    Args:
-        found: the Agreement.
-        differing: the Difference of two observers; None of more.
-        measurements: of the observers.
-        classes: names of the measured classes.
-        response: whose images are compared.
-    """
+    """Print how far observers agree on each class; the arguments are `draw_comparison`'s."""
     count = len(found.names)
     upper = np.triu_indices(count, 1)
     for name, m in zip(found.names, measurements, strict=True):

@@ -25,12 +25,7 @@ NOT_OF_THE_RESULT = ("out", "report", "retrain", "scheduler")  # flags that deci
 
 @dataclasses.dataclass(frozen=True)
 class Valid:
-    """What the values of a field may be.
-
-    Attributes:
-        check: called with a value; says whether it is valid.
-        what: in words, such as "a whole number from 1 up".
-    """
+    """What the values of a field may be: a function that says so of one, and in words."""
 
     check: Callable
     what: str
@@ -52,7 +47,7 @@ def whole_number(text):
 
 
 def flag(kind, check, what, metavar, read=None):
-    """Return the type of a field that is read from one word, and what its values may be.
+    """Return the type of a field that is read from one word.
 
     Args:
         kind: the Python type.
@@ -111,8 +106,8 @@ def _between(check, what, metavar):
     return flag(float, finite, what, metavar)
 
 
-def _folder(text):
-    return Path(text).resolve()
+def _is_path(value):
+    return isinstance(value, Path)
 
 
 Count = _whole(1)
@@ -131,8 +126,8 @@ Word = flag(
     "of letters, digits, -, _ and .",
     "NAME",
 )
-Folder = flag(Path, lambda path: isinstance(path, Path), "a folder", "DIR", _folder)
-File = flag(Path, lambda path: isinstance(path, Path), "a file", "FILE")
+Folder = flag(Path, _is_path, "a folder", "DIR", lambda text: Path(text).resolve())
+File = flag(Path, _is_path, "a file", "FILE")
 Text = flag(str, lambda text: isinstance(text, str), "a text", "TEXT")
 
 
@@ -218,25 +213,30 @@ def read_settings(kind, program, description, arguments=None):
     return settings
 
 
-def command_of(program, settings):
-    """Return the command that repeats a run: every flag that decides a number, exactly.
+def how_to_repeat(program, settings):
+    """Say what decides the numbers of a run, exactly: its flags, and constants that are not flags.
 
     Args:
         program: such as "python main.py".
         settings: the dataclass that was read.
+
+    Returns:
+        (the command that repeats the run, a sentence on the constants or "").
     """
     hints = typing.get_type_hints(type(settings), include_extras=True)
-    words, positional = [program], []
+    positional, flags, constants = [], [], []
     for field in dataclasses.fields(settings):
         value, hint = getattr(settings, field.name), hints[field.name]
         marks = typing.get_args(hint)[1:] if typing.get_origin(hint) is Annotated else ()
-        left_out = field.name in NOT_OF_THE_RESULT or tyro.conf.Fixed in marks
-        if left_out or value in (None, (), "", False):
-            continue
         listed = value if isinstance(value, tuple) else (value,)
         said = [repr(v) if isinstance(v, float) else shlex.quote(str(v)) for v in listed]
-        if tyro.conf.Positional in marks:
+        if tyro.conf.Fixed in marks:
+            constants.append(f"{field.name.replace('_', ' ')} {', '.join(map(_shown, listed))}")
+        elif field.name in NOT_OF_THE_RESULT or value in (None, (), "") or value is False:
+            continue
+        elif tyro.conf.Positional in marks:
             positional += said
         else:
-            words += [flag_name(field.name), *said]
-    return " ".join([*words[:1], *positional, *words[1:]])
+            flags += [flag_name(field.name), *said]
+    sentence = f"Constants that are not flags: {'; '.join(constants)}." if constants else ""
+    return " ".join([program, *positional, *flags]), sentence

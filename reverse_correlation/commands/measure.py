@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from reverse_correlation.commands.flags import command_of
+from reverse_correlation.commands.flags import how_to_repeat
 from reverse_correlation.commands.running import check_writable, connected
 from reverse_correlation.estimates import findings
 from reverse_correlation.estimates.activity import activation_maps
@@ -23,27 +23,15 @@ from reverse_correlation.stimuli.labelled_images import read_labelled_images
 
 
 def measure_file(s):
-    """Measure the observer in a file, and draw what it looks for; return the paths written.
-
-    Args:
-        s: MeasureSettings.
-
-    Raises:
-        UserError: if the file, the noise or the labelled images do not fit together.
-    """
+    """Measure the observer that MeasureSettings name, and draw it; return the paths written."""
     check_writable(s.out)
     labelled = read_labelled_images(s.images) if s.images else None
-    observer = read_observer(s.file, s.channels, s.input_mean, s.input_std)
-    noise, title = noise_of(s, observer.shape, labelled)
-    observer = observer.looked(noise).choosing(s.classes)
-    if labelled:
-        labelled.refuse_unlike(observer, s.file)
+    observer, noise, title = looked_at(s.file, s, labelled)
     names = s.class_names or (labelled.class_names if labelled else ())
     names = names_of_classes(names, observer.classes, observer.only)
     test = test_images(labelled, observer, s.input_range) if labelled else None
-    stem, place = s.file.stem, s.file.stem
-    if labelled:
-        stem, place = f"{stem}_{labelled.name}", f"{stem} on {labelled.name}"
+    stem = f"{s.file.stem}_{labelled.name}" if labelled else s.file.stem
+    place = f"{s.file.stem} on {labelled.name}" if labelled else s.file.stem
     convolutions = observer.convolutions()
     usual = tuple(dict.fromkeys(convolutions[:1] + convolutions[-1:]))
     layers = findings.layers_to_measure(noise, usual, s.layers)
@@ -65,24 +53,36 @@ def measure_file(s):
     result = findings_of(s, observer, measurement, layers, names, test, title, stem, place)
     written = draw_all(result, layers, test, stem, s)
     if s.report:
-        command = command_of("python -m reverse_correlation measure", s)
-        written.append(write_report(result, written, command, s.out / f"{stem}.html"))
+        how = how_to_repeat("python -m reverse_correlation measure", s)
+        written.append(write_report(result, written, s.out / f"{stem}.html", *how))
     print_summary([result], written, s.out)
     return written
 
 
-def noise_of(s, shape, labelled=None):
-    """Return the ensemble that flags name for images of a shape, and what its base is called.
+def looked_at(path, s, labelled=None, name=None):
+    """Read a file, and show its observer a little noise.
 
     Args:
-        s: NoiseSettings and FileSettings.
-        shape: (h, w, c).
+        path: of the file.
+        s: what it is shown, and how its file is read: MeasureSettings or CompareSettings.
         labelled: LabelledImages, or None.
+        name: of the observer; by default the file's.
+
+    Returns:
+        (Observer, ensemble, what its base is called).
+
+    Raises:
+        UserError: if the file, the noise or the labelled images do not fit together.
     """
+    observer = read_observer(path, s.channels, s.input_mean, s.input_std)
+    observer.name = name or observer.name
     mean, images = (labelled.mean_image, labelled.train[0]) if labelled else (None, None)
-    base, title = read_base(s.base, shape, s.input_range, mean)
-    noise = ensemble_of(s.noise_kind, shape, s.input_range, base, s.contrast, images)
-    return noise, title or "pure noise"
+    base, title = read_base(s.base, observer.shape, s.input_range, mean)
+    noise = ensemble_of(s.noise_kind, observer.shape, s.input_range, base, s.contrast, images)
+    observer = observer.looked(noise).choosing(s.classes)
+    if labelled:
+        labelled.refuse_unlike(observer, path)
+    return observer, noise, title or "pure noise"
 
 
 def test_images(labelled, observer, input_range):
@@ -120,15 +120,10 @@ def findings_of(s, observer, measurement, layers, names, test, title, stem, plac
     exact = findings.exact_images_of(
         observer, measurement.noise, s.out / f"{stem}.exact.npz", s.exact_images, s.seed + 1
     )
+    how = {"patches": s.exact_patches, "live_rate": s.live_rate, "seed": s.seed + 1}
     of_layers = [
         findings.layer_findings(
-            observer,
-            measurement,
-            layer,
-            s.out / f"{stem}_{layer}.exact.npz",
-            patches=s.exact_patches,
-            live_rate=s.live_rate,
-            seed=s.seed + 1,
+            observer, measurement, layer, s.out / f"{stem}_{layer}.exact.npz", **how
         )
         for layer in layers.values()
     ]
@@ -151,9 +146,7 @@ def draw_all(result, layers, test, stem, s):
         if test:
             maps = activation_maps(observer, layer, *test)
             figures[f"{label}_{stem}"] = draw_activation_maps(maps, names, test[1], layer, place)
-        drawn = commonest(measurement)
-        figures[f"{label}_{stem}_noise"] = draw_noise_activity(
-            measurement, layer, drawn, names, place
-        )
+        activity = draw_noise_activity(measurement, layer, commonest(measurement), names, place)
+        figures[f"{label}_{stem}_noise"] = activity
         figures[f"sta_{label}_{stem}"] = draw_receptive_fields(measurement, found, place)
     return [save(figure, s.out / f"{name}.png") for name, figure in figures.items()]

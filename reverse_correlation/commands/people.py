@@ -45,15 +45,14 @@ def make(settings):
 
 
 def noise_of(settings):
-    """Return the ensemble of a study.
+    """Return the ensemble of the study that MakeSettings name.
 
     Raises:
         UserError: if there is none of that kind, base and size.
     """
     labelled = read_labelled_images(settings.images) if settings.images else None
     shape = picture_shape(settings, labelled)
-    images = None if labelled is None else labelled.train[0]
-    mean = None if labelled is None else labelled.mean_image
+    mean, images = (labelled.mean_image, labelled.train[0]) if labelled else (None, None)
     base, _ = read_base(settings.base, shape, (0.0, 1.0), mean)
     if np.ndim(base) == 0 and base is not None and not 0 <= base <= 1:
         raise UserError(f"--base {base:g} is not a grey, which goes from 0 (black) to 1 (white)")
@@ -70,11 +69,7 @@ def noise_of(settings):
 
 
 def picture_shape(settings, labelled):
-    """Return the shape (h, w, c) of a study's pictures.
-
-    Args:
-        settings: MakeSettings.
-        labelled: LabelledImages, or None.
+    """Return the shape (h, w, c) of the pictures that MakeSettings, and LabelledImages, name.
 
     Raises:
         UserError: if the base image cannot be read, or labelled images are not of that size.
@@ -111,7 +106,7 @@ def fitting_size(height, width, noise_kind):
 
 
 def print_study(study, clipped, path, file):
-    """Print what a study shows, and what to do with its page."""
+    """Print what a study shows, and what to do with its page and file."""
     height, width, _ = study.noise.shape
     print(
         f"study {study.id}: {study.trials:,} pairs of {height} x {width} pixels, base plus and "
@@ -131,11 +126,7 @@ def print_study(study, clipped, path, file):
 
 
 def read(settings):
-    """Measure participants, and a network on the same trials, as ReadSettings say.
-
-    Returns:
-        The path of the figure.
-    """
+    """Measure participants, and a network on their trials, as ReadSettings say: a figure's path."""
     for path in settings.files:
         if not path.is_file():
             raise UserError(f"there is no file {path}: name the CSV files of choices")
@@ -143,33 +134,25 @@ def read(settings):
     study = Study.load(file)
     out = settings.out or file.parent
     check_writable(out / "measurements")
-    answers = read_answers(settings.files, study)
-    participants, group = participants_of(answers, study)
-    classes = network_classes(settings, study) if settings.model else ()
-    result = StudyResult(study, participants, group, answers, classes, settings.model)
-    save_measurements(result.people, out / "measurements")
+    participants, group = participants_of(read_answers(settings.files, study), study)
+    classes = ()
+    if settings.model:
+        (low, high), name = settings.input_range, settings.model.name
+        network = read_observer(
+            settings.model, settings.channels, settings.input_mean, settings.input_std
+        )
+        print(f"{name}: is shown pixels from {low:g} (black) to {high:g} (white)")
+        classes = classes_of(network, study, (low, high), settings.class_names)
+    result = StudyResult(study, participants, group, classes, settings.model)
+    stems = file_stems([person.name for person in result.people])
+    for person, stem in zip(result.people, stems, strict=True):
+        person.measurement.save(out / f"measurements/{stem}.npz")
     print_people(result)
     if classes:
         print_network(result)
     path = save(draw_people(result), out / "people.png")
     print(f"\n{path}")
     return path
-
-
-def network_classes(settings, study):
-    """Let the network of a file judge the trials: a StudyObserver for each of its classes."""
-    network = read_observer(
-        settings.model, settings.channels, settings.input_mean, settings.input_std
-    )
-    low, high = settings.input_range
-    print(f"{settings.model.name}: is shown pixels from {low:g} (black) to {high:g} (white)")
-    return classes_of(network, study, settings.input_range, settings.class_names)
-
-
-def save_measurements(people, folder):
-    """Write the Measurement of each of several StudyObservers to a file of its own."""
-    for person, stem in zip(people, file_stems([person.name for person in people]), strict=True):
-        person.measurement.save(folder / f"{stem}.npz")
 
 
 def file_stems(names):

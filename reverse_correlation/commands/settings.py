@@ -6,25 +6,7 @@ from typing import Literal
 
 from tyro.conf import Fixed, Positional
 
-from reverse_correlation.commands.flags import (
-    Checked,
-    ClassNumber,
-    Contrast,
-    Correlation,
-    Count,
-    Deviation,
-    File,
-    Folder,
-    Number,
-    Pixels,
-    Seed,
-    Share,
-    Text,
-    Trials,
-    Word,
-    flag_name,
-    optional,
-)
+from reverse_correlation.commands import flags
 from reverse_correlation.errors import UserError
 from reverse_correlation.stimuli import KINDS
 
@@ -34,16 +16,16 @@ SymmetricKind = Literal[tuple(kind for kind in KINDS if kind != "sparse")]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class NoiseSettings(Checked):
+class NoiseSettings(flags.Checked):
     """What is shown."""
 
     noise_kind: NoiseKind = "gaussian"
     """gaussian, uniform (as published), binary and sparse noise are white"""
-    base: Text = ""
+    base: flags.Text = ""
     """what noise is about: a number, mean, or an image file; by default the middle of the range"""
-    contrast: optional(Contrast) = None
+    contrast: flags.optional(flags.Contrast) = None
     """of a pixel: its standard deviation over the input range; by default .289 (binary: .5)"""
-    seed: Seed = 0
+    seed: flags.Seed = 0
     """of the noise"""
 
 
@@ -51,27 +33,27 @@ class NoiseSettings(Checked):
 class PassSettings(NoiseSettings):
     """How much is shown, and where."""
 
-    noise_images: Count = 1_000_000
+    noise_images: flags.Count = 1_000_000
     """the most that an observer is shown of each noise"""
-    until: Correlation = 0.95
+    until: flags.Correlation = 0.95
     """expected correlation of all logit and choice images at which to stop; 0 shows all"""
-    scheduler: Text = ""
+    scheduler: flags.Text = ""
     """of a Dask cluster that shares the pass, as tcp://host:8786; or local:2, two processes here"""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FileSettings(Checked):
+class FileSettings(flags.Checked):
     """How the file of an observer is read."""
 
-    input_range: tuple[Number, Number] = (0.0, 1.0)
+    input_range: tuple[flags.Number, flags.Number] = (0.0, 1.0)
     """of the pixels that it expects"""
-    input_mean: tuple[Number, ...] = ()
+    input_mean: tuple[flags.Number, ...] = ()
     """subtracted from each channel before the observer sees it: one a channel, or one for all"""
-    input_std: tuple[Deviation, ...] = ()
+    input_std: tuple[flags.Deviation, ...] = ()
     """what the difference is divided by, likewise"""
     channels: Literal["first", "last", ""] = ""
     """where the channels of an .onnx file are, if its shape does not tell"""
-    class_names: tuple[Text, ...] = ()
+    class_names: tuple[flags.Text, ...] = ()
     """of all classes, or of those that are measured, in their order"""
 
     def check(self):
@@ -84,64 +66,58 @@ class FileSettings(Checked):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ClassSettings(Checked):
-    """Which classes are measured."""
+class ResultSettings(flags.Checked):
+    """Which classes are measured, and where results go."""
 
-    classes: tuple[ClassNumber, ...] = ()
-    """measure these classes only, by number from 0, of an observer that has many"""
-    images: optional(File) = None
-    """labelled images: a .npz file with x_train, y_train, x_test, y_test, as Keras's mnist.npz"""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class OutSettings(Checked):
-    """Where results go."""
-
-    out: Folder = Path("results")
+    out: flags.Folder = Path("results")
     """folder of the results"""
+    classes: tuple[flags.ClassNumber, ...] = ()
+    """measure these classes only, by number from 0, of an observer that has many"""
+    images: flags.optional(flags.File) = None
+    """labelled images: a .npz file with x_train, y_train, x_test, y_test, as Keras's mnist.npz"""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InsideSettings(PassSettings):
     """What is said of an observer beside its class images."""
 
-    layers: tuple[Text, ...] = ()
+    layers: tuple[flags.Text, ...] = ()
     """convolutions whose receptive fields are measured; by default the first and the last"""
     precision: Literal["float32", "bfloat16"] = "float32"
     """of the pass; bfloat16 is faster where the CPU has it, and a slightly different network"""
     report: bool = True
     """whether to write NAME.html, a page of all that was found"""
 
-    exact_images: Fixed[Count] = 5_000  # at most, whose gradients class images are held to
-    exact_patches: Fixed[Count] = 20_000  # the same for receptive fields
-    live_rate: Fixed[Share] = 1e-3  # a filter that fires more rarely does not count as live
+    exact_images: Fixed[flags.Count] = 5_000  # at most, whose gradients class images are held to
+    exact_patches: Fixed[flags.Count] = 20_000  # the same for receptive fields
+    live_rate: Fixed[flags.Share] = 1e-3  # a filter that fires more rarely does not count as live
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class MeasureSettings(InsideSettings, FileSettings, ClassSettings, OutSettings):
+class MeasureSettings(InsideSettings, FileSettings, ResultSettings):
     """What does a classifier of images look for? Figures, a page and a measurement of it."""
 
-    file: Positional[File]
+    file: Positional[flags.File]
     """.keras, .onnx or .h5"""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CompareSettings(PassSettings, FileSettings, ClassSettings, OutSettings):
+class CompareSettings(PassSettings, FileSettings, ResultSettings):
     """Do observers look for the same? Their class images, and how far they agree, side by side.
 
     Each observer is shown noise of its own seed, so that none agrees with another for having seen
     the same noise; saved measurements of one seed are compared across even and odd shards.
     """
 
-    files: Positional[tuple[File, ...]]
+    files: Positional[tuple[flags.File, ...]]
     """two or more: networks (.keras, .onnx, .h5), or saved measurements (.npz)"""
     response: Response = "choice"
     """whose images are compared"""
-    noise_images: Count = 100_000
+    noise_images: flags.Count = 100_000
     """the most that each observer is shown"""
-    until: Correlation = 0.0
+    until: flags.Correlation = 0.0
     """expected correlation of all logit and choice images at which to stop; 0 shows all"""
-    seed: Seed = 0
+    seed: flags.Seed = 0
     """of the first observer's noise; the next has the next"""
 
     def check(self):
@@ -155,25 +131,25 @@ class CompareSettings(PassSettings, FileSettings, ClassSettings, OutSettings):
 class MakeSettings(NoiseSettings):
     """A page that asks people which of two pictures looks more like something, and its study."""
 
-    out: Folder
+    out: flags.Folder
     """where study.html and study.npz go"""
-    question: Text = "Which of the two looks more like a face?"
+    question: flags.Text = "Which of the two looks more like a face?"
     """asked of each pair"""
-    trials: Trials = 300
+    trials: flags.Trials = 300
     """pairs that each participant judges; studies of people take 300 to 1,000"""
-    size: tuple[Pixels, ...] = ()
+    size: tuple[flags.Pixels, ...] = ()
     """of a side in pixels, or height and width; by default the base image's, and 128 about grey"""
-    pause: Count = 50
+    pause: flags.Count = 50
     """trials between two breaks"""
-    condition: Word = "main"
+    condition: flags.Word = "main"
     """what the CSV files call this condition of your experiment"""
-    images: optional(File) = None
+    images: flags.optional(flags.File) = None
     """labelled images: a .npz file with x_train, y_train, x_test, y_test, as Keras's mnist.npz"""
     noise_kind: SymmetricKind = "sinusoid"
     """patches of sinusoids are what people are usually shown"""
-    base: Text = ""
+    base: flags.Text = ""
     """what noise is about: an image file, a number from 0 (black) to 1, or mean; by default grey"""
-    contrast: Contrast = 0.08
+    contrast: flags.Contrast = 0.08
     """of a pixel: its standard deviation over the range from black to white; gabor has its own"""
 
     def check(self):
@@ -189,13 +165,13 @@ class MakeSettings(NoiseSettings):
 class ReadSettings(FileSettings):
     """What participants look for, and a network on the very same trials."""
 
-    files: Positional[tuple[File, ...]]
+    files: Positional[tuple[flags.File, ...]]
     """CSV files that the page downloaded"""
-    study: optional(File) = None
+    study: flags.optional(flags.File) = None
     """of the participants; by default study.npz beside the first CSV file"""
-    model: optional(File) = None
+    model: flags.optional(flags.File) = None
     """a network (.keras, .onnx or .h5) that judges the same trials"""
-    out: optional(Folder) = None
+    out: flags.optional(flags.Folder) = None
     """where results go; by default the study's folder"""
 
     def check(self):
@@ -205,6 +181,5 @@ class ReadSettings(FileSettings):
             raise UserError("name the CSV files that the page downloaded")
         for field in dataclasses.fields(FileSettings):
             if not self.model and getattr(self, field.name) != field.default:
-                raise UserError(
-                    f"{flag_name(field.name)} says how a network is read: name it by --model FILE"
-                )
+                name = flags.flag_name(field.name)
+                raise UserError(f"{name} says how a network is read: name it by --model FILE")

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import math
 from pathlib import Path
 
 from reverse_correlation.errors import UserError
@@ -48,20 +49,20 @@ def read_answers(files, study):
     participants = {}
     for path in files:
         for line, row in rows_of(path):
-            participant, stimulus, answer = read_answer(path, line, row, study)
-            answers = participants.setdefault(participant, {})
-            if stimulus in answers:
-                other = answers[stimulus]
+            refuse_what_is_no_answer(f"{path}, line {line}", row, study)
+            participant, stimulus = row["participant_id"].strip(), int(row["stimulus_id"])
+            answer = answer_of(path, line, row)
+            other = participants.setdefault(participant, {}).setdefault(stimulus, answer)
+            if other is not answer:
                 raise UserError(
                     f"{path}, line {line}: {participant} has answered stimulus {stimulus} before, "
                     f"in {other.file}, line {other.line}: keep one of the two, or give one of two "
                     "people another participant_id"
                 )
-            answers[stimulus] = answer
     for participant, answers in participants.items():
         refuse_what_cannot_be_measured(participant, answers, study)
     ordered = {
-        participant: [answers[i + 1] for i in range(study.trials)]
+        participant: [answers[stimulus] for stimulus in sorted(answers)]
         for participant, answers in participants.items()
     }
     refuse_copies(ordered, study)
@@ -72,120 +73,87 @@ def rows_of(path):
     """Yield the number of each line of a CSV file and its fields, {column: text}.
 
     Raises:
-        UserError: if there is no such file, or it is empty or not a CSV file of choices.
+        UserError: if it is not a CSV file of choices, or has none.
     """
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, strict=True)
-            columns = reader.fieldnames or []
-            refuse_columns(path, columns)
-            empty = True
-            for row in reader:
-                if None in row or None in row.values():
-                    count = sum(v is not None for k, v in row.items() if k) + len(row.get(None, ()))
-                    raise UserError(
-                        f"{path}, line {reader.line_num}: it has {count} fields where there are "
-                        f"{len(columns)} columns: mend the line, or download the file again"
-                    )
-                empty = False
-                yield reader.line_num, row
-            if empty:
-                raise UserError(f"{path} has no line of choices: leave it out")
-    except FileNotFoundError as error:
-        raise UserError(f"there is no file {path}") from error
+            reader = csv.reader(file, strict=True)
+            columns = next(reader, [])
+            rows = [(reader.line_num, fields) for fields in reader if fields]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} cannot be read as a CSV file ({error})") from error
-
-
-def refuse_columns(path, columns):
-    """Raise UserError if the first line of a CSV file does not name the columns of choices."""
-    if not columns:
-        raise UserError(f"{path} is empty: give the file that the page downloaded")
-    missing = [name for name in COLUMNS[1:] if name not in columns]
-    twice = [name for name in dict.fromkeys(columns) if columns.count(name) > 1]
-    if missing or twice:
-        wrong = f"there is no column {', '.join(missing)}"
-        if twice:
-            wrong = f"there are two columns {', '.join(twice)}"
         raise UserError(
-            f"{path}, line 1: {wrong}: the columns are {', '.join(COLUMNS)}, with commas between "
-            "them, and others may follow"
-        )
-
-
-def read_answer(path, line, row, study):
-    """Read one line: (participant, stimulus, Answer).
-
-    Raises:
-        UserError: if it is of another study, or not a choice.
-    """
-    where = f"{path}, line {line}"
-    refuse_another_study(where, row, study)
-    participant, stimulus = row["participant_id"].strip(), row["stimulus_id"].strip()
-    if not participant:
-        raise UserError(f"{where}: its participant_id is empty: give the participant a name")
-    if not stimulus.isdecimal() or not 1 <= int(stimulus) <= study.trials:
+            f"{path} cannot be read as a CSV file ({error}): give what the page downloaded"
+        ) from error
+    if not rows:
+        raise UserError(f"{path} has no line of choices: leave it out")
+    wrong = [f"no column {name}" for name in COLUMNS[1:] if name not in columns]
+    wrong += [f"two columns {name}" for name in dict.fromkeys(columns) if columns.count(name) > 1]
+    if wrong:
         raise UserError(
-            f"{where}: stimulus {stimulus!r} is not one of this study's, which are 1 to "
-            f"{study.trials}: leave the file out, or name its own study by --study FILE"
+            f"{path}, line 1: it has {', '.join(wrong)}: the columns are {', '.join(COLUMNS)}, "
+            "with commas between them, and others may follow"
         )
-    response = number_or_none(row["responses"])
-    if response not in (1, -1):
-        raise UserError(
-            f"{where}: the response {row['responses']!r} is neither 1 (base plus noise) nor -1 "
-            "(base minus noise): mend the line, or leave the participant out"
-        )
-    side = row.get("plus_side", "")
-    if side not in ("left", "right", ""):
-        raise UserError(
-            f"{where}: its plus_side is {side!r}, which is neither left nor right: mend the line"
-        )
-    measured = [measured_number(where, row, name) for name in ("reaction_time_ms", "early_presses")]
-    return participant, int(stimulus), Answer(path, line, int(response), side, *measured)
-
-
-def refuse_another_study(where, row, study):
-    """Raise UserError if a line is not of this study and condition."""
-    for name, expected in (("study", study.id), ("seed", str(study.seed))):
-        if row.get(name, expected) != expected:
+    for line, fields in rows:
+        if len(fields) != len(columns):
             raise UserError(
-                f"{where}: its {name} is {row[name]}, but this study's is {expected}: name the "
-                "study that it belongs to, by --study FILE, or leave the file out"
+                f"{path}, line {line}: it has {len(fields)} fields where there are {len(columns)} "
+                "columns: mend the line, or download the file again"
             )
-    if row["condition"] != study.condition:
-        raise UserError(
-            f"{where}: its condition is {row['condition']!r}, but this study's is "
-            f"{study.condition!r}: analyse conditions one by one"
-        )
+        yield line, dict(zip(columns, fields, strict=True))
 
 
-def measured_number(where, row, name):
-    """Return what the page measured, a number from 0 up; None where the file does not say."""
-    value = number_or_none(row.get(name, ""))
-    if row.get(name) and (value is None or not 0 <= value < 1e9):
-        raise UserError(
-            f"{where}: its {name} is {row[name]!r}, which is not a number from 0 up: mend the line"
-        )
-    return value
+def refuse_what_is_no_answer(where, row, study):
+    """Raise UserError if a line, {column: text}, is not an answer of somebody to this study."""
+
+    def measured(text):
+        return not text or 0 <= number_of(text) < 1e9
+
+    valid = {  # column: (whether a text may stand there, what may)
+        "study": (lambda text: text == study.id, f"{study.id}, this study's"),
+        "seed": (lambda text: text == str(study.seed), f"{study.seed}, this study's"),
+        "condition": (lambda text: text == study.condition, f"{study.condition!r}, this study's"),
+        "participant_id": (str.strip, "a name"),
+        "stimulus_id": (
+            lambda text: text.strip().isdecimal() and 1 <= int(text) <= study.trials,
+            f"one of this study's, 1 to {study.trials}",
+        ),
+        "responses": (
+            lambda text: number_of(text) in (1, -1),
+            "1 (base plus noise) or -1 (base minus noise)",
+        ),
+        "plus_side": (lambda text: text in ("left", "right", ""), "left or right"),
+        "reaction_time_ms": (measured, "a number from 0 up"),
+        "early_presses": (measured, "a number from 0 up"),
+    }
+    for name, (is_valid, what) in valid.items():
+        if name in row and not is_valid(row[name]):
+            raise UserError(
+                f"{where}: its {name} is {row[name]!r}, which is not {what}: mend the line, leave "
+                "the file out, or name the study that it belongs to by --study FILE"
+            )
 
 
-def number_or_none(text):
-    """Return a text as a number; None where it is not one."""
+def number_of(text):
+    """Return a text as a number; NaN where it is not one."""
     try:
         return float(text)
     except ValueError:
-        return None
+        return math.nan
+
+
+def answer_of(path, line, row):
+    """Return the Answer in a line, {column: text}."""
+    response, side = int(float(row["responses"])), row.get("plus_side", "")
+    milliseconds, early = (
+        float(row[name]) if row.get(name) else None
+        for name in ("reaction_time_ms", "early_presses")
+    )
+    return Answer(path, line, response, side, milliseconds, early)
 
 
 def refuse_what_cannot_be_measured(participant, answers, study):
-    """Raise UserError for trials that are missing, or answers that are all the same.
-
-    Args:
-        participant: the name.
-        answers: {stimulus: Answer} of this participant.
-        study: the Study.
-    """
-    given = sorted(answers.values(), key=lambda answer: answer.line)
+    """Raise UserError for trials that are missing from {stimulus: Answer}, or answers all alike."""
+    given = list(answers.values())
     where = f"{given[0].file}, lines {given[0].line} to {given[-1].line}"
     missing = [i for i in range(1, study.trials + 1) if i not in answers]
     if missing:
@@ -195,27 +163,19 @@ def refuse_what_cannot_be_measured(participant, answers, study):
             "missing): let the participant go on, if that browser still has the session, or leave "
             "the file out"
         )
-    if len({answer.response for answer in given}) == 1:
-        raise UserError(
-            f"{where}: {participant} has given the same response {study.trials} times: there is "
-            "nothing to measure; leave the file out"
-        )
-    pressed = {answer.chose_left for answer in given} - {None}
-    if len(pressed) == 1:
-        side = "left" if pressed.pop() else "right"
-        raise UserError(
-            f"{where}: {participant} has chosen the {side} picture {study.trials} times: there is "
-            "nothing to measure; leave the file out"
-        )
+    for what, values in (
+        ("given the same response", {answer.response for answer in given}),
+        ("chosen the picture on the same side", {answer.chose_left for answer in given} - {None}),
+    ):
+        if len(values) == 1:
+            raise UserError(
+                f"{where}: {participant} has {what} {study.trials} times: there is nothing to "
+                "measure; leave the file out"
+            )
 
 
 def refuse_copies(participants, study):
-    """Raise UserError where two participants have given the very same answers.
-
-    Args:
-        participants: {participant: [Answer, ...]}, in the order of trials.
-        study: the Study.
-    """
+    """Raise UserError where two of {participant: [Answer, ...]} gave the very same answers."""
     seen = {}
     for participant, answers in participants.items():
         responses = tuple(answer.response for answer in answers)

@@ -23,12 +23,7 @@ AT_ONCE = 100  # trials whose images are held as floating-point numbers
 
 
 def trial_numbers(noise, seed, trials):
-    """Return the numbers xi behind the first stimulus of each trial: (N, *coordinates) float32.
-
-    Args:
-        noise: a symmetric ensemble.
-        seed: of the study.
-        trials: how many, from the first on.
+    """Return the numbers xi behind the first stimulus of trials: (trials, *coordinates) float32.
 
     Raises:
         UserError: if the ensemble is not symmetric.
@@ -44,37 +39,29 @@ def trial_numbers(noise, seed, trials):
 def screen_levels(noise, xi):
     """Return the base, and what each trial adds to it, in the 256 levels of a screen.
 
-    A screen shows the base plus and minus that, clipped to 0 and 255.
-
-    Args:
-        noise: an ensemble, whose low is black and whose high is white.
-        xi: (N, *coordinates), of the first stimulus of each trial.
+    A screen shows the base plus and minus that, clipped to 0 and 255: the low of the ensemble is
+    black, and its high is white.
 
     Returns:
         (base, push): (h, w, c) uint8, and (N, h, w, c) int8, clipped to -127 and 127.
     """
-    span = noise.high - noise.low
-    base = np.broadcast_to(255 * (noise.mean - noise.low) / span, noise.shape)
+
+    def levels(values, low, high, dtype):
+        return np.clip(np.rint(255 * values / (noise.high - noise.low)), low, high).astype(dtype)
+
+    base = np.broadcast_to(noise.mean - noise.low, noise.shape)
     push = [
-        _levels(255 * np.asarray(noise.fluctuation(xi[i : i + AT_ONCE])) / span, -127, 127, np.int8)
+        levels(np.asarray(noise.fluctuation(xi[i : i + AT_ONCE])), -127, 127, np.int8)
         for i in range(0, len(xi), AT_ONCE)
     ]
-    return _levels(base, 0, 255, np.uint8), np.concatenate(push)
+    return levels(base, 0, 255, np.uint8), np.concatenate(push)
 
 
 def shown_pair(noise, xi):
-    """Return both stimuli of trials as a screen shows them, (N, h, w, c) float32 each.
-
-    Args:
-        noise, xi: as for `screen_levels`.
-    """
+    """Return both stimuli of trials as a screen shows them, (N, h, w, c) float32 each."""
     base, push = (np.float32(levels) for levels in screen_levels(noise, xi))
     shown = (np.clip(base + push, 0, 255), np.clip(base - push, 0, 255))
     return tuple(noise.low + (noise.high - noise.low) * levels / 255 for levels in shown)
-
-
-def _levels(values, low, high, dtype):
-    return np.clip(np.rint(values), low, high).astype(dtype)
 
 
 def measure_choices(choices, noise, *, seed=0, name="observer"):
@@ -118,8 +105,7 @@ def network_choices(model, noise, xi, to_range=(0.0, 1.0)):
 
     Args:
         model: a classifier, as for `measure`.
-        noise: the ensemble.
-        xi: (N, *coordinates), of the first stimulus of each trial.
+        noise, xi: the ensemble, and the numbers of the trials.
         to_range: (low, high) of the network's input, to which the range of the ensemble is brought.
 
     Raises:

@@ -1,6 +1,5 @@
 """The figure of a study: the base plus and minus what people look for, and all choice images."""
 
-import itertools
 import textwrap
 
 import numpy as np
@@ -26,12 +25,12 @@ LETTERS = 22  # of a name above a panel
 
 @styled
 def draw_people(result):
-    """Draw the base plus and minus the group's image, and the choice image of every observer.
-
-    Args:
-        result: a StudyResult.
-    """
-    titled = _titled(result)
+    """Draw the base plus and minus the group's image, and all choice images of a StudyResult."""
+    people = [*filter(None, [result.group]), *result.participants[:SHOWN]]
+    titled = [(person.name, person) for person in people] + [
+        (f"{result.network.stem}: {network_class.name}", network_class)
+        for network_class in result.classes[:SHOWN]
+    ]
     columns = min(6, max(3, len(titled)))
     rows = -(-len(titled) // columns)
     lower = 1.0 + 1.75 * rows
@@ -40,16 +39,14 @@ def draw_people(result):
     above, below = figure.subfigures(2, 1, height_ratios=(2.9, lower))
     _draw_plus_and_minus(above, result.foremost, result.study.noise)
     _draw_choice_images(below, titled, rows, columns)
-    left_out = len(result.people) + len(result.classes) - len(titled)
-    below.suptitle(
-        textwrap.fill(
-            f"choice images from {result.study.trials:,} pairs each; r: split-half reliability; "
-            f"infoVal: {MORE_THAN_CHANCE} and above is more than chance; outlined: pixels "
-            "significant at family-wise 5 %"
-            + (f"; {left_out} more are in the table" if left_out else ""),
-            letters,
-        )
+    what = (
+        f"choice images from {result.study.trials:,} pairs each; r: split-half reliability; "
+        f"infoVal: {MORE_THAN_CHANCE} and above is more than chance; outlined: pixels significant "
+        "at family-wise 5 %"
     )
+    if left_out := len(result.people) + len(result.classes) - len(titled):
+        what += f"; {left_out} more are in the table"
+    below.suptitle(textwrap.fill(what, letters))
     scaled = (
         f"images added to the base: scaled to a peak of {SCALED} standard deviations of the noise"
     )
@@ -60,24 +57,14 @@ def draw_people(result):
     return figure
 
 
-def _titled(result):
-    """Return the observers whose images are drawn, with their titles: [(title, StudyObserver)]."""
-    people = [*filter(None, [result.group]), *result.participants[:SHOWN]]
-    return [(person.name, person) for person in people] + [
-        (f"{result.network.stem}: {network_class.name}", network_class)
-        for network_class in result.classes[:SHOWN]
-    ]
-
-
 def _draw_choice_images(figure, titled, rows, columns):
     """Draw a panel for each observer, [(title, StudyObserver)]."""
     axes = figure.subplots(rows, columns, squeeze=False)
     without_ticks(axes)
     image = None
-    for axis, (title, observer) in itertools.zip_longest(axes.flat, titled, fillvalue=("", None)):
-        if observer is None:
-            axis.set_axis_off()
-            continue
+    for axis in axes.flat[len(titled) :]:
+        axis.set_axis_off()
+    for axis, (title, observer) in zip(axes.flat, titled, strict=False):
         estimate = observer.estimate
         axis.set_title(cut(title))
         note = number(estimate.reliability[0], "r = {:.2f}, ")

@@ -20,16 +20,19 @@ class StudyObserver:
         name: of a participant, "all participants", or a network's class.
         choices: (trials,) of 1 and -1, and 0 for no difference; the means of these for a group.
         measurement: of the choices, a Measurement.
+        answers: [Answer, ...] of a participant; () of anyone else.
     """
 
     name: str
     choices: np.ndarray
     measurement: Measurement
+    answers: tuple = ()
 
     @classmethod
-    def of(cls, name, choices, study):
+    def of(cls, name, choices, study, answers=()):
         """Measure the choices of an observer."""
-        return cls(name, choices, measure_choices(choices, study.noise, seed=study.seed, name=name))
+        measurement = measure_choices(choices, study.noise, seed=study.seed, name=name)
+        return cls(name, choices, measurement, answers)
 
     @property
     def estimate(self):
@@ -42,19 +45,15 @@ class StudyResult:
     """A study and all who judged its trials.
 
     Attributes:
-        study: the Study.
-        participants: a StudyObserver each.
         group: all participants together; None where there is one.
-        answers: {participant: [Answer, ...]}.
-        classes: of a network on the same trials, a StudyObserver each.
+        classes: of a network on the same trials.
         network: path of its file, or None.
     """
 
     study: Study
-    participants: tuple
+    participants: tuple[StudyObserver, ...]
     group: StudyObserver | None = None
-    answers: dict = dataclasses.field(default_factory=dict)
-    classes: tuple = ()
+    classes: tuple[StudyObserver, ...] = ()
     network: Path | None = None
 
     @property
@@ -69,14 +68,9 @@ class StudyResult:
 
 
 def participants_of(answers, study):
-    """Measure participants and their mean: (tuple of StudyObservers, another one or None).
-
-    Args:
-        answers: {participant: [Answer, ...]}, in the order of trials.
-        study: the Study.
-    """
+    """Measure {participant: [Answer, ...]}: (a StudyObserver each, another of all or None)."""
     participants = tuple(
-        StudyObserver.of(name, np.array([answer.response for answer in given]), study)
+        StudyObserver.of(name, np.array([answer.response for answer in given]), study, given)
         for name, given in answers.items()
     )
     if len(participants) == 1:
@@ -86,11 +80,9 @@ def participants_of(answers, study):
 
 
 def classes_of(network, study, input_range=(0.0, 1.0), class_names=()):
-    """Let a network judge the trials of a study: a StudyObserver for each of its classes.
+    """Let a network, an Observer, judge the trials of a study: a StudyObserver for each class.
 
     Args:
-        network: an Observer of images.
-        study: the Study.
         input_range: (low, high) of the pixels that it expects.
         class_names: of all its classes; empty for their numbers.
 

@@ -1,6 +1,5 @@
 """The page that runs a study in a browser: one file that needs no other."""
 
-import base64
 from pathlib import Path
 
 import numpy as np
@@ -8,19 +7,14 @@ import numpy as np
 from reverse_correlation.errors import UserError
 from reverse_correlation.files import replacing
 from reverse_correlation.people.choices import screen_levels
-from reverse_correlation.texts import html_of, json_in_page
+from reverse_correlation.texts import base64_of, html_of, json_in_page
 
 TEMPLATE = Path(__file__).with_name("page.html")
 MOST_BYTES = 1e8  # of the noise in a page, which a browser holds in memory
 
 
 def write_page(study, path, pause):
-    """Write the page of a study.
-
-    Args:
-        study: a Study.
-        path: of the page.
-        pause: trials between two breaks.
+    """Write the page of a Study, which proposes a break after every `pause` trials.
 
     Returns:
         The share of pixels that a screen clips, over both stimuli of all trials.
@@ -42,19 +36,15 @@ def write_page(study, path, pause):
         "condition": study.condition,
         "pause": pause,
         "shape": study.noise.shape,
-        "base": base64.b64encode(base.tobytes()).decode(),
-        "push": base64.b64encode(push.tobytes()).decode(),
+        "base": base64_of(base),
+        "push": base64_of(push),
     }
+    template = TEMPLATE.read_text(encoding="utf-8")
+    page = html_of(template, question=study.question, study=json_in_page(data))
     with replacing(path) as part:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(filled(study.question, data), encoding="utf-8")
+        part.write_text(page, encoding="utf-8")
     return clipped_share(base, push)
-
-
-def filled(question, data):
-    """Return the page with the question as text and data as JSON, neither of which can be code."""
-    template = TEMPLATE.read_text(encoding="utf-8")
-    return html_of(template, question=question, study=json_in_page(data))
 
 
 def clipped_share(base, push):

@@ -54,17 +54,13 @@ class Study:
         Raises:
             UserError: if the file is missing, or is not that of a study.
         """
-        if not Path(path).is_file():
-            raise UserError(
-                f"there is no study file {path}: name the study.npz that python -m "
-                "reverse_correlation people make wrote, by --study FILE"
-            )
         try:
             _, fields, arrays = read_sums(path)
             noise = restored_ensemble(fields.pop("noise")["ensemble"], arrays)
             return cls(noise=noise, **fields)
         except (UserError, TypeError, KeyError) as error:
+            wrong = "is not a whole study file" if Path(path).exists() else "is not there"
             raise UserError(
-                f"{path} is not a whole study file: name the study.npz that python -m "
+                f"the study {path} {wrong}: name by --study FILE the study.npz that python -m "
                 "reverse_correlation people make wrote, or make it again with the same flags"
             ) from error

@@ -1,55 +1,60 @@
 """The tables of a study: what participants, and a network on their trials, look for."""
 
+import numpy as np
+
+from reverse_correlation.estimates.agreement import compare
+from reverse_correlation.estimates.intervals import wilson_interval
 from reverse_correlation.people.findings import (
-    class_agreement,
-    observer_findings,
+    MORE_THAN_CHANCE,
     people_agreement,
+    presses,
+    same_choices,
 )
 from reverse_correlation.texts import number
 
 
 def print_people(result):
-    """Print what each participant's choice image is worth, and how far participants agree.
-
-    Args:
-        result: a StudyResult.
-    """
-    study, participants = result.study, result.participants
+    """Print what each choice image of a StudyResult is worth, and how far participants agree."""
+    study = result.study
     print(
         f'\n"{study.question}" {study.trials:,} pairs, base plus and minus {study.noise.title} '
-        f"noise, seed {study.seed}; participants: {len(participants)}"
+        f"noise, seed {study.seed}; participants: {len(result.participants)}"
     )
     print_line("", "plus", "left", "early", "median s", "reliability", "infoVal", "needs", "pixels")
     for person in result.people:
-        answers = () if person is result.group else result.answers.get(person.name, ())
-        found = observer_findings(person, answers)
+        left, early, seconds = presses(person.answers)
+        estimate = person.estimate
         print_line(
             person.name,
-            f"{found.plus:.1%}",
-            number(found.left, "{:.1%}"),
-            number(found.early, "{:.0f}"),
-            number(found.seconds, "{:.2f}"),
-            number(found.reliability, "{:.3f}"),
-            number(found.info_value, "{:.2f}"),
-            number(found.trials_needed, "{:,.0f}"),
-            f"{found.significant:,} of {found.pixels:,}",
+            f"{np.mean(person.choices) / 2 + 0.5:.1%}",
+            number(left, "{:.1%}"),
+            number(early, "{:.0f}"),
+            number(seconds, "{:.2f}"),
+            number(estimate.reliability[0], "{:.3f}"),
+            number(estimate.info_value[0], "{:.2f}"),
+            number(estimate.images_needed()[0] / 2, "{:,.0f}"),  # a trial has two stimuli
+            f"{estimate.significant.sum():,} of {estimate.significant.size:,}",
         )
     print(
         "plus, left: how often base plus noise, and the left picture, was chosen; early: presses "
         "that were not\nanswers; reliability: split half, over even and odd stimulus numbers, for "
-        "all trials; infoVal: 1.96 and\nabove is more than chance; needs: trials for a "
-        "correlation of .9 with the truth; pixels: significant at\nfamily-wise 5 %"
+        f"all trials; infoVal: {MORE_THAN_CHANCE} and\nabove is more than chance; needs: trials "
+        "for a correlation of .9 with the truth; pixels: significant at\nfamily-wise 5 %"
     )
     if result.group:
-        print_agreement(people_agreement(participants), len(participants))
+        print_agreement(people_agreement(result.participants))
 
 
-def print_agreement(found, count):
-    """Print a PeopleAgreement of so many participants."""
+def print_agreement(found):
+    """Print how far participants agree, an Agreement."""
+    count = len(found.names)
+    pairs = np.triu_indices(count, 1)
+    without_noise = found.disattenuated[pairs]
+    known = without_noise[np.isfinite(without_noise)]
     print(
-        f"\nagreement of participants, mean over pairs: r {found.correlation:.3f} across halves "
-        f"(unrelated:\n0 +- {found.error:.3f}), {number(found.without_noise, '{:.3f}')} without "
-        "noise (it may pass 1)"
+        f"\nagreement of participants, mean over pairs: r {found.correlation[pairs].mean():.3f} "
+        f"across halves (unrelated:\n0 +- {found.error:.3f}), "
+        f"{number(known.mean() if known.size else None, '{:.3f}')} without noise (it may pass 1)"
     )
     for name, icc in (("ICC(3,1)", found.single), (f"ICC(3,{count})", found.average)):
         print(f"{name} {icc.value:.3f} ({icc.low:.3f} to {icc.high:.3f})")
@@ -60,11 +65,7 @@ def print_agreement(found, count):
 
 
 def print_network(result):
-    """Print how far a network's classes choose as people do, on the very same trials.
-
-    Args:
-        result: a StudyResult.
-    """
+    """Print how far the network of a StudyResult chooses as people do, on the very same trials."""
     who = "the majority of participants" if result.group else result.foremost.name
     print(
         f"\n{result.network.name} on the same trials: how often each class chooses as {who} did\n"
@@ -72,14 +73,15 @@ def print_network(result):
     )
     print_line("class", "same choice", "95 %", "r", "without noise", "reliability", width=17)
     for network_class in result.classes:
-        found = class_agreement(result.foremost, network_class)
-        low, high = found.interval
+        same, trials = same_choices(result.foremost, network_class)
+        low, high = wilson_interval(same, trials)
+        found = compare([result.foremost.measurement, network_class.measurement])
         print_line(
             network_class.name,
-            f"{found.same:,} of {found.trials:,}",
+            f"{same:,} of {trials:,}",
             f"{low:.1%} to {high:.1%}",
-            number(found.correlation, "{:.3f}"),
-            number(found.without_noise, "{:.3f}"),
+            number(found.correlation[0, 1, 0], "{:.3f}"),
+            number(found.disattenuated[0, 1, 0], "{:.3f}"),
             number(network_class.estimate.reliability[0], "{:.3f}"),
             width=17,
         )

@@ -1,6 +1,5 @@
 """One page of an observer: what was measured and how, its images under the pointer, its figures."""
 
-import base64
 import json
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from reverse_correlation.files import replacing
 from reverse_correlation.report.summary import summary_lines
 from reverse_correlation.texts import (
     Html,
+    base64_of,
     html_of,
     html_of_each,
     html_table,
@@ -40,22 +40,22 @@ SEE = {  # by the beginning of a figure's name
 }
 
 
-def write_report(result, figures, command, path, constants=""):
+def write_report(result, figures, path, command, constants=""):
     """Write the page of an observer, one file that needs no other; return the path.
 
     Args:
         result: a Result.
         figures: paths of its figures.
-        command: that repeats the run.
         path: of the page.
-        constants: a sentence on what decides the run and is not a flag; "" for nothing.
+        command, constants: as `flags.how_to_repeat` returns them.
 
     Raises:
         FileError: if it cannot be written.
     """
     sets, right = image_sets(result), result.test_accuracy
     lead = "" if right is None else f"It names {right:.2%} of the test images right. "
-    head, *rows = summary_lines(result)
+    head, *rows = ([label, *cells] for label, cells in summary_lines(result))
+    colours = matplotlib.colormaps[SIGNED](np.linspace(0, 1, 256))[:, :3]  # from -1 to 1
     provenance = [shown.measurement.provenance for shown in result.shown]
     filled = html_of(
         TEMPLATE.read_text(encoding="utf-8"),
@@ -63,7 +63,7 @@ def write_report(result, figures, command, path, constants=""):
         lead=lead + "Noise was shown to it, and averaged by what it answered: the average is the "
         "template that it looks for.",
         how=html_of_each("<p>$text</p>", _how(result)),
-        table=html_table(["", *head[1]], [[label, *cells] for label, cells in rows]),
+        table=html_table(head, rows),
         threshold=", ".join(
             f"|z| above {shown.measurement.classes['logit'].threshold:.2f} ({shown.title})"
             for shown in result.shown
@@ -75,7 +75,7 @@ def write_report(result, figures, command, path, constants=""):
         constants=constants,
         provenance=json.dumps(provenance, indent=1, ensure_ascii=False),
         data=json_in_page(sets),
-        colours=json_in_page(_colours()),
+        colours=json_in_page(np.rint(255 * colours).astype(int).tolist()),
     )
     with replacing(path) as part:
         part.write_text(filled, encoding="utf-8")
@@ -108,10 +108,9 @@ def image_sets(result):
 
 
 def _images(estimate, classes, names, deviation):
-    """Return class images: values of 16 bits, in units of each image's largest.
+    """Return class images of an Estimate: values of 16 bits, in units of each image's largest.
 
     Args:
-        estimate: the Estimate of their response.
         classes: indices of those that are wanted.
         names: of all measured classes.
         deviation: standard deviation of each pixel of noise.
@@ -125,24 +124,14 @@ def _images(estimate, classes, names, deviation):
         values = np.rint(32767 * estimate.covariance[k] / scale).astype(np.int16)
         error = float(estimate.coefficient_error[k])
         entries.append(
-            {"values": _base64(values), "scale": scale, "error": error, "name": names[k]}
+            {"values": base64_of(values), "scale": scale, "error": error, "name": names[k]}
         )
     return {
         "shape": list(estimate.covariance.shape[1:]),
         "threshold": float(estimate.threshold),
-        "deviation": _base64(deviation),
+        "deviation": base64_of(deviation),
         "classes": entries,
     }
-
-
-def _base64(array):
-    return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
-
-
-def _colours():
-    """Return the colours of signed maps, from -1 to 1: a list of 256 [red, green, blue]."""
-    colours = matplotlib.colormaps[SIGNED](np.linspace(0, 1, 256))[:, :3]
-    return np.rint(255 * colours).astype(int).tolist()
 
 
 def _how(result):
@@ -196,12 +185,17 @@ def _reliability(result):
             significant = estimate.significant.sum(axis=(1, 2, 3))
             for k in commonest(measurement):
                 names = result.class_names[k], shown.title, response
-                cells = [_cell(name, name) for name in names] + [
-                    _number_cell(measurement.answered[k], "{:,}"),
-                    _number_cell(estimate.reliability[k], "{:.3f}"),
-                    _number_cell(needed[k], "{:,.0f}"),
-                    _number_cell(significant[k], "{:,}"),
-                    _number_cell(info[k], "{:.1f}"),
+                numbers = (
+                    (measurement.answered[k], "{:,}"),
+                    (estimate.reliability[k], "{:.3f}"),
+                    (needed[k], "{:,.0f}"),
+                    (significant[k], "{:,}"),
+                    (info[k], "{:.1f}"),
+                )
+                cells = [_cell(name, name) for name in names]
+                cells += [  # one without a number comes last
+                    _cell(number(value, template), value if np.isfinite(value) else "")
+                    for value, template in numbers
                 ]
                 rows.append(Html("".join(cells)))
     return html_of(
@@ -212,12 +206,8 @@ def _reliability(result):
 
 
 def _cell(text, key):
-    """Return a cell that is sorted by a key; an empty one comes last."""
+    """Return a cell that is sorted by a key."""
     return html_of('<td data-key="$key">$text</td>', key=key, text=text)
-
-
-def _number_cell(value, template):
-    return _cell(number(value, template), value if np.isfinite(value) else "")
 
 
 def _figure(path):

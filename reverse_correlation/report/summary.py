@@ -7,13 +7,7 @@ from reverse_correlation.texts import number
 
 
 def print_summary(results, written, folder):
-    """Print accuracy, agreement, how often noise got which answer, and the files.
-
-    Args:
-        results: a Result of each observer.
-        written: paths of the figures and pages, in `folder`.
-        folder: of the results.
-    """
+    """Print the table of each Result, and the paths of what was written, relative to a folder."""
     for result in results:
         right = result.test_accuracy
         print(
@@ -31,11 +25,11 @@ def summary_lines(result):
 
     A line that has no number in it is left out.
     """
-    shown = result.shown
+    shown, measurements = result.shown, [each.measurement for each in result.shown]
     lines = [
         ("", [each.title for each in shown]),
-        ("noise images", [f"{each.measurement.count:,}" for each in shown]),
-        ("contrast", [_contrast(each.measurement.noise) for each in shown]),
+        ("noise images", [f"{m.count:,}" for m in measurements]),
+        ("contrast", [number(getattr(m.noise, "contrast", None), "{:.3g}") for m in measurements]),
     ]
     for response in RESPONSES:
         shares = [each.findings.template_accuracy.get(response) for each in shown]
@@ -48,9 +42,8 @@ def summary_lines(result):
     needed = [each.findings.images_needed.get("logit") for each in shown]
     cells = [number(None if n is None else np.max(n), "{:,.0f}") for n in needed]
     lines.append(("noise images for r = .9 in every logit image", cells))
-    for k in commonest(shown[0].measurement):
-        counts = [(each.measurement.answered[k], each.measurement.count) for each in shown]
-        cells = [f"{answered:,} of {count:,}" for answered, count in counts]
+    for k in commonest(measurements[0]):
+        cells = [f"{m.answered[k]:,} of {m.count:,}" for m in measurements]
         lines.append((f"noise answered {result.class_names[k]}", cells))
     fields = _least_and_median(result.field_agreement)
     lines.append(("last convolution, r with exact: least, median", [fields]))
@@ -58,10 +51,6 @@ def summary_lines(result):
     least = None if cosines is None else cosines.min(initial=1)
     lines.append(("conv1, cosine with kernels: least", [number(least, "{:.5f}")]))
     return [(label, cells) for label, cells in lines if any(cell != "-" for cell in cells)]
-
-
-def _contrast(noise):
-    return number(getattr(noise, "contrast", None), "{:.3g}")
 
 
 def _least_and_median(agreement):

@@ -93,10 +93,10 @@ def test_files_of_one_name_are_told_apart(networks, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        (["--class-names", "a"], "1 class names for 3 classes"),
+        (["--class-names", "a"], "1 class names were given for 3 classes"),
         (["--classes", "2", "0", "--class-names", "a"], "of which 2 are measured"),
         (["--classes", "3"], "classes 3 cannot be chosen"),
-        (["--base", "mean"], "give labelled images, by --images FILE"),
+        (["--base", "mean"], "give labelled images with --images FILE"),
         (["--input-mean", "1", "2", "--input-std", "1", "2"], "--input-mean has 2 numbers"),
     ],
 )
@@ -178,7 +178,8 @@ def test_other_noise_than_a_saved_measurement_s_is_refused_before_anything_is_sh
     saved = tmp_path / "out/compare_one.npz"
     code, _, error = run(tmp_path, capsys, saved, networks[1], "--contrast", "0.1")
     assert (
-        code == 2 and "is of Gaussian noise of 6 x 6 x 1 pixels that same.onnx would not" in error
+        code == 2
+        and "compare_one.npz is of Gaussian noise of 6 x 6 x 1 pixels that same would not" in error
     )
 
 

@@ -126,11 +126,11 @@ def coloured(path):
     [
         (["--base", "nothing.png"], "cannot be read as an image"),
         (["--base", "colour.png"], "in colour, but the observer takes 1 channel"),
-        (["--base", "mean"], "give labelled images, by --images FILE"),
-        (["--noise-kind", "gabor"], "give labelled images, by --images FILE"),
+        (["--base", "mean"], "give labelled images with --images FILE"),
+        (["--noise-kind", "gabor"], "give labelled images with --images FILE"),
         (["--noise-kind", "sparse", "--base", "0.5"], "leave them out"),
         (["--noise-kind", "coarse"], "cells of 4 pixels do not tile images of 10 x 10"),
-        (["--class-names", "one"], "1 class names for 3 classes: name all classes"),
+        (["--class-names", "one"], "1 class names were given for 3 classes: name all classes"),
     ],
 )
 def test_noise_that_does_not_fit_is_refused_in_one_sentence(flags, sentence, tmp_path, capsys):
@@ -202,8 +202,8 @@ def with_a_lambda(path):
         (with_a_lambda, "has a Lambda layer, whose code is not run"),
         (two_inputs, "has 2 inputs"),
         (two_outputs, "has 2 outputs"),
-        (a_vector, "not images"),
-        (a_map, r"answers arrays of \(6, 6, 3\)"),
+        (a_vector, r"takes arrays of \(784,\): expected images"),
+        (a_map, r"answers an array of \(6, 6, 3\) per image"),
         (damaged(np.nan), "answers NaN"),
         (damaged(0.0), "answers all of 1,000 noise images alike"),
     ],
@@ -252,7 +252,7 @@ def weights_alone(path):
         (naming(config=inside("Zeros", "keras_evil")), "has 'Zeros' in it"),
         (naming(config=inside("function", "builtins", "eval")), "has 'function' in it"),
         (naming(class_name="function", module="keras.utils", config="get_file"), "'function' in"),
-        (weights_alone, "holds weights without a network"),
+        (weights_alone, "holds weights but no network"),
         (lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100)), "not a whole HDF5 file"),
     ],
 )
@@ -324,12 +324,12 @@ def test_an_onnx_file_of_chosen_classes_and_normalised_channels(tmp_path, capsys
 @pytest.mark.parametrize(
     ("shape", "flags", "sentence"),
     [
-        (["n", 3, 3, 3], [], "say so by --channels first"),
+        (["n", 3, 3, 3], [], "use --channels first"),
         (["n", 3, "h", "w"], [], "takes images of any size"),
         (["n", 3, 5, 5], ["--input-mean", 1, 2, "--input-std", 1], "--input-mean has 2 numbers"),
         (["n", 3, 5, 5], ["--classes", 9], "classes 9 cannot be chosen: 'net' has 7"),
         (["n", 3, 5, 5], ["--layers", "conv"], "cannot be tapped"),
-        (["n", 3, 5, 5], ["--precision", "bfloat16"], "computes in float32 here"),
+        (["n", 3, 5, 5], ["--precision", "bfloat16"], "cannot be copied in bfloat16: use float32"),
     ],
 )
 def test_what_an_onnx_file_lacks_is_said_in_one_sentence(shape, flags, sentence, tmp_path, capsys):
@@ -376,6 +376,8 @@ def test_the_command_on_the_page_repeats_the_run(tmp_path, capsys):
     assert run(tmp_path, capsys, path, *flags)[0] == 0
     page = html.unescape((tmp_path / "out/a dense.html").read_text())
     command = re.search("python -m reverse_correlation (measure [^<]*)<", page)[1]
+    assert "--until 0.0" in command
+    assert "not flags: exact images 5,000; exact patches 20,000; live rate 0.001." in page
     first = Measurement.load(tmp_path / "out/a dense.npz")
     assert first.noise.contrast == 0.123456789
     assert run_command([*shlex.split(command), "--out", str(tmp_path / "again")]) == 0

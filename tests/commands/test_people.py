@@ -57,7 +57,7 @@ def test_a_base_image_of_any_size_makes_a_study(own, shape, tmp_path, capsys):
     )
     assert code == 0, error
     assert Study.load(tmp_path / "s/study.npz").noise.shape == (*shape, 1)
-    assert ("was brought from" in out) == (own != shape)
+    assert ("was resized from" in out) == (own != shape)
 
 
 def test_a_network_judges_the_very_same_trials(studied, tmp_path, capsys):
@@ -152,7 +152,7 @@ def test_gabor_noise_is_fitted_to_labelled_images(labelled, tmp_path, capsys):
     [
         ((6, 16, 12), ["--size", 16], "images of data are 16 x 12: leave --size out"),
         ((6, 16, 12, 4), [], "images of data have 4 channels"),
-        ((6, 16, 12), ["--noise-kind", "gabor"], "250 components need as many images"),
+        ((6, 16, 12), ["--noise-kind", "gabor"], "250 components need at least as many images"),
     ],
 )
 def test_labelled_images_that_cannot_be_shown_are_refused(
@@ -184,14 +184,14 @@ def test_another_number_of_class_names_is_refused(flags, studied, tmp_path, caps
     weights = np.stack([template, -template], axis=-1).reshape(8, 8, 1, 2)
     observer(weights).save(tmp_path / "n.keras")
     code, _, error = run_people(capsys, "read", files[0], "--model", tmp_path / "n.keras", *flags)
-    assert code == 2 and f"{len(flags) - 1} class names for 2 classes" in error
+    assert code == 2 and f"{len(flags) - 1} class names were given for 2 classes" in error
 
 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
         (["{}/none.csv", "--study", "{}/study/study.npz"], "there is no file"),
-        (["{}/study/ann.csv", "--study", "{}/other.npz"], "there is no study file"),
+        (["{}/study/ann.csv", "--study", "{}/other.npz"], "other.npz is not there"),
         (["{}/study/ann.csv", "--study", "{}/no.npz"], "is not a whole study file"),
         (["{}/study/ann.csv", "--model", "{}/none.keras"], "there is no file"),
         (["{}/study/ann.csv", "--model", "{}/small.keras"], "takes images of 6 x 6 x 1"),

@@ -42,18 +42,18 @@ def refused(files, study, *expected):
     ("line", "old", "new", "sentence"),
     [
         (7, "ann,6,", "ann,5,", "ann has answered stimulus 5 before, in "),
-        (7, "ann,6,", "ann,41,", "stimulus '41' is not one of this study's, which are 1 to 40"),
-        (7, "ann,6,", "ann,0,", "stimulus '0' is not one of this study's"),
+        (7, "ann,6,", "ann,41,", "stimulus_id is '41', which is not one of this study's, 1 to 40"),
+        (7, "ann,6,", "ann,0,", "stimulus_id is '0', which is not one of this study's"),
         (3, "main", "other", "its condition is 'other'"),
         (5, ",703,", ",", "it has 8 fields where there are 9 columns"),
         (5, ",703,", ",703,703,", "it has 10 fields where there are 9 columns"),
-        (2, "ann", "", "its participant_id is empty"),
+        (2, "ann", "", "its participant_id is '', which is not a name"),
         (2, ",700,", ",fast,", "its reaction_time_ms is 'fast', which is not a number from 0 up"),
         (2, ",700,", ",-1,", "its reaction_time_ms is '-1', which is not a number from 0 up"),
         (2, ",700,", ",nan,", "its reaction_time_ms is 'nan', which is not a number from 0 up"),
-        (2, "right", "above", "its plus_side is 'above', which is neither left nor right"),
-        (1, "responses", "answers", "there is no column responses"),
-        (1, "seed", "study", "there are two columns study"),
+        (2, "right", "above", "its plus_side is 'above', which is not left or right"),
+        (1, "responses", "answers", "it has no column responses"),
+        (1, "seed", "study", "it has two columns study"),
     ],
 )
 def test_a_line_that_is_not_an_answer_is_refused_by_file_and_line(
@@ -66,16 +66,16 @@ def test_a_line_that_is_not_an_answer_is_refused_by_file_and_line(
 def test_an_answer_to_another_study_is_refused(study, files):
     whole = files[0].read_text()
     change(files[0], 9, f"{study.id},0", f"{study.id},3")
-    refused(files, study, f"{files[0]}, line 9", "its seed is 3, but this study's is 0")
+    refused(files, study, f"{files[0]}, line 9", "its seed is '3', which is not 0, this study's")
     files[0].write_text(whole)
     change(files[0], 9, study.id, "deadbeef")
-    refused(files, study, f"{files[0]}, line 9", "its study is deadbeef")
+    refused(files, study, f"{files[0]}, line 9", "its study is 'deadbeef'")
 
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"", "is empty"),
+        (b"", "has no line of choices"),
         (COLUMNS.encode() + b"\n", "has no line of choices"),
         (b"\xff\xfe\x00", "cannot be read as a CSV file"),
     ],
@@ -112,8 +112,8 @@ def test_one_person_in_two_files_is_refused(study, files, tmp_path):
     ("choices", "sentence"),
     [
         (np.ones(40), "has given the same response 40 times"),
-        (np.tile([-1, 1], 20), "has chosen the left picture 40 times"),
-        (np.zeros(40), "the response '0' is neither 1"),
+        (np.tile([-1, 1], 20), "has chosen the picture on the same side 40 times"),
+        (np.zeros(40), "its responses is '0', which is not 1 (base plus noise) or -1"),
     ],
 )
 def test_answers_that_tell_nothing_are_refused(choices, sentence, study, files):

@@ -225,7 +225,7 @@ def test_what_is_not_a_choice_is_refused_in_a_sentence(choices, noise, sentence)
 
 
 def test_labels_alone_do_not_choose_between_two():
-    with pytest.raises(UserError, match="answers one number an image"):
+    with pytest.raises(UserError, match="answers one number per image"):
         network_choices(
             lambda x: (x.mean(axis=(1, 2, 3)) > 0.5).astype(int), NOISE, trial_numbers(NOISE, 0, 4)
         )

@@ -51,12 +51,11 @@ def test_a_participant_s_line_says_what_was_pressed(study, capsys):
     choices = np.where(np.arange(TRIALS) < 29, 1, -1)
     early = [2.0 if i % 4 == 0 else 0.0 for i in range(TRIALS)]
     people = [
-        StudyObserver.of("ann", choices, study),
-        StudyObserver.of("bob", np.roll(choices, 5), study),
+        StudyObserver.of("ann", choices, study, answers_of(choices, early)),
+        StudyObserver.of("bob", np.roll(choices, 5), study, answers_of(np.roll(choices, 5))),
     ]
-    answers = {"ann": answers_of(choices, early), "bob": answers_of(np.roll(choices, 5))}
     group = StudyObserver.of("all", (choices + np.roll(choices, 5)) / 2, study)
-    print_people(StudyResult(study, people, group, answers))
+    print_people(StudyResult(study, people, group))
     rows = rows_of(capsys.readouterr().out)
     # plus 29 times of 40; the left picture for plus on 14 odd trials and minus on 5 even ones
     assert rows["ann"][:4] == ["72.5%", "47.5%", "20", "0.72"]
@@ -66,7 +65,7 @@ def test_a_participant_s_line_says_what_was_pressed(study, capsys):
 
 def test_as_many_trials_are_needed_as_bring_the_image_to_a_correlation_of_9_tenths(study, capsys):
     ann = StudyObserver.of("ann", np.sign(noise_of(study)[:, 0]), study)
-    print_people(StudyResult(study, [ann], answers={"ann": answers_of(ann.choices)}))
+    print_people(StudyResult(study, [ann]))
     needs = float(rows_of(capsys.readouterr().out)["ann"][6].replace(",", ""))
     # r**2 / (1 - r**2) grows in proportion to the trials
     r = ann.estimate.expected_correlation[0]

@@ -64,7 +64,7 @@ def page_of(folder, stem, shown, names, command=""):
     noise = WhiteNoise(shape=(4, 4, 1))
     result = result_of(model, noise, 1000, title=stem, shown=shown, names=names)
     figure = save(draw_bias(result.shown, result.class_names, stem), folder / f"bias_{stem}.png")
-    return write_report(result, [figure], command, folder / "page.html", constants=command)
+    return write_report(result, [figure], folder / "page.html", command, constants=command)
 
 
 @in_a_browser

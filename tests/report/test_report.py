@@ -34,7 +34,7 @@ def page(tmp_path_factory):
     noise = GaborNoise(np.full((16, 16, 1), 0.5), maps, np.full(40, 0.05))
     given = {"shown": "patches", "names": NAMES, "seed": 3, "test_accuracy": 0.98765}
     result = result_of(observer(weights), noise, 4000, **given)
-    path = write_report(result, [], "python main.py", folder / "net.html")
+    path = write_report(result, [], folder / "net.html", "python main.py")
     return path, result.shown[0].measurement
 
 
@@ -171,7 +171,7 @@ def in_colour(tmp_path_factory):
     result = result_of(observer(weights), WhiteNoise(shape=shape), 16_000, title="colours")
     figure = save(draw_bias(result.shown, result.class_names, "it"), folder / "bias_colours.png")
     path = folder / "colours.html"
-    return write_report(result, [figure], COMMAND, path, "At most 5,000 images' gradients."), result
+    return write_report(result, [figure], path, COMMAND, "At most 5,000 images' gradients."), result
 
 
 def test_the_page_needs_nothing_from_elsewhere_and_says_how_to_repeat_it(in_colour):
@@ -203,7 +203,7 @@ def test_the_numbers_of_the_page_are_those_of_the_measurement(in_colour):
 def test_each_ensemble_has_its_own_rows_in_the_order_of_the_figures(tmp_path, rng):
     noise = {"grey": WhiteNoise(shape=(4, 4, 1)), "dark": WhiteNoise(shape=(4, 4, 1), base=0.2)}
     result = result_of(observer(rng.normal(size=(4, 4, 1, 3))), noise, 2000, names="abc")
-    text = write_report(result, [], "", tmp_path / "page.html").read_text()
+    text = write_report(result, [], tmp_path / "page.html", "").read_text()
     titles = re.findall(r"<h3>(.*?)</h3>", text)
     kinds = ("choice", "decision", "probability", "logit")
     assert titles == [f"{shown}, {kind}" for shown in ("grey", "dark") for kind in kinds]
