@@ -87,9 +87,7 @@ def optional(given):
 
 def _whole(low, high=LARGEST):
     """Return the type of whole numbers from low to high."""
-    what = f"a whole number from {low:,} up"
-    if high < LARGEST:
-        what = f"a whole number from {low:,} to {high:,}"
+    what = f"a whole number from {low:,} " + ("up" if high == LARGEST else f"to {high:,}")
 
     def check(value):
         return type(value) is int and low <= value <= high
@@ -186,8 +184,7 @@ def read_settings(kind, program, description, arguments=None):
 
     Args:
         kind: the dataclass.
-        program: what the command is called.
-        description: for `--help`.
+        program, description: for `--help`.
         arguments: list of words; None for those of this process.
     """
     try:

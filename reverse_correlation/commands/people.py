@@ -24,9 +24,6 @@ LEAST_NUMBERS = 200  # of sinusoid patches a trial: those of scales 1, 2 and 4 a
 MUCH_CLIPPED = 0.1  # of the pixels
 
 
-# --------------------------------------------------------------------------- make
-
-
 def make(settings):
     """Write a study's page and file, as MakeSettings say; return the path of the page."""
     check_writable(settings.out)
@@ -93,10 +90,9 @@ def picture_shape(settings, labelled):
 
 
 def fitting_size(height, width, noise_kind):
-    """Return the (height, width) to which a base image is brought where no size is asked for.
+    """Return the (height, width) of a base image where no size is asked for, at most LARGEST.
 
-    Its own, at most LARGEST; for sinusoid patches, if three scales of them do not fit, sides of the
-    next multiples of 16.
+    If three scales of sinusoid patches do not fit, sides are the next multiples of 16.
     """
     shrink = min(1, LARGEST / max(height, width))
     size = [max(4, round(side * shrink)) for side in (height, width)]
@@ -120,9 +116,6 @@ def print_study(study, clipped, path, file):
             f"{clipped:.0%} clipped is much, since people do not see that part of the noise: take "
             "a smaller --contrast or a base that is less dark or bright"
         )
-
-
-# --------------------------------------------------------------------------- read
 
 
 def read(settings):

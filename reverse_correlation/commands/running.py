@@ -37,12 +37,10 @@ def check_writable(folder):
 
 
 def exit_code(script, run, goes_on=True):
-    """Run a script's main part; return its exit code: 0, 2 for bad input, 130 for Ctrl-C.
+    """Run the main part of a script of that name; return its exit code.
 
-    Args:
-        script: its name.
-        run: its main part.
-        goes_on: whether it continues where it was stopped, when it is run again.
+    It is 0, 2 for bad input, or 130 for Ctrl-C, after which a script that `goes_on` continues where
+    it was stopped when it is run again.
     """
     try:
         run()
@@ -50,7 +48,7 @@ def exit_code(script, run, goes_on=True):
         print(f"{script}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        told = "; the same command continues from here" if goes_on else ""
-        print(f"\n{script}: stopped{told}", file=sys.stderr)
+        advice = "; the same command continues from here" if goes_on else ""
+        print(f"\n{script}: stopped{advice}", file=sys.stderr)
         return 130
     return 0

@@ -16,14 +16,12 @@ def presses(answers):
         (left, early, seconds): the share of choices of the left picture, how many presses were not
         answers, and the median reaction time.
     """
-    left, early, milliseconds = (
-        [value for value in values if value is not None]
-        for values in (
-            [answer.chose_left for answer in answers],
-            [answer.early for answer in answers],
-            [answer.milliseconds for answer in answers],
-        )
-    )
+
+    def known(name):
+        values = (getattr(answer, name) for answer in answers)
+        return [value for value in values if value is not None]
+
+    left, early, milliseconds = map(known, ("chose_left", "early", "milliseconds"))
     return (
         np.mean(left) if left else np.nan,
         np.sum(early) if early else np.nan,
