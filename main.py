@@ -93,13 +93,15 @@ def main(s):
     images, labels = (part[: s.noisy_images] for part in test)
     noisy = generate_white_noise_images(images, s.signal, s.noise, s.seed)
     averages = {n: generate_classification_images(noisy, labels, n) for n in np.unique(labels)}
-    written = [figures.plot_class_averages(averages, labels, s.signal, s.noise, s.dataset, part3)]
+    by_class = figures.plot_class_averages(averages, labels, s.signal, s.noise, s.dataset, part3)
+    confusion = {}
     for name, network in networks.items():
         answers = predict(network, np.stack(list(averages.values())))
-        path = figures.plot_confusion_matrix(answers, list(averages), name, s.dataset, part3)
-        written.append(path)
+        confusion[name] = figures.plot_confusion_matrix(
+            answers, list(averages), name, s.dataset, part3
+        )
+    written, found = [by_class, *confusion.values()], []
 
-    found = []
     with running.connected(s.scheduler) as client:
         for name, network in networks.items():
             # Part 3: pure noise, averaged by what the network answers
@@ -142,8 +144,9 @@ def main(s):
             written += own
             if s.report:
                 page = results / f"{s.dataset}_{name}.html"
-                how = flags.how_to_repeat("python main.py", s)
-                written.append(write_report(found[-1], [*written[:1], *own], page, *how))
+                repeat = flags.how_to_repeat("python main.py", s)
+                pictures = [by_class, confusion[name], *own]
+                written.append(write_report(found[-1], pictures, page, *repeat))
     print_summary(found, written, s.out)
     return written
 
