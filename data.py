@@ -21,6 +21,11 @@ import tempfile
 import zlib
 from pathlib import Path
 
+from reverse_correlation.backend import import_tensorflow_quietly
+
+if __name__ == "__main__":  # Keras imports TensorFlow, which greets whoever does
+    import_tensorflow_quietly()
+
 import keras
 import numpy as np
 
@@ -293,6 +298,7 @@ def write_npz(name, path):
             y_test=y_test.astype(np.uint8),
             class_names=np.array(CLASS_NAMES[name]),
         )
+    print(path)
 
 
 def main(arguments=None):

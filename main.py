@@ -1,8 +1,8 @@
 """White-noise analysis of two small convolutional networks, from training to figures.
 
-    python main.py                                    # the settings below
-    python main.py --dataset fashion_mnist            # the other data set
-    python main.py --noise-images 20000 --epochs 1    # a quick look
+    python main.py                                        # the settings below
+    python main.py --dataset fashion_mnist                # the other data set
+    python main.py --noise-images 20000 --out quick       # a quick look, kept apart
 
 A network of your own: python -m reverse_correlation measure FILE
 """
@@ -48,8 +48,10 @@ class Settings(InsideSettings):
     contrast_images: Fixed[flags.Count] = 10_000  # shown at each contrast, which validation chooses
 
     def check(self):
-        """Check every field; refuse a network of the user's own."""
+        """Check every field; and that there is something to measure."""
         super().check()
+        if not self.networks or not self.contrasts:
+            raise UserError("--networks and contrasts: name one at least")
         if self.model:
             raise UserError(
                 "main.py measures the two networks that it trains; to measure yours, type "

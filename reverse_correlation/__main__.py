@@ -1,6 +1,7 @@
 """The instrument's command line, `python -m reverse_correlation measure FILE` and others."""
 
 import importlib
+import inspect
 import sys
 
 from reverse_correlation.backend import import_tensorflow_quietly
@@ -28,9 +29,10 @@ USAGE = f"""usage: {PROGRAM} COMMAND [FILES] [FLAGS]
 def run(arguments=None):
     """Read a command line and run the command; return the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if not words or words[0] in ("-h", "--help"):
+    asks = {"-h", "--help"} & set(words)
+    if words in ([], ["people"]) or asks and words[0] in ("people", *asks) and len(words) <= 2:
         print(USAGE)
-        return 0 if words else 2
+        return 0 if asks else 2
     length = 2 if words[0] == "people" else 1
     name = " ".join(words[:length])
     if name not in COMMANDS:
@@ -39,7 +41,8 @@ def run(arguments=None):
         return 2
     settings_class, home, function = COMMANDS[name]
     program = f"{PROGRAM} {name}"
-    chosen = read_settings(settings_class, program, settings_class.__doc__, words[length:])
+    description = inspect.cleandoc(settings_class.__doc__)
+    chosen = read_settings(settings_class, program, description, words[length:])
 
     def command():
         import_tensorflow_quietly()

@@ -134,6 +134,15 @@ class Checked:
 
     _later = False  # while tyro, which would wrap what is raised, makes the settings
 
+    def __init_subclass__(cls, **kwargs):
+        """Let a plain `name = value` in a subclass be the default of a field, as it looks."""
+        super().__init_subclass__(**kwargs)
+        own = cls.__dict__.get("__annotations__", {})
+        for name, hint in typing.get_type_hints(cls, include_extras=True).items():
+            if name in cls.__dict__ and name not in own:
+                own[name] = hint
+        cls.__annotations__ = own
+
     def __post_init__(self):
         """Check the settings."""
         if not Checked._later:
@@ -145,11 +154,18 @@ class Checked:
         Raises:
             UserError: if a value is not of its field's type, or not one of its choices.
         """
-        hints = typing.get_type_hints(type(self), include_extras=True)
         for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if wrong := what_is_wrong(value, hints[field.name]):
-                raise UserError(f"{flag_name(field.name)}: {wrong}")
+            _check_field(type(self), field.name, getattr(self, field.name))
+
+
+def _check_field(kind, name, value):
+    """Raise UserError if a value is not what a class of settings, or one above it, allows."""
+    for cls in kind.__mro__:
+        if name in cls.__dict__.get("__annotations__", {}):
+            hint = typing.get_type_hints(cls, include_extras=True)[name]
+            fixed = tyro.conf.Fixed in typing.get_args(hint)[1:]
+            if wrong := what_is_wrong(value, hint):
+                raise UserError(f"{name if fixed else flag_name(name)}: {wrong}")
 
 
 def what_is_wrong(value, hint):
@@ -188,6 +204,9 @@ def read_settings(kind, program, description, arguments=None):
         arguments: list of words; None for those of this process.
     """
     try:
+        for field in dataclasses.fields(kind):  # before tyro, which would warn of them at length
+            if field.default is not dataclasses.MISSING:
+                _check_field(kind, field.name, field.default)
         Checked._later = True
         settings = tyro.cli(
             kind,
@@ -200,14 +219,14 @@ def read_settings(kind, program, description, arguments=None):
                 tyro.conf.OmitArgPrefixes,
             ),
         )
-    finally:
         Checked._later = False
-    try:
         settings.check()
+        return settings
     except UserError as error:
         print(f"{program}: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    return settings
+    finally:
+        Checked._later = False
 
 
 def how_to_repeat(program, settings):

@@ -86,7 +86,7 @@ class InsideSettings(PassSettings):
     precision: Literal["float32", "bfloat16"] = "float32"
     """of the pass; bfloat16 is faster where the CPU has it, and a slightly different network"""
     report: bool = True
-    """whether to write NAME.html, a page of all that was found"""
+    """leave out NAME.html, the page of all that was found"""
 
     exact_images: Fixed[flags.Count] = 5_000  # at most, whose gradients class images are held to
     exact_patches: Fixed[flags.Count] = 20_000  # the same for receptive fields

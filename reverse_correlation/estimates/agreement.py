@@ -87,12 +87,12 @@ def compare(measurements, response="choice", names=None):
     Raises:
         UserError: if there are fewer than two, or they cannot be compared.
     """
-    _check(measurements, response)
+    _check(measurements, response, names)
     halves = [[part.classes[response].image for part in m.halves()] for m in measurements]
     one_way = np.array([[correlations(even, odd) for _, odd in halves] for even, _ in halves])
     r = (one_way + one_way.swapaxes(0, 1)) / 2
-    own = np.diagonal(r).T
-    own = np.where(own > 0, own, np.nan)
+    own, error = np.diagonal(r).T, null_error(measurements[0].noise)
+    own = np.where(own > error, own, np.nan)  # an image that may be noise says nothing of a truth
     images, single, average = _independent_images(measurements, halves, response), None, None
     if images is not None:
         each_class = [intraclass(images[:, k]) for k in range(images.shape[1])]
@@ -103,7 +103,7 @@ def compare(measurements, response="choice", names=None):
         names=tuple(names or (m.provenance["network"] for m in measurements)),
         correlation=r,
         disattenuated=r / np.sqrt(own[:, None] * own[None]),
-        error=null_error(measurements[0].noise),
+        error=error,
         single=single,
         average=average,
         info_value=np.array([m.classes[response].info_value for m in measurements]),
@@ -185,13 +185,14 @@ def _have_own_noise(measurements):
     return len(set(seeds)) == len(seeds)
 
 
-def _check(measurements, response):
+def _check(measurements, response, names=()):
     """Raise UserError if measurements cannot be compared."""
     if len(measurements) < 2:
         raise UserError("agreement is between two observers or more: give at least two")
     first, wanted = measurements[0], measurements[0].provenance["noise"]
-    for m in measurements:
-        name, noise = m.provenance["network"], m.provenance["noise"]
+    names = names or [m.provenance["network"] for m in measurements]
+    for m, name in zip(measurements, names, strict=True):
+        noise = m.provenance["noise"]
         if response not in m.classes:
             raise UserError(
                 f"{name!r} has no {response} images: it has {', '.join(m.classes)}; choose one"
@@ -199,7 +200,7 @@ def _check(measurements, response):
         if noise != wanted:
             differing = [key for key in {**noise, **wanted} if noise.get(key) != wanted.get(key)]
             raise UserError(
-                f"{name!r} was shown other noise than {first.provenance['network']!r} "
+                f"{name!r} was shown other noise than {names[0]!r} "
                 f"({', '.join(differing)}): measure both with the same ensemble"
             )
         shape = m.classes[response].covariance.shape
@@ -208,10 +209,11 @@ def _check(measurements, response):
         ):
             raise UserError(
                 f"{name!r} was measured on {shape[0]} classes that are not those of "
-                f"{first.provenance['network']!r}: compare observers of one task"
+                f"{names[0]!r}: compare observers of one task"
             )
         if any(part.count == 0 for part in m.halves()):
             raise UserError(
-                f"{name!r} was shown too few images for two halves: show it at least "
-                f"{2 * m.provenance['block_images'] * m.provenance['shard_blocks']:,}"
+                f"{name!r} was shown too few images for two halves: measure it again with at least "
+                f"{2 * m.provenance['block_images'] * m.provenance['shard_blocks']:,} images, and "
+                "until 0"
             )

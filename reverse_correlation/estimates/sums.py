@@ -88,8 +88,8 @@ def read_sums(path):
             arrays = {key: file[key] for key in file.files}
     except DAMAGED as error:
         raise UserError(
-            f"{path} is not a whole measurement, but damaged or cut off ({error}): delete it, and "
-            "measure again"
+            f"{path} is not a whole measurement or checkpoint, but damaged or cut off ({error}): "
+            "delete it, and measure again"
         ) from error
     try:
         provenance, fields = json.loads(str(arrays.pop("provenance"))), {}

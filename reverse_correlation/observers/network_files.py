@@ -42,6 +42,11 @@ def load_any_network(path, channels=None):
         raise UserError(f"there is no file {path}: name a network saved as .keras, .onnx or .h5")
     if path.suffix == ".onnx":
         return onnx(path, channels)
+    if path.suffix not in (".keras", *H5):
+        raise UserError(
+            f"{path} is not a file of a network that can be read: name one saved as .keras, .onnx "
+            "or .h5 (a measurement, .npz, is for compare)"
+        )
     if path.suffix in H5:
         _refuse_foreign_classes(path, _h5_configuration(path))
     elif not zipfile.is_zipfile(path):
@@ -177,8 +182,9 @@ def _why(reason):
     if "Could not locate class" in reason:
         name = reason.split("Could not locate class")[1].split("'")[1]
         return (
-            f"it needs the custom object {name!r}, which is not registered; decorate it with "
-            "@keras.saving.register_keras_serializable() and import it before loading"
+            f"it needs the custom object {name!r}, which no module of the current folder "
+            "registers; decorate it with @keras.saving.register_keras_serializable(), and run this "
+            "in the folder of its module (from Python, import that first)"
         )
     if "Lambda" in reason and "safe" in reason:
         return "it has a Lambda layer, whose code is not run; write it as a registered layer"

@@ -121,11 +121,13 @@ class Observer:
         """
         only = tuple(int(k) for k in only)
         unknown = [k for k in only if not 0 <= k < self.classes]
-        if unknown or len(set(only)) < len(only):
+        if unknown:
             raise UserError(
-                f"classes {', '.join(map(str, unknown or only))} cannot be chosen: {self.name!r} "
-                f"has {self.classes:,}, from 0 to {self.classes - 1}; name each once"
+                f"classes {', '.join(map(str, unknown))} cannot be chosen: {self.name!r} has "
+                f"{self.classes:,}, from 0 to {self.classes - 1}"
             )
+        if len(set(only)) < len(only):
+            raise UserError(f"classes {', '.join(map(str, only))}: name each class once")
         if not only:
             return self
         chosen = copy.copy(self)

@@ -57,7 +57,9 @@ class _Onnx:
             return runtime.InferenceSession(self.content, options, ["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's error classes have no common parent
             reason = " ".join(str(error).split())[:160]
-            raise UserError(f"{self.path} cannot be read as an ONNX network: {reason}") from error
+            raise UserError(
+                f"{self.path} cannot be read as an ONNX network: {reason}; export it again"
+            ) from error
 
     def _one_output(self):
         """Return the name of the output of numbers, (n, K)."""

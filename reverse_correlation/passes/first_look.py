@@ -35,8 +35,8 @@ def first_remarks(work):
     answers, remarks = np.bincount(logits.argmax(axis=1), minlength=logits.shape[1]), []
     if answers.max() > 0.999 * count:
         remarks.append(
-            f"of the first {count:,} noise images {answers.max():,} are answered "
-            f"{answers.argmax()}: decision images of other classes will rest on few images or "
+            f"class {answers.argmax()} is the answer to {answers.max():,} of the first {count:,} "
+            "noise images: decision images of other classes will rest on few images or "
             "none; logit images and filters remain meaningful"
         )
     return remarks
@@ -49,7 +49,7 @@ def speed_remarks(work, count):
     work.shard_sums(0, 2 * work.block_images)
     seconds = (time.perf_counter() - started) / (2 * work.block_images) * count
     remarks = [
-        f"{count:,} images at most, {seconds:,.0f} s here if all are shown "
+        f"{count:,} images at most, {_in_seconds(seconds)} here if all are shown "
         f"({_in_seconds(1000 * seconds / count)} for 1,000)"
     ]
     if work.precision != "float32":

@@ -15,7 +15,7 @@ def print_summary(results, written, folder):
         )
         for label, cells in summary_lines(result):
             print(f"{label:48}" + "".join(f"{cell:>24}" for cell in cells))
-    print(f"\nIn {folder}: {len(written)}")
+    print(f"\n{len(written)} figures and pages in {folder}, beside the measurements (.npz)")
     for path in written:
         print(f"  {path.relative_to(folder)}")
 

@@ -81,6 +81,8 @@ def _opened(path):
             picture = picture.convert("RGB" if picture.mode in ("P", "RGBA", "CMYK") else None)
             coloured = len(picture.getbands()) >= 3 and np.ptp(np.asarray(picture), axis=2).any()
             return picture, bool(coloured)
+    except FileNotFoundError as error:
+        raise UserError(f"there is no file {path}: give a number, mean, or an image") from error
     except (OSError, UnidentifiedImageError) as error:
         raise UserError(
             f"the base {path} cannot be read as an image ({error}): give a number, mean, or a "

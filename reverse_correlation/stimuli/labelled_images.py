@@ -42,8 +42,8 @@ class LabelledImages:
         if tuple(observer.shape) != shape or observer.classes != self.classes:
             raise UserError(
                 f"{path} takes images of {tuple(observer.shape)} and answers {observer.classes} "
-                f"classes, but {self.name} has images of {shape} and {self.classes} classes: leave "
-                "--images out"
+                f"classes, but {self.name} has images of {shape} and {self.classes} classes: give "
+                "images like the observer's, or leave --images out"
             )
 
 
@@ -67,12 +67,15 @@ def read_labelled_images(path):
             arrays = {key: file[key] for key in file.files}
     except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise UserError(
-            f"{path} cannot be read as a .npz file of arrays ({error}): save the images with "
+            f"{path} cannot be read as a .npz file of arrays of numbers: save the images with "
             "numpy.savez"
         ) from error
     missing = [key for key in KEYS if key not in arrays]
     if missing:
-        raise UserError(f"{path} has no {', '.join(missing)}: it needs {', '.join(KEYS)}")
+        raise UserError(
+            f"{path} has no {', '.join(missing)}: name a file of labelled images, such as "
+            "python data.py mnist mnist.npz writes"
+        )
     train, test = (
         _checked(path, part, arrays[f"x_{part}"], arrays[f"y_{part}"]) for part in ("train", "test")
     )

@@ -198,7 +198,7 @@ def with_a_lambda(path):
         (lambda path: None, "there is no file"),
         (truncated, "not a whole .keras archive"),
         (a_pickle, "not a whole .keras archive"),
-        (unregistered, "custom object 'Odd', which is not registered"),
+        (unregistered, "custom object 'Odd', which no module of the current folder"),
         (with_a_lambda, "has a Lambda layer, whose code is not run"),
         (two_inputs, "has 2 inputs"),
         (two_outputs, "has 2 outputs"),
