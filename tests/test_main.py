@@ -47,7 +47,7 @@ def test_the_whole_experiment_runs_twice_and_the_second_loads_what_the_first_sav
 ):
     written = main.main(settings(tmp_path, "--networks", "lenet", "--retrain"))
     first = capsys.readouterr().out
-    assert "training, epochs: 2" in first and f"In {tmp_path}: 11" in first
+    assert "training, epochs: 2" in first and f"11 figures and pages in {tmp_path}" in first
     names = {str(p.relative_to(tmp_path)) for p in written}
     figures = {n for n in expected_figures("mnist") if "alex" not in n}
     assert names == figures | {"results/mnist_lenet.html"}
@@ -152,8 +152,8 @@ def test_wrong_flags_are_one_sentence_and_exit_code_2(flags, sentence, capsys):
         ("dataset", "cifar", "--dataset: 'cifar' is not one of mnist, fashion_mnist"),
         ("noise_images", 0, "--noise-images: 0 is not a whole number from 1 up"),
         ("noise_images", 1e6, "--noise-images: 1000000.0 is not a whole number"),
-        ("contrasts", (0.1, -0.2), "--contrasts: -0.2 is not a positive share"),
-        ("signal", 7, "--signal: 7 is not a share from 0 to 1"),
+        ("contrasts", (0.1, -0.2), "contrasts: -0.2 is not a positive share"),
+        ("signal", 7, "signal: 7 is not a share from 0 to 1"),
         ("report", "no", "--report: 'no' is not of the type bool"),
         ("model", "mine.onnx", "type python -m reverse_correlation measure mine.onnx"),
     ],

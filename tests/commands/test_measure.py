@@ -124,7 +124,7 @@ def coloured(path):
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        (["--base", "nothing.png"], "cannot be read as an image"),
+        (["--base", "nothing.png"], "there is no file"),
         (["--base", "colour.png"], "in colour, but the observer takes 1 channel"),
         (["--base", "mean"], "give labelled images with --images FILE"),
         (["--noise-kind", "gabor"], "give labelled images with --images FILE"),
@@ -403,7 +403,7 @@ def test_labelled_images_of_chosen_classes_are_classified(tmp_path, capsys):
         ({"y_test": np.zeros(40)}, "a whole number from 0 up"),
         ({"x_test": np.full((40, 28, 28), 2.5), "y_test": np.zeros(40, int)}, "between 2.5 and"),
         ({"x_test": np.zeros((40, 3)), "y_test": np.zeros(40, int)}, "expected images"),
-        ({"y_test": np.arange(40)}, "has images of (28, 28, 1) and 40 classes: leave --images out"),
+        ({"y_test": np.arange(40)}, "has images of (28, 28, 1) and 40 classes: give images like"),
     ],
 )
 def test_labelled_images_that_do_not_fit_are_refused(arrays, sentence, tmp_path, capsys):

@@ -282,7 +282,7 @@ def of_the_batch(images):
         (lambda x: linear(x).astype(str), {}, "expected numbers"),
         (linear, {"classes": 5}, "has 4 classes, not 5"),
         (linear, {"only": (1, 4)}, "classes 4 cannot be chosen: .* has 4"),
-        (linear, {"only": (1, 1)}, "name each once"),
+        (linear, {"only": (1, 1)}, "name each class once"),
         (linear, {"layers": ["conv"]}, "cannot be tapped"),
         (linear, {"precision": "bfloat16"}, "cannot be copied in bfloat16"),
         (lambda x: 0 * linear(x), {}, "answers all of 1,000 noise images alike"),
