@@ -1,8 +1,8 @@
 """Borji and Lin's further experiments, done anew, ours beside theirs.
 
-    python paper.py                              # all seven, on MNIST
-    python paper.py --dataset fashion_mnist      # the other data set
-    python paper.py --only mixing attack         # some of them
+python paper.py                              # all seven, on MNIST
+python paper.py --dataset fashion_mnist      # the other data set
+python paper.py --only mixing attack         # some of them
 """
 
 import sys

@@ -62,6 +62,8 @@ def test_what_was_written_stands_below_the_table(result, capsys):
     print_summary([result], [folder / "a.png", folder / "b/c.html"], folder)
     out = capsys.readouterr().out
     assert out.startswith("\nnet: 50.00% of the test set right\n")
-    assert out.endswith("\n2 figures and pages in somewhere, beside the measurements (.npz)\n  a.png\n  b/c.html\n")
+    assert out.endswith(
+        "\n2 figures and pages in somewhere, beside the measurements (.npz)\n  a.png\n  b/c.html\n"
+    )
     print_summary([dataclasses.replace(result, test_accuracy=None)], [], folder)
     assert capsys.readouterr().out.startswith("\nnet\n")
