@@ -53,7 +53,7 @@ def contrast_for_templates(network, noise, contrasts, validation, *, images, see
     Returns:
         (contrast, {contrast: share classified correctly}).
     """
-    responses = network.responses()
+    responses, noise = network.responses(), noise.independent
     size = min(BLOCK_IMAGES, network.images_that_fit()) // 2  # pairs shown at once
 
     @tf.function(autograph=False)
@@ -76,7 +76,7 @@ def contrast_for_templates(network, noise, contrasts, validation, *, images, see
 
 
 def noise_ensembles(
-    network, train, validation, *, noise_kind, base, contrast, contrasts, images, seed
+    network, train, validation, *, noise_kind, base, independent, contrast, contrasts, images, seed
 ):
     """Return what a network of the demonstration is shown: {title: ensemble}.
 
@@ -87,7 +87,14 @@ def noise_ensembles(
     shape, mean = train[0].shape[1:], train[0].mean(axis=0)
 
     def noise(base, contrast=contrast):
-        return ensemble_of(noise_kind, shape, base=base, contrast=contrast, images=train[0])
+        return ensemble_of(
+            noise_kind,
+            shape,
+            base=base,
+            contrast=contrast,
+            images=train[0],
+            independent=independent,
+        )
 
     if base or noise_kind in ("sparse", "gabor"):
         image, title = read_base(base, shape, (0.0, 1.0), mean)

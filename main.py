@@ -110,7 +110,8 @@ def main(s):
             observer = Network(network)
             ensembles = noise_ensembles(
                 observer, train, validation, noise_kind=s.noise_kind, base=s.base,
-                contrast=s.contrast, contrasts=s.contrasts, images=s.contrast_images, seed=s.seed,
+                independent=s.independent, contrast=s.contrast, contrasts=s.contrasts,
+                images=s.contrast_images, seed=s.seed,
             )  # fmt: skip
             pure = next(iter(ensembles.values()))
             layers = findings.layers_to_measure(pure, NETWORKS[name].convolutions, s.layers)

@@ -177,7 +177,7 @@ def with_noise(images, share, seed):
     """
     images = images.copy()
     chosen = np.random.default_rng([seed, 2]).permutation(len(images))[: round(share * len(images))]
-    noise = WhiteNoise(shape=images.shape[1:])
+    noise = WhiteNoise(shape=images.shape[1:], orthogonal=False)
     for block, first in enumerate(range(0, len(chosen), NOISY_BLOCK)):
         part = chosen[first : first + NOISY_BLOCK]
         images[part] += noise.fluctuation(noise.xi(seed, NOISY_FIRST + block, len(part))).numpy()

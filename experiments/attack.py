@@ -111,9 +111,9 @@ def attacks(
 ):  # fmt: skip
     """Measure what the attacks need, and return them: a list of Attacks."""
     shape = train[0].shape[1:]
-    grey, sparse = WhiteNoise(shape=shape), SparseNoise(shape=shape)
+    grey, sparse = WhiteNoise(shape=shape, orthogonal=False), SparseNoise(shape=shape)
     about_mean = at_best_contrast(
-        Network(network), WhiteNoise(shape=shape, base=train[0].mean(axis=0)), contrasts,
+        Network(network), dataclasses.replace(grey, base=train[0].mean(axis=0)), contrasts,
         validation, images=contrast_images, seed=seed,
     )  # fmt: skip
     measured = {

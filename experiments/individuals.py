@@ -110,7 +110,7 @@ def run(*, train, test, validation, settings, seed, dataset, client, folder, **_
     individuals = []
     with progress_bar(2 * settings.noise_images * len(networks), "noise through networks") as bar:
         for group, own, network in networks:
-            grey = WhiteNoise(shape=mean.shape)
+            grey = WhiteNoise(shape=mean.shape, orthogonal=False)
             about_mean = dataclasses.replace(grey, base=mean, contrast=contrasts[group.name])
             measurements = {}
             for base, noise in zip(BASES, (grey, about_mean), strict=True):
@@ -141,7 +141,7 @@ def contrasts_about(mean, networks, validation, *, contrasts, images):
 
     Networks are (Group, seed, Keras model) each; those trained with noise have no say.
     """
-    shares, noise = {}, WhiteNoise(shape=mean.shape, base=mean)
+    shares, noise = {}, WhiteNoise(shape=mean.shape, base=mean, orthogonal=False)
     for group, own, network in networks:
         if not group.noisy_share:
             _, found = contrast_for_templates(

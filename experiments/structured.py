@@ -105,6 +105,7 @@ def ensembles(
         "pink": PinkNoise,
         "sinusoid": SinusoidNoise,
     }
+    makers = {name: functools.partial(make, orthogonal=False) for name, make in makers.items()}
     shown = {"white, uniform": WhiteNoise("uniform", shape)}
     shown |= {name: make(shape=shape) for name, make in makers.items()}
     for name, make in makers.items():

@@ -1,5 +1,7 @@
 """Passes and their results, as several tests need them."""
 
+import functools
+
 import numpy as np
 
 from reverse_correlation import Measurement, WhiteNoise, measure
@@ -7,11 +9,12 @@ from reverse_correlation.estimates.findings import Result, Shown, class_findings
 from reverse_correlation.estimates.sums import added_up, read_sums
 from reverse_correlation.observers.observer_of import observer_of
 from reverse_correlation.passes.noise_pass import NoisePass
+from reverse_correlation.stimuli.orthogonal import ROWS
 
 
-def show(network, count=100_000, kind="gaussian", **kwargs):
+def show(network, count=100_000, kind="gaussian", orthogonal=True, **kwargs):
     """Measure a network with white noise of its own shape."""
-    noise = WhiteNoise(kind, tuple(network.inputs[0].shape[1:]))
+    noise = WhiteNoise(kind, tuple(network.inputs[0].shape[1:]), orthogonal=orthogonal)
     return measure(network, noise, count, progress=False, **kwargs)
 
 
@@ -35,9 +38,12 @@ def result_of(model, noise, count, *, title="net", shown="pure noise", names=(),
     return Result(observer, title, title, class_names, tuple(parts), **given)
 
 
-def measurements(network, times, images, shards=1, layers=()):
-    """Yield independent measurements of so many images, each of so many shards, of one pass."""
-    noise = WhiteNoise(shape=tuple(network.inputs[0].shape[1:]))
+def measurements(network, times, images, shards=1, layers=(), orthogonal=False):
+    """Yield independent measurements of so many images, each of so many shards, of one pass.
+
+    A shard of orthogonal numbers has 2,048 images, whatever is asked for.
+    """
+    noise = WhiteNoise(shape=tuple(network.inputs[0].shape[1:]), orthogonal=orthogonal)
     work = NoisePass(network, noise, layers=layers, block_images=images // shards // 8)
     told = {**work.identity, "shards": shards, "count": shards * work.shard_images}
     for first in range(0, times * shards, shards):
@@ -46,13 +52,27 @@ def measurements(network, times, images, shards=1, layers=()):
 
 
 def drawn(noise, count, block_images, seed=0):
-    """Return the stimuli of a pass, with their mirror images: (count, h, w, c) float32."""
-    shown = []
+    """Return the stimuli of a pass, with their mirror images: (count, h, w, c) float32.
+
+    With orthogonal numbers, `block_images` is rounded down as in a pass: to twice a power of two.
+    """
+    block_images = images_of_a_part(block_images) if noise.orthogonal_coordinates else block_images
+    shown, at_once = [], functools.cache(lambda shard: noise.draw(seed, shard, ROWS).numpy())
     for block in range(-(-count // block_images)):
         images = min(block_images, count - block * block_images)
-        first = noise.draw(seed, block, -(-images // 2)).numpy()
+        pairs = -(-images // 2)
+        if noise.orthogonal_coordinates:  # the next rows of the numbers of a shard
+            shard, row = divmod(block * (block_images // 2), ROWS)
+            first = at_once(shard)[row : row + pairs]
+        else:
+            first = noise.draw(seed, block, pairs).numpy()
         shown += [first, 2 * noise.mean - first[: images // 2]]
     return np.concatenate(shown).astype(np.float32)
+
+
+def images_of_a_part(block_images):
+    """Return how many images a pass shows at once of a block of orthogonal numbers, if asked."""
+    return max(2**power for power in range(1, 11) if power == 1 or 2**power <= block_images)
 
 
 def covariance_of_rows(responses, signals):

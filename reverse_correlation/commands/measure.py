@@ -78,7 +78,9 @@ def looked_at(path, s, labelled=None, name=None):
     observer.name = name or observer.name
     mean, images = (labelled.mean_image, labelled.train[0]) if labelled else (None, None)
     base, title = read_base(s.base, observer.shape, s.input_range, mean)
-    noise = ensemble_of(s.noise_kind, observer.shape, s.input_range, base, s.contrast, images)
+    noise = ensemble_of(
+        s.noise_kind, observer.shape, s.input_range, base, s.contrast, images, s.independent
+    )
     observer = observer.looked(noise).choosing(s.classes)
     if labelled:
         labelled.refuse_unlike(observer, path)

@@ -27,6 +27,8 @@ class NoiseSettings(flags.Checked):
     """of a pixel: its standard deviation over the input range; by default .289 (binary: .5)"""
     seed: flags.Seed = 0
     """of the noise"""
+    independent: bool = False
+    """draw every number independently, as up to version 0.2; not in orthogonal blocks"""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

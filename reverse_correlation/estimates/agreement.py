@@ -161,6 +161,7 @@ def intraclass(images):
 
 def null_error(noise, draws=200):
     """Return the standard deviation of the correlation of two unrelated images, from draws."""
+    noise = noise.independent
     first = np.asarray(noise.fluctuation(noise.xi(0, 0, draws)))
     second = np.asarray(noise.fluctuation(noise.xi(0, 1, draws)))
     return float(np.sqrt(np.mean(correlations(first, second) ** 2)))

@@ -11,9 +11,12 @@ from reverse_correlation.estimates.accumulator import Accumulator
 from reverse_correlation.estimates.correlation import split_half
 from reverse_correlation.estimates.estimate import Estimate, VarianceSplit
 from reverse_correlation.estimates.sums import covariance_of, moments, whole_and_halves
+from reverse_correlation.stimuli.orthogonal import ROWS
 
+EPSILON = float(np.finfo(np.float32).eps)  # of the sums of a shard
 CLASS_SUMS_BYTES = 2e9  # memory for the sums and images of classes, at most
 RESPONSES = ("decision", "probability", "logit", "choice")  # the last if stimuli come in pairs
+PER_PASS = ("n", "pairs", "x", "blocks")  # sums that are not of one response
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +46,7 @@ class ClassSums(Accumulator):
     only: tuple = ()
     labels: bool = False
     pixels: int = 0
+    orthogonal: int = 0
     name = "classes"
 
     def __post_init__(self):
@@ -67,6 +71,7 @@ class ClassSums(Accumulator):
                 observer.only,
                 observer.labels,
                 math.prod(noise.shape),
+                noise.orthogonal_coordinates,
             )
         ]
 
@@ -134,6 +139,31 @@ class ClassSums(Accumulator):
             answers = [tf.gather(rows, self.only, axis=1) for rows in answers]
         return tf.concat(answers, axis=1)
 
+    def finish(self, shard):
+        """Add what the coefficients leave unexplained, of a whole block of orthogonal numbers.
+
+        There, c = sum of r xi / n has no error but that of the residual e of r: the sum of e**2 is
+        that of r**2 less n |c|**2, with n minus as many degrees of freedom as there are
+        coefficients. The moments between blocks give the error of the share that is linear.
+        """
+        if not self.orthogonal:
+            return shard
+        whole = float(shard["pairs"] == ROWS)
+        flat = shard["ox"].reshape(len(shard["oo"]), -1)[:, : self.orthogonal]
+        explained = np.sum(flat**2, axis=1) / ROWS
+        residual = np.maximum(shard["oo"] - explained, EPSILON * shard["oo"])
+        residual *= whole / (ROWS - self.orthogonal)
+        power = whole * shard["oo"] / ROWS
+        return {
+            **shard,
+            "blocks": np.float64(whole),
+            "residual": residual,
+            "residual2": residual**2,
+            "power": power,
+            "power2": power**2,
+            "both": residual * power,
+        }
+
     def estimates(self, sums, noise):
         """Return an Estimate over (K, h, w, c) for each response."""
         named = {name: self._estimate(name, sums, noise) for name in sorted(self.responses)}
@@ -152,7 +182,7 @@ class ClassSums(Accumulator):
         first = self.responses.index(name) * self.measured
         rows = slice(first, first + self.measured)
         total, *parts = (
-            {key: v if key in ("n", "pairs", "x") else v[rows] for key, v in part.items()}
+            {key: v if key in PER_PASS else v[rows] for key, v in part.items()}
             for part in whole_and_halves(sums)
         )
         samples = total["pairs" if self.paired else "n"]
@@ -163,14 +193,21 @@ class ClassSums(Accumulator):
                 mean, std = np.zeros(self.measured), odd_std
             else:
                 mean, std = moments(total)
-            error = (odd_std if self.paired else std) / np.sqrt(samples)
+            rest = (odd_std if self.paired else std) / np.sqrt(samples)
+            error = self._error(total, rest)
+            share = noise.orthogonal_power if self.orthogonal else 0.0
+            variance_of_pixels = noise.pixel_std**2 * (
+                np.multiply.outer(error**2, share) + np.multiply.outer(rest**2, 1 - share)
+            ).reshape(self.measured, *np.shape(share) or (1, 1, 1))
+            power = np.sum(noise.pixel_std**2)
+            pooled = np.sqrt(variance_of_pixels.sum(axis=(1, 2, 3)) / power)
             if halves:
                 images = [noise.images(self._coefficients(part)) for part in parts]
                 reliability = split_half(*images)
-            variance = self._variance(name, total, coefficients, error) if self.paired else None
+            variance = self._variance(name, total, coefficients, rest) if self.paired else None
         return Estimate(
             covariance=noise.images(coefficients),
-            standard_error=error[:, None, None, None] * noise.pixel_std,
+            standard_error=np.sqrt(variance_of_pixels),
             mean_response=mean,
             response_std=std,
             reliability=reliability,
@@ -178,10 +215,11 @@ class ClassSums(Accumulator):
             nonnegative=name in ("decision", "probability"),
             threshold=noise.threshold if halves else np.nan,
             coefficients=coefficients,
-            coefficient_error=error,
+            coefficient_error=pooled,
             weights=noise.weights(coefficients) if halves else None,
             variance=variance,
             null_norm=noise.null_norm if halves else None,
+            block=2 * ROWS if total.get("blocks", 0) else 0,
         )
 
     def _coefficients(self, sums):
@@ -190,17 +228,45 @@ class ClassSums(Accumulator):
             return sums["ox"] / sums["pairs"]
         return covariance_of({**sums, "rx": sums["ox"]})
 
-    def _variance(self, name, total, coefficients, error):
+    def _error(self, total, rest):
+        """Return the standard error of orthogonal coefficients, (K,).
+
+        Args:
+            total: the sums of one response.
+            rest: (K,), that of independent coefficients, and of blocks that are not whole.
+        """
+        blocks = total.get("blocks", 0)
+        if not blocks:
+            return rest
+        whole = blocks * ROWS / total["pairs"]
+        residual = total["residual"] / blocks / total["pairs"]
+        return np.sqrt(whole * residual + (1 - whole) * rest**2)
+
+    def _variance(self, name, total, coefficients, rest):
         """Split the variance of a response into linear, other odd, and even parts."""
         pairs, even = total["pairs"], np.zeros(self.measured)
         odd = total["oo"] / pairs
         if name != "choice":
             even = total["ee"] / pairs - (total["e"] / pairs) ** 2
-        z = coefficients.reshape(self.measured, -1) / error[:, None]
-        linear = np.clip((np.sum(z**2, axis=1) - z.shape[1]) / pairs, 0, 1)
-        whole = odd + np.maximum(even, 0)
+        blocks = total.get("blocks", 0)
+        linear, error = np.zeros(self.measured), np.zeros(self.measured)
+        z2 = (coefficients.reshape(self.measured, -1) / rest[:, None]) ** 2
+        if blocks:  # of whole blocks the residual tells; of the other coordinates, as below
+            ratio, z2 = total["residual"] / total["power"], z2[:, self.orthogonal :]
+            linear = 1 - ratio
+            spread = total["residual2"] - 2 * ratio * total["both"] + ratio**2 * total["power2"]
+            error = spread * blocks / max(blocks - 1, 1) / total["power"] ** 2
+            if blocks == 1:
+                error = 2 * ratio**2 * (1 / (ROWS - self.orthogonal) + 1 / ROWS)
+        share = (np.sum(z2, axis=1) - z2.shape[1]) / pairs  # E z**2 is 1 where there is no signal
+        linear = linear + share
+        error = error + (2 * z2.shape[1] + 4 * pairs * np.maximum(share, 0)) / pairs**2
+        of_odd = odd / (odd + np.maximum(even, 0))
         return VarianceSplit(
-            linear=linear * odd / whole, odd=(1 - linear) * odd / whole, even=even / whole
+            linear=linear * of_odd,
+            odd=(1 - linear) * of_odd,
+            even=1 - of_odd,
+            linear_error=np.sqrt(error) * of_odd,
         )
 
 

@@ -14,15 +14,19 @@ from reverse_correlation.stimuli.null_images import sidak_threshold
 class VarianceSplit:
     """Shares of a response's variance under noise; they add up to 1.
 
+    The estimates are without bias, so that one may come out a little below 0 or above 1.
+
     Attributes:
         linear: (R,), explained by a linear function of the stimulus.
         odd: (R,), the rest of the part that changes sign with the fluctuation.
         even: (R,), the part that is the same for a stimulus and its mirror image about the base.
+        linear_error: (R,), standard error of `linear`.
     """
 
     linear: np.ndarray
     odd: np.ndarray
     even: np.ndarray
+    linear_error: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,12 +47,14 @@ class Estimate:
             shards; None if it is known well.
         coefficients: (R, *coordinates), covariance with the independent numbers xi of the
             ensemble; None if the stimulus is not the ensemble's.
-        coefficient_error: (R,), standard error of the coefficients; None likewise.
+        coefficient_error: (R,), standard error of the coefficients, root mean square over the
+            power of the ensemble if it is not the same for all; None likewise.
         weights: (R, h, w, c), the coefficients as weights on pixels (for Gaussian noise the mean
             gradient); None if the ensemble cannot be inverted.
         variance: a VarianceSplit; None if stimuli come without mirror images.
         null_norm: median and scaled MAD of the norm of an image without signal whose coefficients
             have a standard error of 1; None if the stimulus is not the ensemble's.
+        block: stimuli of a block of orthogonal numbers; 0 if they were drawn independently.
     """
 
     covariance: np.ndarray
@@ -65,6 +71,7 @@ class Estimate:
     weights: np.ndarray | None = None
     variance: VarianceSplit | None = None
     null_norm: tuple | None = None
+    block: int = 0
 
     def plot(self, names=None, title=""):
         """Draw the images: a matplotlib Figure; names are (R,), by default numbers."""
@@ -139,11 +146,13 @@ class Estimate:
         """How many stimuli each image needs for that expected correlation with its truth: (R,).
 
         The squared signal-to-noise ratio grows in proportion to the stimuli shown (Murray 2011).
-        Infinite if no signal has been seen yet.
+        Whole blocks, if numbers are orthogonal; infinite if no signal has been seen yet.
         """
         wanted = correlation**2 / (1 - correlation**2)
         with np.errstate(divide="ignore", invalid="ignore"):
             needed = self.count * wanted * self.noise_share / (1 - self.noise_share)
+            if self.block:
+                needed = np.maximum(np.ceil(needed / self.block), 1) * self.block
         return np.where(self.noise_share < 1, needed, np.inf)
 
     @property
@@ -194,6 +203,8 @@ def with_covariance(shard):
     Positions of a convolution overlap, and the two stimuli of a pair are not independent; so the
     error of an average over them is estimated from the variance between shards.
     """
+    if not shard["n"]:  # a shard of which nothing was used
+        return {**shard, "shards": np.float64(0), "nc": 0 * shard["rx"], "ncc": 0 * shard["rx"]}
     covariance, n = covariance_of(shard), shard["n"]
     return {**shard, "shards": np.float64(1), "nc": n * covariance, "ncc": n * covariance**2}
 

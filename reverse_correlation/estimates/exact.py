@@ -67,7 +67,7 @@ def exact_class_images(model, noise, count=10_000, seed=1):
     those of the logits z: dp_k = p_k (dz_k - sum over j of p_j dz_j). The agreement of the logit
     images decides how many stimuli are enough.
     """
-    network = Network.of(model, noise)
+    network, noise = Network.of(model, noise), noise.independent
     responses = network.responses()
     coordinates = [-1, *noise.coordinates]
 

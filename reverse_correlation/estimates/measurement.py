@@ -87,6 +87,11 @@ class Measurement:
         share = power * logit.coefficient_error**2 / np.sum(logit.weights**2, axis=(1, 2, 3))
         return np.sqrt(np.maximum(1 - share, 0))
 
+    @property
+    def images_for_reliability(self):
+        """From how many images on there are two halves that can be compared."""
+        return 2 * self.provenance["block_images"] * self.provenance["shard_blocks"]
+
     def halves(self):
         """Return the Measurements of even shards alone, and of odd ones."""
         parts = []

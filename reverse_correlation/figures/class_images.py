@@ -32,7 +32,7 @@ def plot_measurement(measurement, names, kind=None):
         if kind in (None, name)
     }
     who, counts = measurement.provenance["network"], noise_images(measurement)
-    caption = _caption(who, measurement, shown, counts)
+    caption = _caption(who, [measurement], shown, counts)
     return draw_class_images(rows, [names[k] for k in shown], caption)
 
 
@@ -41,13 +41,22 @@ def noise_images(measurement):
     return f"{measurement.count:,} {measurement.noise.title} noise images"
 
 
-def _caption(who, measurement, shown, counts, exact=""):
+def reliable_from(measurements):
+    """Say from how many images on there is a reliability; nothing where all of them have one."""
+    starts = [each.images_for_reliability for each in measurements]
+    later = [n for n, each in zip(starts, measurements, strict=True) if each.count <= n // 2]
+    return f"from {max(later):,} images on" if later else ""
+
+
+def _caption(who, measurements, shown, counts, exact=""):
     """Return the caption of the classes that are shown, of an observer called `who`."""
+    start = reliable_from(measurements)
     return (
-        f"What {who} looks for{of_how_many(measurement, shown)}: "
+        f"What {who} looks for{of_how_many(measurements[0], shown)}: "
         f"covariance of its answers with {counts}\n"
-        f"n: times answered; r: split-half reliability; {exact}needs: noise images for r = .9 with "
-        "the truth; outlined: pixels significant at family-wise 5 %"
+        f"n: times answered; r: split-half reliability{start and ', ' + start}; {exact}"
+        "needs: noise images for r = .9 with the truth; "
+        "outlined: pixels significant at family-wise 5 %"
     )
 
 
@@ -173,5 +182,6 @@ def draw_bias(shown, names, place):
             notes = ["expected r " + number(r, "{:.2f}") for r in expected]
             parts = weights, np.zeros_like(weights, bool), notes, [""] * len(names)
             rows["logit,\nas weights"] = [[part[k] for k in drawn] for part in parts]
-    caption = _caption(place, first, drawn, " and ".join(counts), exact)
+    measured = [each.measurement for each in shown]
+    caption = _caption(place, measured, drawn, " and ".join(counts), exact)
     return draw_class_images(rows, [names[k] for k in drawn], caption)

@@ -8,6 +8,7 @@ from reverse_correlation.figures.class_images import (
     commonest,
     noise_images,
     of_how_many,
+    reliable_from,
 )
 from reverse_correlation.figures.filters import plot_estimate
 from reverse_correlation.figures.style import image_tag, png
@@ -29,11 +30,12 @@ def measurement_html(measurement):
         ]
         for k in shown
     ]
-    name = measurement.provenance["network"]
+    name, start = measurement.provenance["network"], reliable_from([measurement])
     caption = html_of(
-        "<p><b>$name</b> shown $shown</p>",
+        "<p><b>$name</b> shown $shown$start</p>",
         name=name,
         shown=noise_images(measurement) + of_how_many(measurement, shown),
+        start=start and f"; r {start}",
     )
     picture = image_tag(png(measurement.plot()), f"class images of {name}")
     return caption + html_table(head, rows) + picture

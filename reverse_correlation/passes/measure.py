@@ -48,7 +48,8 @@ def measure(
             Observer, such as those that `observers.onnx`, `.torch` and `.sklearn` return.
         noise: an ensemble such as `WhiteNoise()`.
         count: how many stimuli are shown, counting both of a pair; a pixel's standard error falls
-            as 1 / sqrt(count).
+            as 1 / sqrt(count). With orthogonal numbers, more than one block of 2,048 is rounded up
+            to whole blocks.
         seed: of the noise; block b is a function of (seed, b).
         layers: names of convolutions whose filters are measured too, from all images or, for a
             layer with many positions per image, from every 2nd, 4th or 8th block.
@@ -90,6 +91,14 @@ def measure(
         model, noise, seed, layers, precision, accumulators, block_images, classes, only
     )
     remarks = first_remarks(work)
+    if (
+        work.noise.orthogonal_coordinates
+        and count % work.shard_images
+        and count > work.shard_images
+    ):
+        count += work.shard_images - count % work.shard_images
+        blocks = count // work.shard_images
+        remarks.append(f"{count:,} images: {blocks:,} whole blocks of orthogonal numbers")
     if progress:
         remarks += [] if client else speed_remarks(work, count)
         for remark in remarks:

@@ -12,6 +12,7 @@ from reverse_correlation import backend
 from reverse_correlation.estimates.accumulators import ACCUMULATORS
 from reverse_correlation.observers.observer import BLOCK_IMAGES, refuse_nan
 from reverse_correlation.observers.observer_of import observer_of
+from reverse_correlation.stimuli.orthogonal import ROWS
 
 SHARD_BLOCKS = 8  # blocks summed by one graph call, in float32; shards are added in float64
 AT_ONCE = 10  # blocks that may be in the works at once, so that some are drawn ahead
@@ -52,9 +53,14 @@ class NoisePass:
             for accumulator_class in accumulators
             for accumulator in accumulator_class.for_pass(observer, noise, self.layers)
         ]
-        fit = min(BLOCK_IMAGES, observer.images_that_fit(layers))
-        self.block_images = block_images or max(fit - fit % 2, 1)  # whole pairs if they fit
-        self.shard_images = self.block_images * SHARD_BLOCKS
+        fit = block_images or min(BLOCK_IMAGES, observer.images_that_fit(layers))
+        self.block_images, self.shard_blocks = fit, SHARD_BLOCKS
+        if noise.orthogonal_coordinates:  # a shard is a block of orthogonal numbers, in parts
+            pairs = 2 ** max(min(fit // 2, ROWS // 2).bit_length() - 1, 0)
+            self.block_images, self.shard_blocks = 2 * pairs, ROWS // pairs
+        elif not block_images:
+            self.block_images = max(fit - fit % 2, 1)  # whole pairs if they fit
+        self.shard_images = self.block_images * self.shard_blocks
         self._shard = self._by_blocks() if self.responses is None else self._compiled()
         versions = {"tensorflow": tf.__version__, "keras": keras.__version__}
         identity = {
@@ -65,7 +71,7 @@ class NoisePass:
             "seed": seed,
             "precision": precision,
             "block_images": self.block_images,
-            "shard_blocks": SHARD_BLOCKS,
+            "shard_blocks": self.shard_blocks,
             "layers": list(layers),
             "paired": noise.symmetric,
             "accumulators": [accumulator.describe() for accumulator in self.accumulators],
@@ -89,7 +95,7 @@ class NoisePass:
             UserError: if the observer answers NaN or infinity.
         """
         images = self.shard_images if images is None else images
-        computed = self._shard(index * SHARD_BLOCKS, images)
+        computed = self._shard(index * self.shard_blocks, images)
         sums = {}
         for accumulator in self.accumulators:
             tensors = computed[accumulator.name]
@@ -101,19 +107,35 @@ class NoisePass:
                 halves[name][index % 2] = value
         return sums
 
-    def block(self, index, images):
-        """Draw a block and show it; return what accumulators are given, a dictionary of tensors."""
-        block = self._drawn(index, images)
+    def block(self, index, images, orthogonal=None):
+        """Draw a block and show it; return what accumulators are given, a dictionary of tensors.
+
+        Args:
+            index, images: of the block, and how many of its stimuli.
+            orthogonal: what `_orthogonal` gave for its shard, if that was asked already.
+        """
+        block = self._drawn(index, images, orthogonal)
         shown = self.noise.mean + block["stimuli"]
         if self.responses is None:
             return {**block, "logits": self.observer.logits_of(shown.numpy())}
         answers = self.responses(shown, training=False)
         return {**block, **{name: tf.cast(t, tf.float32) for name, t in answers.items()}}
 
-    def _drawn(self, index, images):
+    def _orthogonal(self, first):
+        """Draw the orthogonal numbers of the shard that begins with a block; None without any."""
+        if not self.noise.orthogonal_coordinates:
+            return None
+        return self.noise.orthogonal_numbers(self.seed, first // self.shard_blocks)
+
+    def _drawn(self, index, images, orthogonal=None):
         """Draw a block: its numbers xi, and its stimuli without the base, mirror images last."""
         drawn = (images + 1) // 2 if self.noise.symmetric else images
-        xi = self.noise.xi(self.seed, index, drawn)
+        if self.noise.orthogonal_coordinates:
+            row = index % self.shard_blocks * (self.block_images // 2)
+            shard = index // self.shard_blocks
+            xi = self.noise.xi(self.seed, shard, drawn, row, orthogonal)
+        else:
+            xi = self.noise.xi(self.seed, index, drawn)
         fluctuation = self.noise.fluctuation(xi)
         if self.noise.symmetric:
             fluctuation = tf.concat([fluctuation, -fluctuation[: images - drawn]], axis=0)
@@ -144,7 +166,7 @@ class NoisePass:
 
         return {
             accumulator.name: tf.cond(
-                index % accumulator.every == 0,
+                self._counts(index, accumulator.every),
                 functools.partial(added, accumulator),
                 functools.partial(sums.get, accumulator.name),
             )
@@ -153,20 +175,31 @@ class NoisePass:
             for accumulator in self.accumulators
         }
 
+    def _counts(self, index, every):
+        """Say whether a block is among those, one in `every`, that an accumulator sums.
+
+        They lie in even shards and in odd ones, so that there are two halves.
+        """
+        within = min(every, self.shard_blocks)
+        shard, part = index // self.shard_blocks, index % self.shard_blocks
+        return tf.logical_and(part % within == 0, shard // 2 % (every // within) == 0)
+
     def _compiled(self):
         """Return a function for the sums of one shard: a loop over blocks inside one graph."""
         size = self.block_images
 
-        def add(index, sums, first, images):
-            block = self.block(first + index, tf.minimum(images - index * size, size))
+        def add(index, sums, first, images, orthogonal):
+            count = tf.minimum(images - index * size, size)
+            block = self.block(first + index, count, orthogonal)
             return index + 1, self._added(sums, first + index, block)
 
         @tf.function(input_signature=[tf.TensorSpec((), tf.int64), tf.TensorSpec((), tf.int64)])
         def shard(first, images):
             """Return the sums over `images` stimuli, from block `first` on."""
+            orthogonal = self._orthogonal(first)
             _, sums = tf.while_loop(
                 lambda index, _: index * size < images,
-                lambda index, sums: add(index, sums, first, images),
+                lambda index, sums: add(index, sums, first, images, orthogonal),
                 (tf.constant(0, tf.int64), self._zeros()),
                 parallel_iterations=AT_ONCE if size >= FEW_IMAGES else 1,
             )
@@ -178,18 +211,21 @@ class NoisePass:
         """Return a function for the sums of one shard if the observer has no graph to compile."""
         size = self.block_images
 
-        @tf.function(input_signature=[tf.TensorSpec((), tf.int64), tf.TensorSpec((), tf.int64)])
-        def drawn(index, images):
-            block = self._drawn(index, images)
+        @tf.function(reduce_retracing=True)
+        def drawn(index, images, orthogonal):
+            block = self._drawn(index, images, orthogonal)
             return block, self.noise.mean + block["stimuli"]
 
         added = tf.function(self._added, reduce_retracing=True)
+        numbers = tf.function(self._orthogonal, reduce_retracing=True)
 
         def shard(first, images):
             """Return the sums over `images` stimuli, from block `first` on."""
             sums = self._zeros()
+            orthogonal = numbers(tf.constant(first, tf.int64))
             for index in range(-(-images // size)):
-                block, shown = drawn(first + index, min(images - index * size, size))
+                count = tf.constant(min(images - index * size, size), tf.int64)
+                block, shown = drawn(tf.constant(first + index, tf.int64), count, orthogonal)
                 block["logits"] = tf.constant(self.observer.logits_of(shown.numpy()))
                 sums = added(sums, tf.constant(first + index, tf.int64), block)
             return sums

@@ -25,6 +25,9 @@ AT_ONCE = 100  # trials whose images are held as floating-point numbers
 def trial_numbers(noise, seed, trials):
     """Return the numbers xi behind the first stimulus of trials: (trials, *coordinates) float32.
 
+    They are independent, whatever the ensemble says: a session is shorter than a block of
+    orthogonal numbers.
+
     Raises:
         UserError: if the ensemble is not symmetric.
     """
@@ -33,7 +36,7 @@ def trial_numbers(noise, seed, trials):
             f"{noise.title} noise is not symmetric about its base, so that stimuli have no mirror "
             "images to choose between: take white, coarse, pink, sinusoid or gabor noise"
         )
-    return np.asarray(noise.xi(seed, 0, trials))
+    return np.asarray(noise.independent.xi(seed, 0, trials))
 
 
 def screen_levels(noise, xi):
@@ -49,6 +52,7 @@ def screen_levels(noise, xi):
     def levels(values, low, high, dtype):
         return np.clip(np.rint(255 * values / (noise.high - noise.low)), low, high).astype(dtype)
 
+    noise = noise.independent
     base = np.broadcast_to(noise.mean - noise.low, noise.shape)
     push = [
         levels(np.asarray(noise.fluctuation(xi[i : i + AT_ONCE])), -127, 127, np.int8)
@@ -77,6 +81,7 @@ def measure_choices(choices, noise, *, seed=0, name="observer"):
     Raises:
         UserError: if there are fewer than four trials, or choices that are not from -1 to 1.
     """
+    noise = noise.independent
     choices = np.asarray(choices, np.float64)
     if choices.ndim != 1 or len(choices) < LEAST_TRIALS:
         raise UserError(

@@ -30,10 +30,17 @@ class Study:
     question: str
     condition: str
 
+    def __post_init__(self):
+        """Draw independently, as all studies do; see `choices.trial_numbers`."""
+        object.__setattr__(self, "noise", self.noise.independent)
+
     @property
     def id(self):
         """Eight letters and digits, which stand for all of it in CSV files."""
-        whole = [self.noise.describe(), self.seed, self.trials, self.question, self.condition]
+        noise = self.noise.describe()
+        noise.pop("orthogonal", None)  # as in version 0.2, whose ids are in CSV files
+        noise.pop("orthogonal_coordinates", None)
+        whole = [noise, self.seed, self.trials, self.question, self.condition]
         return hashlib.sha256(json.dumps(whole).encode()).hexdigest()[:8]
 
     @property

@@ -6,7 +6,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
-from reverse_correlation.figures.class_images import RESPONSES, commonest
+from reverse_correlation.figures.class_images import RESPONSES, commonest, reliable_from
 from reverse_correlation.figures.style import SIGNED, image_tag
 from reverse_correlation.files import replacing
 from reverse_correlation.report.summary import summary_lines
@@ -175,7 +175,9 @@ def _canvases(images):
 
 def _reliability(result):
     """Return a table that its headings sort, a row for each class image."""
-    head = ["class", "noise", "response", "answered", "r", "needs", "significant", "infoVal"]
+    start = reliable_from([shown.measurement for shown in result.shown])
+    head = ["class", "noise", "response", "answered", f"r ({start})" if start else "r"]
+    head += ["needs", "significant", "infoVal"]
     rows = []
     for shown in result.shown:
         measurement = shown.measurement

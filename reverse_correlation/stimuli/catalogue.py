@@ -9,7 +9,9 @@ from reverse_correlation.errors import UserError
 from reverse_correlation.stimuli import KINDS
 
 
-def ensemble_of(kind, shape, input_range=(0.0, 1.0), base=None, contrast=None, images=None):
+def ensemble_of(
+    kind, shape, input_range=(0.0, 1.0), base=None, contrast=None, images=None, independent=False
+):
     """Return the ensemble of that name for images of a given shape and range.
 
     Args:
@@ -19,12 +21,14 @@ def ensemble_of(kind, shape, input_range=(0.0, 1.0), base=None, contrast=None, i
         base: a number, an image (h, w, c), or None for the middle of the range.
         contrast: as a share of the range, or None for the ensemble's default.
         images: (n, h, w, 1) training images, or None.
+        independent: whether its numbers are drawn independently, not in orthogonal blocks.
 
     Raises:
         UserError: if the ensemble does not support one of these.
     """
     given = {"shape": tuple(shape), "base": base, "contrast": contrast, "images": images}
-    return _class_at(KINDS[kind]).of(kind, low=input_range[0], high=input_range[1], **given)
+    made = _class_at(KINDS[kind]).of(kind, low=input_range[0], high=input_range[1], **given)
+    return made.independent if independent else made
 
 
 def kept_fields(noise):
@@ -47,7 +51,10 @@ def restored_ensemble(name, fields):
     values = {key: value.item() if value.ndim == 0 else value for key, value in fields.items()}
     for key in {"shape", "scales"} & values.keys():
         values[key] = tuple(values[key].tolist())
-    return _class_at(home)(**values)
+    ensemble = _class_at(home)
+    if "orthogonal" in {field.name for field in dataclasses.fields(ensemble)}:
+        values.setdefault("orthogonal", False)  # of a file from before there were such numbers
+    return ensemble(**values)
 
 
 def _class_at(home):

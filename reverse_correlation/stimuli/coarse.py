@@ -15,7 +15,7 @@ class CoarseNoise(StructuredNoise):
 
     Args:
         cells: g, in pixels; it must divide height and width.
-        shape, low, high, base, contrast: as for Ensemble.
+        shape, low, high, base, contrast, orthogonal: as for Ensemble.
     """
 
     cells: int = 4

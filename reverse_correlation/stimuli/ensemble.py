@@ -21,7 +21,8 @@ from scipy import stats
 
 from reverse_correlation.errors import UserError
 from reverse_correlation.stimuli.null_images import chi_null, sidak_threshold
-from reverse_correlation.stimuli.numbers import draw_numbers
+from reverse_correlation.stimuli.numbers import draw_numbers, normal_rows
+from reverse_correlation.stimuli.orthogonal import MOST_COLUMNS, ROWS, orthogonal_numbers
 
 UNIFORM_STD = 1 / math.sqrt(12)
 NULL_IMAGES = 2000  # null images drawn for an ensemble's pixel threshold and infoVal
@@ -40,6 +41,8 @@ class Ensemble:
             (h, w) or (h, w, c); by default the middle of the range.
         contrast: root mean square over the image of a pixel's standard deviation, as a share of
             high - low; by default that of noise uniform over the range, 1 / sqrt(12).
+        orthogonal: whether the numbers of a block of 1,024 pairs are orthogonal; see
+            `orthogonal.py`. Only normal numbers can be.
 
     Attributes:
         symmetric: whether xi and -xi are equally likely, so that stimuli come in pairs.
@@ -56,6 +59,7 @@ class Ensemble:
     is_white = False
     distribution = "gaussian"
     cells = None
+    orthogonal = False
 
     @classmethod
     def of(cls, kind, *, images, **fields):
@@ -129,17 +133,53 @@ class Ensemble:
         """Standard deviation of a pixel: a number if it is the same for all, or (h, w, c)."""
         return self.pixel_std
 
-    def xi(self, seed, block, count):
-        """Draw the independent numbers behind the first `count` stimuli of a block.
+    @property
+    def orthogonal_coordinates(self):
+        """How many coordinates are orthogonal within a block: the first ones, flattened.
+
+        All, if a block has room for them or nearly; else those that an ensemble puts first, since
+        they have most of its power, and none if all have the same.
+        """
+        if not self.orthogonal or self.distribution != "gaussian":
+            return 0
+        numbers = math.prod(self.coordinates)
+        return min(numbers, MOST_COLUMNS) if numbers <= ROWS else self._strongest_coordinates
+
+    _strongest_coordinates = 0
+
+    @property
+    def independent(self):
+        """The same ensemble with independent numbers."""
+        return dataclasses.replace(self, orthogonal=False) if self.orthogonal else self
+
+    def orthogonal_numbers(self, seed, block, times=1):
+        """Draw the orthogonal numbers of a block: (1024 times, orthogonal_coordinates) float32."""
+        return orthogonal_numbers(seed, block, self.orthogonal_coordinates, times)
+
+    def xi(self, seed, block, count, first=0, orthogonal=None):
+        """Draw the numbers behind stimuli of a block.
 
         Args:
             seed, block: integers from 0 to 2**62 - 1; `block` and `count` may be tensors.
-            count: how many stimuli; the first rows are the same for any larger count.
+            count: how many stimuli; those after 1,024 orthogonal ones are orthogonal to each other.
+            first: of which stimulus on; only of orthogonal numbers.
+            orthogonal: what `orthogonal_numbers` gave, if they have been drawn already.
 
         Returns:
-            (count, *coordinates) float32, of mean 0 and variance 1.
+            (count, *coordinates) float32, of mean 0 and variance 1. A row does not depend on how
+            many are drawn.
         """
-        return draw_numbers(self.distribution, seed, block, (count, *self.coordinates))
+        shape, columns = (count, *self.coordinates), self.orthogonal_coordinates
+        if not columns:
+            return draw_numbers(self.distribution, seed, block, shape)
+        if orthogonal is None:
+            times = -(-(first + count) // ROWS) if isinstance(count, int) else 1
+            orthogonal = self.orthogonal_numbers(seed, block, times)
+        numbers, rest = orthogonal[first : first + count], math.prod(self.coordinates) - columns
+        if rest:
+            more = normal_rows(seed, block, first, count, rest)
+            numbers = tf.concat([numbers, more], axis=1)
+        return tf.reshape(numbers, shape)
 
     def fluctuation(self, xi):
         """Return A xi, (n, h, w, c), for a tensor xi (n, *coordinates)."""
@@ -178,6 +218,18 @@ class Ensemble:
             probes = np.eye(min(self._at_once, size - first), size, first)
             total += np.sum(self.images(probes.reshape(-1, *self.coordinates)) ** 2, axis=0)
         return np.sqrt(total)
+
+    @functools.cached_property
+    def orthogonal_power(self):
+        """The share of each pixel's variance from orthogonal coordinates: 0, 1 or (h, w, c)."""
+        size, columns = math.prod(self.coordinates), self.orthogonal_coordinates
+        if columns in (0, size):
+            return float(columns > 0)
+        total = np.zeros(self.shape)
+        for first in range(0, columns, self._at_once):
+            probes = np.eye(min(self._at_once, columns - first), size, first)
+            total += np.sum(self.images(probes.reshape(-1, *self.coordinates)) ** 2, axis=0)
+        return total / self.pixel_std**2
 
     @property
     def threshold(self):
@@ -249,6 +301,7 @@ class Ensemble:
             "ensemble": type(self).__name__,
             **{name: _serialisable(value) for name, value in fields.items()},
             "generator": "tensorflow stateless philox, seed (seed, block)",
+            "orthogonal_coordinates": self.orthogonal_coordinates,
         }
 
 
@@ -261,6 +314,7 @@ class StructuredNoise(Ensemble):
     high: float = 1.0
     base: object = None
     contrast: float | None = None
+    orthogonal: bool = True
 
 
 def _serialisable(value):

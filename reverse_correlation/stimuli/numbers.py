@@ -17,8 +17,34 @@ def draw_numbers(distribution, seed, block, shape):
 
 def uniform_numbers(seed, block, shape, stream=0, streams=1):
     """Draw uniform numbers on [0, 1), a function of (seed, block) and of which stream it is."""
-    key = tf.stack([tf.cast(seed, tf.int64), streams * tf.cast(block, tf.int64) + stream])
-    return tf.random.stateless_uniform(shape, key, alg="philox")
+    return tf.random.stateless_uniform(shape, _key(seed, block, stream, streams), alg="philox")
+
+
+def normal_rows(seed, block, first, count, numbers):
+    """Draw rows of independent standard normal numbers from the middle of a block.
+
+    Row i is a function of (seed, block, i): the generator's counter is moved on to it.
+
+    Args:
+        seed, block: as for `draw_numbers`.
+        first, count: which rows; may be tensors.
+        numbers: in a row.
+
+    Returns:
+        (count, numbers) float32.
+    """
+    half = 4 * -(-numbers // 8)  # the counter counts in fours
+    step = tf.cast(tf.cast(first, tf.int64) * (half // 4), tf.uint64)
+    uniform = []
+    for stream in (0, 1):
+        state = tf.raw_ops.StatelessRandomGetKeyCounter(seed=_key(seed, block, stream, 2))
+        moved = state.counter + tf.stack([step, tf.zeros((), tf.uint64)])
+        uniform.append(
+            tf.raw_ops.StatelessRandomUniformV2(
+                shape=[count, half], key=state.key, counter=moved, alg=1
+            )
+        )
+    return _box_muller(*uniform)[:, :numbers]
 
 
 def normal_numbers(seed, block, shape):
@@ -29,7 +55,14 @@ def normal_numbers(seed, block, shape):
     count, numbers = shape[0], math.prod(shape[1:])
     half = -(-numbers // 2)
     first, second = (uniform_numbers(seed, block, (count, half), stream, 2) for stream in (0, 1))
-    radius = tf.sqrt(-2 * tf.math.log(1 - first))
-    angle = 2 * math.pi * second
-    normal = tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], axis=1)
-    return tf.reshape(normal[:, :numbers], shape)
+    return tf.reshape(_box_muller(first, second)[:, :numbers], shape)
+
+
+def _box_muller(first, second):
+    """Turn uniform numbers into twice as many normal ones: (n, h) and (n, h) to (n, 2 h)."""
+    radius, angle = tf.sqrt(-2 * tf.math.log(1 - first)), 2 * math.pi * second
+    return tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], axis=1)
+
+
+def _key(seed, block, stream, streams):
+    return tf.stack([tf.cast(seed, tf.int64), streams * tf.cast(block, tf.int64) + stream])

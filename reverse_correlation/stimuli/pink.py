@@ -2,12 +2,14 @@
 
 import dataclasses
 import functools
+import math
 
 import numpy as np
 import tensorflow as tf
 
 from reverse_correlation.errors import UserError
 from reverse_correlation.stimuli.ensemble import StructuredNoise
+from reverse_correlation.stimuli.orthogonal import MOST_COLUMNS, ROWS
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -19,7 +21,7 @@ class PinkNoise(StructuredNoise):
 
     Args:
         exponent: 0 for white noise, 1 for pink.
-        shape, low, high, base, contrast: as for Ensemble.
+        shape, low, high, base, contrast, orthogonal: as for Ensemble.
     """
 
     exponent: float = 1.0
@@ -34,15 +36,39 @@ class PinkNoise(StructuredNoise):
 
     @functools.cached_property
     def gain(self):
-        """The factor of each frequency: (h, w // 2 + 1) float64."""
+        """The factor of each frequency, (h, w) float64."""
         height, width, _ = self.shape
-        lowest, rows = 1 / max(height, width), np.fft.fftfreq(height)[:, None]
-        some, every = (
-            np.maximum(np.hypot(rows, columns), lowest)
-            for columns in (np.fft.rfftfreq(width), np.fft.fftfreq(width))
-        )
-        power = np.mean(every ** (-2 * self.exponent))
-        return self.deviation * some**-self.exponent / np.sqrt(power)
+        frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width))
+        gain = np.maximum(frequency, 1 / max(height, width)) ** -self.exponent
+        return self.deviation * gain / np.sqrt(np.mean(gain**2))
+
+    @property
+    def by_frequency(self):
+        """Whether the lowest frequencies have numbers of their own.
+
+        They do where a block of orthogonal numbers has no room for a number per pixel.
+        """
+        return self.orthogonal and math.prod(self.shape) > ROWS
+
+    @property
+    def coordinates(self):
+        """The shape of xi: a number per pixel and channel, after those of the lowest frequencies.
+
+        If these have their own, they are taken out of what the pixels' numbers give.
+        """
+        size = math.prod(self.shape)
+        return (self._strongest_coordinates + size,) if self.by_frequency else self.shape
+
+    @property
+    def _window(self):
+        """How many of the lowest frequencies have orthogonal numbers, in rows and in columns."""
+        height, width, channels = self.shape
+        most = math.isqrt(MOST_COLUMNS // channels)
+        return tuple(min(most, pixels) - (min(most, pixels) + 1) % 2 for pixels in (height, width))
+
+    @property
+    def _strongest_coordinates(self):
+        return math.prod(self._window) * self.shape[2]
 
     @property
     def pixel_std(self):
@@ -51,17 +77,45 @@ class PinkNoise(StructuredNoise):
 
     def fluctuation(self, xi):
         """Return xi with each frequency multiplied by its gain."""
-        height, width, _ = self.shape
-        planes = tf.transpose(xi, (0, 3, 1, 2))
-        spectrum = tf.signal.rfft2d(planes)
-        spectrum *= tf.cast(tf.constant(self.gain, planes.dtype), spectrum.dtype)
-        return tf.transpose(tf.signal.irfft2d(spectrum, (height, width)), (0, 2, 3, 1))
+        return self._filtered(xi, self.gain)
 
     def weights(self, coefficients):
         """Return coefficients with each frequency divided by its gain."""
-        spectrum = np.fft.rfft2(np.asarray(coefficients, np.float64), axes=(1, 2))
-        spectrum /= self.gain[None, :, :, None]
-        return np.fft.irfft2(spectrum, self.shape[:2], axes=(1, 2))
+        flat = tf.constant(np.asarray(coefficients, np.float64))
+        return self._filtered(flat, 1 / self.gain).numpy()
+
+    def _filtered(self, xi, gain):
+        """Return images (n, h, w, c) of xi, each frequency multiplied by its gain (h, w)."""
+        height, width, _ = self.shape
+        half, pixels, of_pixels, lowest = width // 2 + 1, xi, gain, 0
+        if self.by_frequency:
+            lowest = self._strongest_coordinates
+            pixels = tf.reshape(xi[:, lowest:], (-1, *self.shape))
+            rows, columns = (
+                np.abs(np.fft.fftfreq(size, 1 / size)) <= window // 2
+                for size, window in zip(self.shape, self._window, strict=False)
+            )
+            of_pixels = np.where(np.outer(rows, columns), 0, gain)
+        spectrum = tf.signal.rfft2d(tf.transpose(pixels, (0, 3, 1, 2)))
+        spectrum *= tf.cast(tf.constant(of_pixels[:, :half], xi.dtype), spectrum.dtype)
+        if lowest:
+            spectrum += self._lowest(xi[:, :lowest], gain[:, :half])
+        return tf.transpose(tf.signal.irfft2d(spectrum, (height, width)), (0, 2, 3, 1))
+
+    def _lowest(self, numbers, gain):
+        """Return the half spectrum of the lowest frequencies, from their own numbers.
+
+        These are on the functions cas(k x) = cos(k x) + sin(k x), which are orthonormal (Hartley
+        1942): the two of k and -k make a cosine of their sum and a sine of their difference.
+        """
+        height, width, channels = self.shape
+        rows, columns = self._window
+        grid = tf.transpose(tf.reshape(numbers, (-1, rows, columns, channels)), (0, 3, 1, 2))
+        plus, minus = (each[..., columns // 2 :] for each in (grid, tf.reverse(grid, (2, 3))))
+        whole = ((0, 0), (0, 0), (0, height - rows), (0, width // 2 - columns // 2))
+        low = tf.roll(tf.pad(tf.complex(plus + minus, minus - plus), whole), -(rows // 2), 2)
+        scale = tf.constant(gain * np.sqrt(height * width) / 2, numbers.dtype)
+        return low * tf.cast(scale, low.dtype)
 
     @property
     def title(self):

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from reverse_correlation.errors import UserError
 from reverse_correlation.stimuli.ensemble import StructuredNoise
+from reverse_correlation.stimuli.orthogonal import MOST_COLUMNS
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -21,7 +22,7 @@ class SinusoidNoise(StructuredNoise):
     Args:
         scales: how many patches per side; by default those of 1, 2, 4, 8 and 16 that divide height
             and width into patches of at least 4 pixels.
-        shape, low, high, base, contrast: as for Ensemble.
+        shape, low, high, base, contrast, orthogonal: as for Ensemble.
     """
 
     scales: tuple = ()
@@ -48,6 +49,8 @@ class SinusoidNoise(StructuredNoise):
     def coordinates(self):
         """The shape of xi: for each scale, by orientation, phase, column and row."""
         return (12 * sum(s * s for s in self.scales),)
+
+    _strongest_coordinates = MOST_COLUMNS  # the coarsest come first
 
     @functools.cached_property
     def patterns(self):

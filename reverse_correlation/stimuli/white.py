@@ -35,8 +35,8 @@ class WhiteNoise(White):
     Args:
         kind: "gaussian" (never clipped, so Stein's identity holds exactly), "uniform" (Borji and
             Lin's, on [0, 1]), or "binary" (either low or high).
-        shape, low, high, base, contrast: as for Ensemble; binary noise has a contrast of 1/2 by
-            default, so that its pixels are low or high.
+        shape, low, high, base, contrast, orthogonal: as for Ensemble; binary noise has a contrast
+            of 1/2 by default, so that its pixels are low or high.
 
     Raises:
         UserError: for any other kind, and as Ensemble does.
@@ -48,6 +48,7 @@ class WhiteNoise(White):
     high: float = 1.0
     base: object = None
     contrast: float | None = None
+    orthogonal: bool = True
 
     @classmethod
     def of(cls, kind, *, images, **fields):

@@ -76,7 +76,7 @@ def test_each_observer_is_shown_noise_of_the_next_seed(networks, tmp_path, capsy
     assert code == 0, error
     for i, path in enumerate(networks):
         kept = Measurement.load(tmp_path / f"out/compare_{path.stem}.npz")
-        assert kept.provenance["seed"] == 7 + i and kept.count == 16_000
+        assert kept.provenance["seed"] == 7 + i and kept.count == 16_384
         assert kept.noise.describe() == WhiteNoise(shape=(6, 6, 1), contrast=0.1).describe()
 
 
@@ -84,7 +84,7 @@ def test_files_of_one_name_are_told_apart(networks, tmp_path, capsys):
     (tmp_path / "again").mkdir()
     again = networks[0].rename(tmp_path / "again/other.keras")
     code, out, error = run(tmp_path, capsys, again, networks[2])
-    assert code == 0 and "other-1: 16,000 images" in out, error
+    assert code == 0 and "other-1: 16,384 images" in out, error
     assert (tmp_path / "out/compare_other-1_other-2_choice.png").exists()
     kept = Measurement.load(tmp_path / "out/compare_other-2.npz")
     assert kept.provenance["network"] == "other-2"

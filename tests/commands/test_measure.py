@@ -1,5 +1,6 @@
 """`python -m reverse_correlation measure FILE`."""
 
+import dataclasses
 import html
 import json
 import os
@@ -19,7 +20,7 @@ from keras import layers
 from PIL import Image
 from zoo import binary, build, recurrent, rescaled, residual, separable, subclassed
 
-from reverse_correlation import Measurement, UserError, load_any_network
+from reverse_correlation import Measurement, UserError, load_any_network, measure
 from reverse_correlation.__main__ import run as run_command
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,6 +77,22 @@ def saved_dense(path, shape=(16, 16, 1)):
     stack = [keras.Input(shape), layers.Flatten(), layers.Dense(3, "softmax")]
     keras.Sequential(stack).save(path)
     return path
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "pink"])
+def test_independent_numbers_are_asked_for_by_a_flag(kind, tmp_path, capsys):
+    path = saved_dense(tmp_path / "dense.keras")
+    found = {}
+    for flags in ([], ["--independent"]):
+        code, _, error = run(tmp_path, capsys, path, "--noise-kind", kind, *flags)
+        assert code == 0, error
+        found[bool(flags)] = Measurement.load(tmp_path / "out/dense.npz")
+    assert not found[True].noise.orthogonal and found[False].noise.orthogonal
+    network = keras.models.load_model(path)
+    for independent, kept in found.items():
+        noise = dataclasses.replace(kept.noise, orthogonal=not independent)
+        assert same_bits(kept, measure(network, noise, 2000, progress=False))
+    assert not same_bits(*found.values())
 
 
 @pytest.mark.parametrize("kind", ["coarse", "pink", "sinusoid", "sparse", "binary"])

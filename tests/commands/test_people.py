@@ -15,6 +15,7 @@ from reverse_correlation.commands.people import file_stems
 from reverse_correlation.commands.settings import MakeSettings, ReadSettings
 from reverse_correlation.people.choices import shown_pair
 from reverse_correlation.people.study import Study
+from reverse_correlation.stimuli.catalogue import ensemble_of
 
 
 @pytest.fixture
@@ -45,6 +46,16 @@ def test_what_participants_choose_is_measured_and_kept(studied, capsys):
     assert np.allclose(group.classes["choice"].covariance, np.mean(images, axis=0))
     assert "ICC(3,1)" in out and "ICC(3,2)" in out
     assert (files[0].parent / "people.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "coarse", "binary", "pink", "sinusoid"])
+def test_a_study_draws_independently(kind, tmp_path, capsys):
+    study = make_study(tmp_path, capsys, "--size", 16, "--noise-kind", kind)
+    assert study.noise.orthogonal is False and study.noise.orthogonal_coordinates == 0
+    contrast = study.noise.contrast
+    again = ensemble_of(kind, (16, 16, 1), contrast=contrast, independent=True)
+    assert np.array_equal(study.numbers, again.xi(study.seed, 0, 40))
+    assert study.noise.describe() == again.describe()
 
 
 @pytest.mark.parametrize(

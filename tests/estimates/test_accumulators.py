@@ -116,17 +116,22 @@ def test_softmax_regression_stays_in_the_row_space(rng):
     assert np.abs(images.sum(axis=0)).max() < 1e-6 < np.abs(images).max() / 100
 
 
-def test_decision_images_sum_to_zero_and_counts_to_all(rng):
-    measurement = show(observer(rng.normal(size=(*SHAPE, 5))), 12_345)
+@pytest.mark.parametrize(("orthogonal", "count"), [(False, 12_345), (True, 7 * 2048)])
+def test_decision_images_sum_to_zero_and_counts_to_all(orthogonal, count, rng):
+    network = observer(rng.normal(size=(*SHAPE, 5)))
+    measurement = show(network, 12_345, orthogonal=orthogonal)
     assert np.abs(measurement.classes["decision"].covariance.sum(axis=0)).max() < 1e-7
-    assert measurement.answered.sum() == measurement.count == 12_345
+    assert measurement.answered.sum() == measurement.count == count
 
 
-def test_class_means_are_the_means_of_the_stimuli(rng):
-    network, noise = observer(rng.normal(size=(*SHAPE, 3))), WhiteNoise(shape=SHAPE)
-    stimuli = drawn(noise, 2346, 1000, seed=5).astype(np.float64)
+@pytest.mark.parametrize(("orthogonal", "count"), [(False, 2346), (True, 2 * 2048), (True, 1236)])
+def test_class_means_are_the_means_of_the_stimuli(orthogonal, count, rng):
+    network = observer(rng.normal(size=(*SHAPE, 3)))
+    noise = WhiteNoise(shape=SHAPE, orthogonal=orthogonal)
+    stimuli = drawn(noise, count, 1000, seed=5).astype(np.float64)
     answers = np.asarray(network(stimuli)).argmax(axis=1)
-    measurement = measure(network, noise, 2346, seed=5, progress=False, block_images=1000)
+    measurement = measure(network, noise, count, seed=5, progress=False, block_images=1000)
+    assert measurement.count == count
     for k in range(3):
         mean = stimuli[answers == k].mean(axis=0) - stimuli.mean(axis=0)
         assert np.allclose(measurement.classes["decision"].average[k], mean, atol=1e-6)
@@ -284,7 +289,7 @@ def test_something_new_is_measured_with_one_class_and_no_other_change(tmp_path, 
     weights -= weights.mean(axis=-1, keepdims=True)  # of centred logits
     bias -= bias.mean()
     accumulators = (*ACCUMULATORS, SquaredLogits)
-    measurement = show(network, accumulators=accumulators)
+    measurement = show(network, orthogonal=False, accumulators=accumulators)
     squares = measurement.estimates["squares"]["logit"]
     mean = weights.sum(axis=(0, 1, 2)) / 2 + bias  # of a logit z, where cov(z^2, x) is known:
     expected = 2 * STD**2 * mean * weights
@@ -298,5 +303,9 @@ def test_something_new_is_measured_with_one_class_and_no_other_change(tmp_path, 
     assert np.array_equal(loaded.estimates["squares"]["logit"].average, squares.average)
     with pytest.raises(UserError, match="sums of SquaredLogits: name that class"):
         Measurement.load(tmp_path / "squares.npz")
-    without = show(network).classes["logit"]
+    without = show(network, orthogonal=False).classes["logit"]
     assert np.array_equal(without.covariance, measurement.classes["logit"].covariance)
+
+    exact = show(network, 2048, accumulators=accumulators).estimates["squares"]["logit"]
+    expected = np.moveaxis(expected, -1, 0)  # without error in a block of orthogonal numbers
+    assert np.abs(exact.covariance - expected).max() < 1e-5 * np.abs(expected).max()

@@ -102,12 +102,14 @@ def of_another_seed(measurement, seed):
     return Measurement(measurement.sums, told, measurement.noise)
 
 
-def test_no_more_than_five_percent_of_pairs_that_do_not_differ_seem_to(rng):
+@pytest.mark.parametrize(("response", "orthogonal"), [("logit", False), ("choice", True)])
+def test_no_more_than_five_percent_of_pairs_that_do_not_differ_seem_to(response, orthogonal, rng):
     net = observer(rng.normal(size=(*SHAPE, 2)))
-    made, false, z = list(measurements(net, 80, 3_200, shards=2)), np.zeros(2), ([], [])
+    made = list(measurements(net, 80, 3_200, shards=2, orthogonal=orthogonal))
+    false, z = np.zeros(2), ([], [])
     for a, b in zip(made[::2], made[1::2], strict=True):
         for i, other in enumerate((b, of_another_seed(b, 1))):
-            found = difference(a, other, "logit")
+            found = difference(a, other, response)
             false[i] += found.significant[0].any()
             z[i].append(found.z[0])
     assert false.max() <= 7  # of 40; more than that has a probability of .001

@@ -12,6 +12,7 @@ from reverse_correlation.estimates.estimate import estimate_from_sums, with_cova
 
 SHAPE = (4, 5, 1)
 TEMPLATE = np.random.default_rng(0).normal(size=SHAPE)
+LINEAR = stats.norm.pdf(0) ** 2 / 0.25  # the share of an unbiased decision: 2 / pi
 
 
 def estimate(z, count=1000, **more):
@@ -114,13 +115,13 @@ def test_null_z_is_standard_normal_and_the_family_wise_error_is_five_percent():
     assert abs(errors / 1024 - 0.05) < 4 * np.sqrt(0.05 * 0.95 / 1024)
 
 
-def test_filter_z_is_calibrated_though_positions_overlap(rng):
+@pytest.mark.parametrize(("orthogonal", "times"), [(False, 3), (True, 12)])
+def test_filter_z_is_calibrated_though_positions_overlap(orthogonal, times, rng):
     kernel = np.zeros((7, 7, 1, 32))
     kernel[2:5, 2:5] = rng.normal(size=(3, 3, 1, 32))  # the other 40 weights are null
-    spread = []
-    for measurement in measurements(
-        convolution(kernel, 14), times=3, images=20_000, shards=25, layers=["conv"]
-    ):
+    spread, network = [], convolution(kernel, 14)
+    how = {"shards": 25, "layers": ["conv"], "orthogonal": orthogonal}
+    for measurement in measurements(network, times, 20_000, **how):
         z = measurement.layers["conv"].z[..., 0]
         z[:, 2:5, 2:5] = np.nan
         spread.append(z[np.isfinite(z)])
@@ -147,42 +148,51 @@ def test_reliability_is_high_for_signal_and_nil_for_noise():
 # --------------------------------------------------------------------------- as predicted
 
 
-def test_a_class_that_is_nearly_always_answered_has_the_image_that_pairs_give(rng):
+@pytest.mark.parametrize(("orthogonal", "images"), [(False, 5000), (True, 3 * 2048)])
+def test_a_class_that_is_nearly_always_answered_has_the_image_that_pairs_give(
+    orthogonal, images, rng
+):
     template = rng.normal(size=(28, 28, 1))
     unit = template / np.linalg.norm(template)
     bias = -template.sum() / 2 + stats.norm.ppf(0.95) * STD * np.linalg.norm(template)
-    decision = show(yes_no(template, bias), 5000).classes["decision"]
+    decision = show(yes_no(template, bias), images, orthogonal=orthogonal).classes["decision"]
     image = decision.covariance[1]
     signal = (image * unit).sum()
-    # of 2,500 pairs a tenth are answered differently, so that var(odd) = .1 / 4
-    known = np.sqrt(2500 * stats.norm.pdf(stats.norm.ppf(0.95)) ** 2 / 0.025)  # 32.6
+    # a tenth of the pairs are answered differently, so that var(odd) = .1 / 4
+    linear = stats.norm.pdf(stats.norm.ppf(0.95)) ** 2
+    errs = 0.025 - orthogonal * linear
+    known = np.sqrt(images / 2 * linear / errs)  # 32.6; of orthogonal numbers 47.7
     assert signal / (image - signal * unit).std() == pytest.approx(known, abs=4)
-    assert decision.variance.linear[1] * decision.response_std[1] ** 2 == pytest.approx(
-        stats.norm.pdf(stats.norm.ppf(0.95)) ** 2, rel=0.2
-    )
+    found = decision.variance.linear[1] * decision.response_std[1] ** 2
+    assert found == pytest.approx(linear, rel=0.2)
 
 
-def test_the_images_needed_are_those_that_reach_the_correlation(rng):
+@pytest.mark.parametrize(("orthogonal", "aim"), [(False, 0.9), (True, None)])
+def test_the_images_needed_are_those_that_reach_the_correlation(orthogonal, aim, rng):
     template = rng.normal(size=(16, 16, 1))
     network = yes_no(template, -template.sum() / 2)
-    needed = show(network, 20_000).classes["decision"].images_needed(0.9)[1]
-    known = 2 * 0.81 / 0.19 * 256 / (stats.norm.pdf(0) ** 2 / 0.25)  # 1 / h pairs
-    assert needed == pytest.approx(known, rel=0.15)
+    decision = show(network, 20_000, orthogonal=orthogonal).classes["decision"]
+    signal = LINEAR / (1 - LINEAR) if orthogonal else LINEAR  # of a pair, over its error
+    aim = aim or np.sqrt(1024 * signal / (1024 * signal + 256))  # that of one block
+    needed = decision.images_needed(aim)[1]
+    assert needed == pytest.approx(2 * aim**2 / (1 - aim**2) * 256 / signal, rel=0.15)
+    images = 2048 if orthogonal else int(needed)
     reached = [
         correlations([template], measurement.classes["decision"].covariance[1:])
-        for measurement in measurements(network, times=5, images=int(needed))
+        for measurement in measurements(network, times=5, images=images, orthogonal=orthogonal)
     ]
-    assert np.mean(reached) == pytest.approx(0.9, abs=0.02)
+    assert np.mean(reached) == pytest.approx(aim, abs=0.02)
 
 
-def test_the_cosine_with_the_template_is_as_predicted(rng):
+@pytest.mark.parametrize(("orthogonal", "images"), [(False, 1000), (True, 2048)])
+def test_the_cosine_with_the_template_is_as_predicted(orthogonal, images, rng):
     template = rng.normal(size=(8, 8, 1))
     network = yes_no(template, -template.sum() / 2)
     reached = [
         cosines([template], measurement.classes["decision"].covariance[1:])
-        for measurement in measurements(network, times=20, images=1000)
+        for measurement in measurements(network, times=20, images=images, orthogonal=orthogonal)
     ]
-    snr2 = 500 * stats.norm.pdf(0) ** 2 / 0.25  # h for each pair, no internal noise
+    snr2 = images / 2 * (LINEAR / (1 - LINEAR) if orthogonal else LINEAR)  # no internal noise
     assert np.mean(reached) == pytest.approx(np.sqrt(snr2 / (snr2 + 63)), abs=0.01)
 
 

@@ -58,6 +58,23 @@ def test_the_figure_of_biases_says_how_many_images_of_each_noise(measurement):
             assert axes[k].get_title() == name
 
 
+def test_the_caption_says_from_how_many_images_on_there_is_a_reliability(measurement):
+    """Where some of the images have none: they were shown a single block."""
+    two = measure(observer(WEIGHTS), BRIGHT, 4096, progress=False)
+    before = "r: split-half reliability, from 4,096 images on; needs"
+    for first, second in ((measurement, two), (two, measurement)):
+        assert before in caption(first.plot()) or np.isfinite(first.classes["logit"].reliability[0])
+        shown = of("pure noise", first), of("mean image", second)
+        assert before in caption(draw_bias(shown, NAMES, "a net"))
+    for figure in (two.plot(), draw_bias([of("mean image", two)], NAMES, "a net")):
+        assert "r: split-half reliability; needs" in caption(figure)
+    independent = measure(observer(WEIGHTS), GREY.independent, 1000, progress=False)
+    n = independent.images_for_reliability
+    assert f"reliability, from {n:,} images on;" in caption(independent.plot())
+    enough = measure(observer(WEIGHTS), GREY.independent, n // 2 + 2, progress=False)
+    assert "images on" not in caption(enough.plot())
+
+
 def test_the_figure_of_biases_tells_the_agreement_of_every_image_with_the_exact_one(
     measurement,
 ):
@@ -70,14 +87,21 @@ def test_the_figure_of_biases_tells_the_agreement_of_every_image_with_the_exact_
     assert "exact: correlation with the image from the network's gradients" in caption(figure)
 
 
-def test_weights_of_coloured_noise_are_expected_to_be_as_near_to_the_truth_as_they_are():
+@pytest.mark.parametrize(("orthogonal", "images"), [(False, 1000), (True, 2048)])
+def test_weights_of_coloured_noise_are_expected_to_be_as_near_to_the_truth_as_they_are(
+    orthogonal, images
+):
+    """A block of orthogonal numbers recovers those of a linear network exactly."""
     shape = (12, 12, 1)
     weights = np.random.default_rng(0).normal(size=(*shape, 2))
     truth = np.moveaxis(weights, -1, 0) - weights.mean(axis=-1)
-    pink = measure(observer(weights), PinkNoise(shape), 1000, progress=False)
+    pink = measure(
+        observer(weights), PinkNoise(shape, orthogonal=orthogonal), images, progress=False
+    )
     expected = pink.weights_correlation()
     r = correlations(truth, pink.classes["logit"].weights)
-    assert 0.5 < r.max() < 0.97 and expected == pytest.approx(r, abs=0.05)
+    assert expected == pytest.approx(r, abs=1e-5 if orthogonal else 0.05)
+    assert r.min() > 1 - 1e-5 if orthogonal else 0.5 < r.max() < 0.97
     axes = draw_bias([of("pink", pink)], ("no", "yes"), "a net").axes
     row = next(i for i, axis in enumerate(axes) if axis.get_ylabel() == "logit,\nas weights")
     for k, axis in enumerate(axes[row : row + 2]):
@@ -106,7 +130,7 @@ def test_a_base_plus_an_image_is_brighter_where_the_image_is_positive():
                 assert pixels[1, 2] == pytest.approx(0.6 + 0.1 * towards)
                 assert pixels[4, 0] == pytest.approx(0.6 - 0.05 * towards, abs=0.02)
                 assert axis.images[0].get_clim() == (0, 1)
-    assert "(Gaussian noise, 20,000 images)" in caption(figure)
+    assert "(Gaussian noise, 20,480 images)" in caption(figure)
 
 
 def test_pictures_about_a_base_stay_within_the_range():

@@ -84,10 +84,10 @@ def test_another_number_of_names_is_refused(names, measurement):
 
 def test_a_caption_and_notes_say_what_was_counted(measurement):
     figure = measurement.plot()
-    assert "16,000 Gaussian noise images" in figure.get_suptitle()
+    assert "16,384 Gaussian noise images" in figure.get_suptitle()
     notes = [axis.get_xlabel() for axis in figure.axes[:20]]
     counts = [int(re.match(r"n = ([\d,]+)", note)[1].replace(",", "")) for note in notes[5:10]]
-    assert sum(counts) == 16_000 and counts == measurement.answered.tolist()
+    assert sum(counts) == 16_384 and counts == measurement.answered.tolist()
     means = [float(re.match(r"mean (\S+)", note)[1]) for note in notes[10:15]]
     assert sum(means) == pytest.approx(1, abs=0.03)  # of probabilities
     rows = zip(RESPONSES, (notes[:5], notes[5:10], notes[10:15], notes[15:]), strict=True)
@@ -101,10 +101,10 @@ def test_a_caption_and_notes_say_what_was_counted(measurement):
 
 def test_a_class_that_is_never_answered_says_so_and_has_a_choice_image_all_the_same():
     weights = np.random.default_rng(0).normal(size=(6, 6, 1, 3))
-    figure = show(observer(weights, [0, 0, -1000]), 8_000).plot()
+    figure = show(observer(weights, [0, 0, -1000]), 8_192).plot()
     choice, decision = figure.axes[2], figure.axes[5]
     assert choice.images and not choice.texts
-    assert not decision.images and decision.texts[0].get_text() == "answered\n0 of\n8,000"
+    assert not decision.images and decision.texts[0].get_text() == "answered\n0 of\n8,192"
 
 
 # ----------------------------------------------------------------------- signs and places
@@ -206,3 +206,13 @@ def test_a_notebook_shows_a_table_and_the_images(measurement):
     assert text.count("<tr>") == 6 and "data:image/png;base64,iVBOR" in text
     assert measurement.classes["logit"]._repr_html_().count("<tr>") == 6
     assert measurement.plot("logit")._repr_png_().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("count", [1000, 2048, 4096])
+def test_a_notebook_says_from_how_many_images_on_there_is_a_reliability(count):
+    weights = np.random.default_rng(0).normal(size=(6, 6, 1, 2))
+    measurement = show(observer(weights), count)
+    known = np.isfinite(measurement.classes["choice"].reliability).all()
+    head = measurement._repr_html_().partition("<table")[0]
+    assert known == (count == 4096) == head.endswith("noise images</p>")
+    assert known or head.endswith("noise images; r from 4,096 images on</p>")

@@ -27,6 +27,7 @@ from reverse_correlation.observers.graphs import flat_graph, image_shape, named_
 from reverse_correlation.observers.keras_networks import BLOCK_BYTES, receptive_field
 
 COUNT = 1000
+BOTH = pytest.mark.parametrize("orthogonal", [True, False], ids=["orthogonal", "independent"])
 LAYERS = {
     binary: ["conv"],
     separable: ["depthwise", "separable", "dilated"],
@@ -42,10 +43,10 @@ def measured():
     """Return a function that measures one of the networks, and does so only once."""
 
     @functools.cache
-    def once(which):
+    def once(which, orthogonal):
         network = build(which)
         high = 255.0 if which is rescaled else 1.0
-        noise = WhiteNoise(shape=image_shape(network), high=high)
+        noise = WhiteNoise(shape=image_shape(network), high=high, orthogonal=orthogonal)
         layers_ = LAYERS.get(which, [])
         measurement = measure(network, noise, COUNT, layers=layers_, progress=False)
         stimuli = drawn(noise, COUNT, measurement.provenance["block_images"])
@@ -56,9 +57,10 @@ def measured():
     return once
 
 
+@BOTH
 @pytest.mark.parametrize("which", ALL)
-def test_class_images_are_the_covariance_of_the_networks_own_answers(which, measured):
-    case = measured(which)
+def test_class_images_are_the_covariance_of_the_networks_own_answers(which, orthogonal, measured):
+    case = measured(which, orthogonal)
     logits = EXPECTED_LOGITS[which](case.network, case.stimuli)
     for kind, responses in [
         ("logit", logits),
@@ -72,14 +74,19 @@ def test_class_images_are_the_covariance_of_the_networks_own_answers(which, meas
         assert np.allclose(estimate.mean_response, responses.mean(axis=0), rtol=1e-4, atol=1e-5)
 
 
+@BOTH
 @pytest.mark.parametrize(
     ("which", "layer"), [(which, layer) for which in LAYERS for layer in LAYERS[which]]
 )
-def test_filters_are_the_covariance_of_activity_and_patches(which, layer, measured):
-    case = measured(which)
+def test_filters_are_the_covariance_of_activity_and_patches(which, layer, orthogonal, measured):
+    case = measured(which, orthogonal)
     network = Network(case.network)
     tap = keras.Model(network.graph.inputs[0], network.tapped(layer))
-    activity = np.asarray(tap(case.stimuli, training=False), np.float64)
+    told = case.measurement.provenance
+    every = next(s["every"] for s in told["accumulators"] if s.get("layer") == layer)
+    block = np.arange(COUNT) // told["block_images"]
+    stimuli = case.stimuli[block % every == 0]
+    activity = np.asarray(tap(stimuli, training=False), np.float64)
     field = receptive_field(case.network, layer)
     image, units = case.noise.shape[:2], activity.shape[1:3]
     rows, columns = (
@@ -89,7 +96,7 @@ def test_filters_are_the_covariance_of_activity_and_patches(which, layer, measur
     patches, responses = [], []
     for i, top, bottom in rows:
         for j, left, right in columns:
-            patches.append(case.stimuli[:, top:bottom, left:right])
+            patches.append(stimuli[:, top:bottom, left:right])
             responses.append(activity[:, i, j])
     patches, responses = np.concatenate(patches), np.concatenate(responses)
     expected = covariance_of_rows(responses, patches)

@@ -194,22 +194,23 @@ def test_normalised_channels_are_what_the_network_is_shown(tmp_path, rng):
 # ----------------------------------------------------------------------- resume, and many classes
 
 
-def test_an_interrupted_pass_of_a_function_continues_to_the_same_bits(tmp_path):
+@pytest.mark.parametrize(("noise", "calls_made"), [(NOISE.independent, 60), (NOISE, 180)])
+def test_an_interrupted_pass_of_a_function_continues_to_the_same_bits(noise, calls_made, tmp_path):
     path, calls = tmp_path / "sums.npz", []
 
     def stops(images):
         calls.append(len(images))
-        if len(calls) == 60:
+        if len(calls) == calls_made:
             raise KeyboardInterrupt
         return linear(images)
 
-    kwargs = {"block_images": 50, "checkpoint": path}
+    kwargs = {"noise": noise, "block_images": 50}
     with pytest.raises(KeyboardInterrupt):
-        show(stops, 8_000, **kwargs)
+        show(stops, 8_000, checkpoint=path, **kwargs)
     assert 0 < Measurement.load(path).count < 8_000
-    calls += [0] * 60  # never again
-    resumed = show(stops, 8_000, **kwargs)
-    assert same_bits(resumed, show(linear, 8_000, block_images=50))
+    calls += [0] * calls_made  # never again
+    resumed = show(stops, 8_000, checkpoint=path, **kwargs)
+    assert same_bits(resumed, show(linear, 8_000, **kwargs))
 
 
 def test_a_checkpoint_of_another_function_is_refused(tmp_path):

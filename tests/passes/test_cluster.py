@@ -40,10 +40,12 @@ from reverse_correlation.passes.noise_pass import NoisePass
 from reverse_correlation.passes.shards import SumTree
 
 ROOT = Path(__file__).resolve().parents[2]
-NOISE = WhiteNoise(shape=(10, 9, 1))
+NOISE = WhiteNoise(shape=(10, 9, 1), orthogonal=False)
+ORTHOGONAL = WhiteNoise(shape=(10, 9, 1))
 BLOCK = 50
 SHARD = 8 * BLOCK  # images
 COUNT = 100 * SHARD + 30
+ORTHOGONAL_COUNT = 20 * 2048
 OWN = (*ACCUMULATORS, Dawdler)
 ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
 SILENT_BAR = SimpleNamespace(update=lambda _: None, set_description_str=lambda *_, **__: None)
@@ -57,10 +59,10 @@ def network():
     return keras.Model(images, keras.layers.Softmax()(x), name="small")
 
 
-def run(client=None, count=COUNT, model=None, **kwargs):
+def run(client=None, count=COUNT, model=None, noise=NOISE, **kwargs):
     settings = {"layers": ["conv"], "accumulators": OWN, "block_images": BLOCK, "save_seconds": 0}
     settings |= {"progress": False, "client": client, **kwargs}
-    return measure(model or network(), NOISE, count, **settings)
+    return measure(model or network(), noise, count, **settings)
 
 
 def shards_in(path):
@@ -147,6 +149,9 @@ from passes import test_cluster
 reference, address, checkpoint, count = sys.argv[1:]
 if reference:
     test_cluster.run().save(reference)
+    count = test_cluster.ORTHOGONAL_COUNT
+    orthogonal = test_cluster.run(count=count, noise=test_cluster.ORTHOGONAL)
+    orthogonal.save(Path(reference).with_name("orthogonal.npz"))
     print("saved", flush=True)
     sys.stdin.readline()
 try:
@@ -190,9 +195,27 @@ def test_two_workers_give_the_bits_of_one_process(machines, reference):
     assert machines.took_part() == 2
 
 
-def test_a_pass_that_stops_when_it_is_good_stops_at_the_same_place(machines):
+def test_two_workers_give_the_bits_of_one_process_with_orthogonal_numbers(
+    machines, another, reference
+):
+    expected = Measurement.load(another.reference.with_name("orthogonal.npz"), OWN)
     with cluster.connect(machines.address) as client:
-        there, here = (run(where, count=10**6, until=0.9) for where in (client, None))
+        measurement = run(client, count=ORTHOGONAL_COUNT - 7, noise=ORTHOGONAL)
+    assert machines.took_part() == 2 and measurement.count == ORTHOGONAL_COUNT
+    assert same_bits(measurement, expected)
+    assert measurement.provenance == expected.provenance
+
+
+@pytest.mark.parametrize(
+    ("noise", "until"),
+    [(NOISE, 0.9), (ORTHOGONAL, 0.99)],
+    ids=["independent", "orthogonal"],
+)
+def test_a_pass_that_stops_when_it_is_good_stops_at_the_same_place(noise, until, machines):
+    with cluster.connect(machines.address) as client:
+        there, here = (
+            run(where, count=10**6, noise=noise, until=until) for where in (client, None)
+        )
     assert there.count == here.count < 10**6
     for kind, estimate in there.classes.items():
         assert np.allclose(estimate.covariance, here.classes[kind].covariance, atol=1e-5)

@@ -48,6 +48,7 @@ COMPONENTS, REACH = np.random.default_rng(1).random((3, *SHAPE)), np.ones(3)
 ENSEMBLES = {
     "white": WhiteNoise(shape=SHAPE),
     "another distribution": WhiteNoise("uniform", SHAPE),
+    "independent numbers": WhiteNoise(shape=SHAPE, orthogonal=False),
     "another shape": WhiteNoise(shape=(8, 9, 1)),
     "another low": WhiteNoise(shape=SHAPE, low=-1, base=0.5, contrast=0.1),
     "another high": WhiteNoise(shape=SHAPE, high=2, base=0.5, contrast=0.1),
@@ -59,6 +60,7 @@ ENSEMBLES = {
     "coarse": CoarseNoise(SHAPE, cells=2),
     "coarse, of other cells": CoarseNoise(SHAPE, cells=4),
     "pink": PinkNoise(SHAPE),
+    "pink, of independent numbers": PinkNoise(SHAPE, orthogonal=False),
     "pink, of another exponent": PinkNoise(SHAPE, exponent=1.5),
     "sinusoids": SinusoidNoise(SHAPE, scales=(1, 2)),
     "sinusoids of other scales": SinusoidNoise(SHAPE, scales=(1,)),
@@ -238,7 +240,11 @@ def network():
         ({"seed": 1}, {"seed"}),
         ({"noise": WhiteNoise(shape=(12, 12, 1), base=0.4)}, {"noise"}),
         ({"precision": "bfloat16"}, {"precision"}),
-        ({"block_images": 50}, {"block_images"}),
+        ({"block_images": 50}, {"block_images", "shard_blocks"}),
+        (
+            {"noise": PASS_NOISE.independent},
+            {"noise", "block_images", "shard_blocks", "accumulators"},
+        ),
         ({"layers": ()}, {"layers", "accumulators"}),
         ({"only": (1,)}, {"only", "accumulators"}),
         ({"accumulators": (ClassSums,)}, {"accumulators"}),
@@ -250,6 +256,18 @@ def test_whatever_a_pass_is_asked_for_is_in_its_identity(settings, differing, ne
     usual["accumulators"] = (ClassSums, FilterSums)
     one, other = (NoisePass(network, **asked).identity for asked in (usual, {**usual, **settings}))
     assert {key for key in {**one, **other} if one.get(key) != other.get(key)} == differing
+
+
+def test_shards_are_eight_blocks_of_independent_or_2048_images_of_orthogonal_numbers(
+    network,
+):
+    for asked, ours in ((100, 64), (50, 32), (1000, 512), (10**6, 1024), (3, 2), (1, 2)):
+        orthogonal, independent = (
+            NoisePass(network, noise, block_images=asked).identity
+            for noise in (PASS_NOISE, PASS_NOISE.independent)
+        )
+        assert (orthogonal["block_images"], orthogonal["shard_blocks"]) == (ours, 2048 // ours)
+        assert (independent["block_images"], independent["shard_blocks"]) == (asked, 8)
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import same_bits, show
+from helpers import drawn, same_bits, show
 from small_observers import convolution, observer, yes_no
 from zoo import build, recurrent
 
-from reverse_correlation import Measurement, UserError, WhiteNoise, measure
+from reverse_correlation import Measurement, PinkNoise, UserError, WhiteNoise, measure
+from reverse_correlation.passes.noise_pass import NoisePass
 
 SHAPE = (4, 5, 1)
 TEMPLATE = np.random.default_rng(0).normal(size=SHAPE)
@@ -30,10 +31,81 @@ def measurement(network):
 
 @pytest.mark.parametrize(("block", "count"), [(1000, 1), (100, 730), (250, 250), (249, 250)])
 def test_every_image_counts_once_whatever_the_block_size(block, count, rng):
-    measurement = show(observer(rng.normal(size=(*SHAPE, 3))), count, block_images=block)
+    network = observer(rng.normal(size=(*SHAPE, 3)))
+    measurement = show(network, count, orthogonal=False, block_images=block)
     assert measurement.provenance["block_images"] == block
     assert measurement.count == count == measurement.answered.sum()
     assert measurement.sums["classes"]["n"].sum() == count
+
+
+@pytest.mark.parametrize(
+    ("asked", "block", "count", "shown"),
+    [
+        (1000, 512, 1, 1),
+        (100, 64, 730, 730),
+        (250, 128, 250, 250),
+        (249, 128, 251, 251),
+        (2048, 1024, 2047, 2047),
+        (1000, 512, 2048, 2048),
+        (1000, 512, 2049, 4096),
+        (100, 64, 2348, 4096),
+        (100, 64, 6144, 6144),
+    ],
+)
+def test_more_than_a_block_of_orthogonal_numbers_is_rounded_up(
+    asked, block, count, shown, rng, capsys
+):
+    network = observer(rng.normal(size=(*SHAPE, 3)))
+    measurement = measure(network, WhiteNoise(shape=SHAPE), count, block_images=asked)
+    assert measurement.provenance["block_images"] == block
+    assert measurement.provenance["count"] == shown
+    assert measurement.count == shown == measurement.answered.sum()
+    assert measurement.sums["classes"]["n"].sum() == shown
+    assert measurement.sums["classes"]["blocks"].sum() == shown // 2048
+    said = f"{shown:,} images: {shown // 2048} whole blocks of orthogonal numbers"
+    assert (said in capsys.readouterr().out) == (shown > count)
+
+
+@pytest.mark.parametrize(
+    ("noise", "block", "count"),
+    [
+        (WhiteNoise(shape=SHAPE), 100, 4096),
+        (WhiteNoise("binary", SHAPE), 1000, 731),
+        (PinkNoise((36, 36, 1)), 700, 2048),  # of 1,296 numbers some are independent
+        (WhiteNoise(shape=SHAPE, orthogonal=False), 100, 1771),
+    ],
+    ids=["white", "binary", "pink", "independent"],
+)
+def test_every_stimulus_of_a_pass_is_shown_once_in_the_order_of_its_numbers(noise, block, count):
+    seen = []
+
+    def answer(images):
+        seen.append(images.copy())
+        return images.reshape(len(images), -1)[:, :3]
+
+    work = NoisePass(answer, noise, block_images=block, seed=5)
+    seen.clear()  # of a first look
+    for shard in range(-(-count // work.shard_images)):
+        work.shard_sums(shard, min(work.shard_images, count - shard * work.shard_images))
+    stimuli = drawn(noise, count, block, seed=5)
+    seen = np.concatenate(seen)
+    assert seen.shape == (count, *noise.shape) and np.allclose(seen, stimuli, atol=1e-6)
+    if noise.orthogonal_coordinates == np.prod(noise.shape) and count % 2048 == 0:
+        for each in np.split(seen.reshape(count, -1).astype(np.float64), count // 2048):
+            products = (each - 0.5).T @ (each - 0.5) / 2048
+            assert np.allclose(products, np.eye(20) * noise.std**2, atol=1e-7)
+
+
+def test_blocks_that_count_lie_in_even_and_odd_shards():
+    for noise in (WhiteNoise(shape=SHAPE), WhiteNoise(shape=SHAPE, orthogonal=False)):
+        for block in (2048, 512, 64, 2):
+            work = NoisePass(yes_no(TEMPLATE), noise, block_images=block)
+            size = work.shard_blocks
+            for every in (1, 2, 4, 8):
+                counts = work._counts(np.arange(32 * size), every).numpy().reshape(32, size)
+                shards = counts.any(axis=1)
+                assert counts.mean() == 1 / every
+                assert shards[::2].sum() == shards[1::2].sum() > 0
 
 
 def test_a_pass_repeats_to_the_bit(network, measurement):
@@ -76,7 +148,10 @@ def test_a_network_that_nearly_always_answers_the_same_is_remarked_upon(capsys):
     network.layers[-1].set_weights([kernel, bias + [0, 50, 0, 0]])
     measurement = measure(network, WhiteNoise(shape=(12, 8)), 1000)
     said = capsys.readouterr().out
-    assert "1,000 noise images 1,000 are answered 1" in said and "logit images" in said
+    assert (
+        "class 1 is the answer to 1,000 of the first 1,000 noise images" in said
+        and "logit images" in said
+    )
     assert np.isfinite(measurement.classes["logit"].z).all()
 
 

@@ -10,6 +10,9 @@ from reverse_correlation.passes.shards import decision_level, is_decision_place
 
 NOISE = PinkNoise((8, 8, 1))
 BLOCK = 20
+SHARD = {NOISE: 2048, NOISE.independent: 8 * BLOCK}  # images
+UNTIL = {True: 0.995, False: 0.95}  # of orthogonal numbers, and of independent ones
+BOTH = pytest.mark.parametrize("noise", SHARD, ids=["orthogonal", "independent"])
 
 
 @pytest.fixture(scope="module")
@@ -18,8 +21,8 @@ def network():
     return observer(np.random.default_rng(0).normal(size=(8, 8, 1, 3)))
 
 
-def run(network, count, **kwargs):
-    return measure(network, NOISE, count, progress=False, block_images=BLOCK, **kwargs)
+def run(network, noise, count, **kwargs):
+    return measure(network, noise, count, progress=False, block_images=BLOCK, **kwargs)
 
 
 def test_decisions_fall_at_eighths_of_powers_of_eight():
@@ -28,28 +31,31 @@ def test_decisions_fall_at_eighths_of_powers_of_eight():
     assert [decision_level(done) for done in (0, 7, 8, 63, 64, 511, 512)] == [0, 0, 1, 1, 2, 2, 3]
 
 
-def test_the_pass_ends_at_a_decision_with_images_as_good_as_asked(network):
-    measurement = run(network, 10**9, until=0.95)
-    shards = measurement.count // (8 * BLOCK)
+@BOTH
+def test_the_pass_ends_at_a_decision_with_images_as_good_as_asked(noise, network):
+    measurement = run(network, noise, 10**9, until=UNTIL[noise.orthogonal])
+    shards = measurement.count // SHARD[noise]
     assert is_decision_place(shards) and measurement.provenance["shards"] == shards
     for response in ("logit", "choice"):
-        assert measurement.classes[response].expected_correlation.min() >= 0.95
-    whole = run(network, measurement.count)
+        assert measurement.classes[response].expected_correlation.min() >= UNTIL[noise.orthogonal]
+    whole = run(network, noise, measurement.count)
     assert same_bits(measurement, whole)
-    assert run(network, measurement.count * 2, until=0).count == 2 * measurement.count
+    assert run(network, noise, measurement.count * 2, until=0).count == 2 * measurement.count
 
 
-def test_interrupted_or_asked_again_it_ends_at_the_same_place(network, tmp_path):
-    whole = run(network, 10**9, until=0.97)
-    part = whole.count // (8 * BLOCK) // 2 * 8 * BLOCK
-    run(network, part, checkpoint=tmp_path / "sums.npz", save_seconds=0)
-    again = run(network, 10**9, until=0.97, checkpoint=tmp_path / "sums.npz")
+@BOTH
+def test_interrupted_or_asked_again_it_ends_at_the_same_place(noise, network, tmp_path):
+    until = UNTIL[noise.orthogonal]
+    whole = run(network, noise, 10**9, until=until)
+    part = whole.count // SHARD[noise] // 2 * SHARD[noise]
+    run(network, noise, part, checkpoint=tmp_path / "sums.npz", save_seconds=0)
+    again = run(network, noise, 10**9, until=until, checkpoint=tmp_path / "sums.npz")
     assert same_bits(again, whole) and again.provenance == whole.provenance
-    third = run(network, 10**9, until=0.97, checkpoint=tmp_path / "sums.npz")
+    third = run(network, noise, 10**9, until=until, checkpoint=tmp_path / "sums.npz")
     assert same_bits(third, whole)
 
 
 @pytest.mark.parametrize("until", [-0.1, 1.0])
 def test_a_correlation_that_cannot_be_reached_is_refused(network, until):
     with pytest.raises(UserError, match="from 0 up and below 1"):
-        run(network, 100, until=until)
+        run(network, NOISE, 100, until=until)

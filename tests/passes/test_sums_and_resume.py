@@ -17,9 +17,12 @@ from reverse_correlation.estimates.sums import read_sums, write_sums
 from reverse_correlation.passes.noise_pass import NoisePass
 from reverse_correlation.passes.shards import SumTree
 
-NOISE = WhiteNoise(shape=(10, 9, 1))
+NOISE = WhiteNoise(shape=(10, 9, 1), orthogonal=False)
+ORTHOGONAL = WhiteNoise(shape=(10, 9, 1))
 BLOCK = 125
 SHARD = 8 * BLOCK  # images
+SHARD_OF = {NOISE: SHARD, ORTHOGONAL: 2048}
+BOTH = pytest.mark.parametrize("noise", SHARD_OF, ids=["independent", "orthogonal"])
 
 
 def network(seed=0):
@@ -30,27 +33,31 @@ def network(seed=0):
     return keras.Model(images, keras.layers.Softmax()(x), name="small")
 
 
-def run(count, model=None, **kwargs):
+def run(count, model=None, noise=NOISE, **kwargs):
     """Measure the small network in small blocks, saved at every shard."""
     kwargs = {"layers": ["conv"], "block_images": BLOCK, "save_seconds": 0, **kwargs}
-    return measure(model or network(), NOISE, count, progress=False, **kwargs)
+    return measure(model or network(), noise, count, progress=False, **kwargs)
 
 
 ENDLESS = """
 import sys
-from passes.test_sums_and_resume import SHARD, run
+from passes.test_sums_and_resume import SHARD_OF, run
 
 print("ready", flush=True)
 sys.stdin.readline()
-run(10**6 * SHARD, checkpoint=sys.argv[1])
+noise = list(SHARD_OF)[int(sys.argv[2])]
+run(10**6 * SHARD_OF[noise], noise=noise, checkpoint=sys.argv[1])
 """
 
 
-def test_killed_at_several_moments_it_ends_with_the_same_bits(tmp_path, processes):
-    checkpoint = tmp_path / "sums.npz"
+@BOTH
+def test_killed_at_several_moments_it_ends_with_the_same_bits(noise, tmp_path, processes):
+    checkpoint, which = tmp_path / "sums.npz", str(list(SHARD_OF).index(noise))
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     moments = (1, 10)  # shards after which a process is killed, whatever it is doing
-    waiting = [processes.python(ENDLESS, checkpoint, **pipes) for _ in moments]  # to import at once
+    waiting = [  # to import at once
+        processes.python(ENDLESS, checkpoint, which, **pipes) for _ in moments
+    ]
     for moment, process in zip(moments, waiting, strict=True):
         assert process.stdout.readline() == "ready\n"
         process.stdin.write("go\n")
@@ -61,11 +68,14 @@ def test_killed_at_several_moments_it_ends_with_the_same_bits(tmp_path, processe
         process.kill()
         process.wait()
         assert shards_in(checkpoint) >= moment
-    count = (shards_in(checkpoint) + 10) * SHARD + 30
-    assert same_bits(run(count, checkpoint=checkpoint), run(count))
+    count = (shards_in(checkpoint) + 10) * SHARD_OF[noise] + 30
+    resumed, whole = (run(count, noise=noise, checkpoint=path) for path in (checkpoint, None))
+    assert same_bits(resumed, whole)
 
 
-def test_interrupted_by_hand_it_saves_and_continues(tmp_path, monkeypatch, interruptible):
+@BOTH
+def test_interrupted_by_hand_it_saves_and_continues(noise, tmp_path, monkeypatch, interruptible):
+    told = {"count": 9 * SHARD_OF[noise], "noise": noise}
     checkpoint, add = tmp_path / "sums.npz", SumTree.add
 
     def stop_at_shard_five(tree, *sums):
@@ -75,11 +85,11 @@ def test_interrupted_by_hand_it_saves_and_continues(tmp_path, monkeypatch, inter
 
     monkeypatch.setattr(SumTree, "add", stop_at_shard_five)
     with pytest.raises(KeyboardInterrupt):
-        run(9 * SHARD, checkpoint=checkpoint, save_seconds=1e9)
+        run(**told, checkpoint=checkpoint, save_seconds=1e9)
     monkeypatch.setattr(SumTree, "add", add)
     assert shards_in(checkpoint) == 5
-    whole = run(9 * SHARD)
-    assert same_bits(run(9 * SHARD, checkpoint=checkpoint), whole)
+    whole = run(**told)
+    assert same_bits(run(**told, checkpoint=checkpoint), whole)
 
 
 def test_asking_for_more_continues_and_for_less_starts_afresh(tmp_path, monkeypatch):
@@ -100,6 +110,32 @@ def test_asking_for_more_continues_and_for_less_starts_afresh(tmp_path, monkeypa
     assert shown == [0, 1] and shards_in(checkpoint) == 9  # nothing computed is lost
     assert same_bits(more, run(9 * SHARD + 3)) and same_bits(less, run(2 * SHARD))
     assert more.count == 9 * SHARD + 3
+
+
+def test_whole_blocks_of_orthogonal_numbers_continue_and_fewer_images_start_afresh(
+    tmp_path, monkeypatch
+):
+    checkpoint, block = tmp_path / "sums.npz", SHARD_OF[ORTHOGONAL]
+    run(2 * block + 7, noise=ORTHOGONAL, checkpoint=checkpoint)
+    assert shards_in(checkpoint) == 3  # rounded up
+    shown, shard_sums = [], NoisePass.shard_sums
+
+    def noted(work, index, *images):
+        shown.append((index, *images))
+        return shard_sums(work, index, *images)
+
+    monkeypatch.setattr(NoisePass, "shard_sums", noted)
+    more = run(4 * block + 3, noise=ORTHOGONAL, checkpoint=checkpoint)
+    assert shown == [(3,), (4,)] and shards_in(checkpoint) == 5
+    shown.clear()
+    less = run(2 * block, noise=ORTHOGONAL, checkpoint=checkpoint)
+    assert shown == [(0,), (1,)] and shards_in(checkpoint) == 5  # nothing computed is lost
+    shown.clear()
+    least = run(block - 7, noise=ORTHOGONAL, checkpoint=checkpoint)
+    assert shown == [(0, block - 7)] and shards_in(checkpoint) == 5
+    assert (more.count, less.count, least.count) == (5 * block, 2 * block, block - 7)
+    for measurement in (more, less, least):
+        assert same_bits(measurement, run(measurement.count, noise=ORTHOGONAL))
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """A study's page and its trials: what a screen clips, and what the page says of it."""
 
 import base64
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reverse_correlation import WhiteNoise
+from reverse_correlation import PinkNoise, SinusoidNoise, WhiteNoise
 from reverse_correlation.people.choices import screen_levels
 from reverse_correlation.people.page import TEMPLATE, clipped_share, write_page
 from reverse_correlation.people.study import Study
@@ -67,3 +68,31 @@ def test_what_is_asked_is_text_in_the_page_and_never_code(tmp_path):
     assert text.count("</script") == template.count("</script") and "<b>$question" not in text
     told = json.loads(re.search(r'<script id="study"[^>]*>(.*?)</script>', text, re.S)[1])
     assert told["condition"] == evil
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        WhiteNoise(shape=(6, 4, 1), base=0.3, contrast=0.1, orthogonal=False),
+        SinusoidNoise((16, 16, 1), orthogonal=False),
+        PinkNoise((40, 40, 1), orthogonal=False),
+    ],
+    ids=lambda noise: type(noise).__name__,
+)
+def test_a_study_from_before_numbers_were_orthogonal_shows_the_same_trials(noise, tmp_path):
+    """Its file says nothing of them, and the id in the files of its participants is the same."""
+    study, path = Study(noise, 3, 20, "Which?", "main"), tmp_path / "study.npz"
+    study.save(path)
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files}
+    assert not arrays.pop("noise:orthogonal")
+    np.savez(path, **arrays)
+    kept = Study.load(path)
+    assert kept.noise.orthogonal is False and kept.id == study.id
+    assert np.array_equal(kept.numbers, study.numbers)
+    assert Study(dataclasses.replace(noise, orthogonal=True), 3, 20, "Which?", "main").id != kept.id
+
+
+def test_the_id_of_a_study_of_version_0_2_is_what_it_was():
+    noise = WhiteNoise(shape=(8, 8, 1), contrast=0.1, orthogonal=False)
+    assert Study(noise, 3, 40, "q", "main").id == "71d6011f"

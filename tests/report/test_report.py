@@ -128,6 +128,16 @@ def test_the_table_of_reliability_holds_the_numbers_of_each_class_and_response(p
                 assert cell == "-"
 
 
+@pytest.mark.parametrize("count", [2000, 4096])
+def test_the_table_of_reliability_says_from_how_many_images_on_there_is_one(count, tmp_path, rng):
+    result = result_of(observer(rng.normal(size=(6, 6, 1, 2))), WhiteNoise(shape=(6, 6, 1)), count)
+    text = write_report(result, [], tmp_path / "net.html", "").read_text()
+    heads = re.findall(r"<th><button>(.*?)</button>", text)
+    assert heads[4] == ("r (from 4,096 images on)" if count == 2000 else "r") and len(heads) == 8
+    reliability = result.shown[0].measurement.classes["logit"].reliability
+    assert np.isfinite(reliability).all() == (count == 4096)
+
+
 @in_a_browser
 def test_headings_sort_numbers_as_numbers_names_as_names_and_dashes_last(page, browser):
     def sort(column):
