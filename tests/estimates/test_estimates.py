@@ -167,21 +167,35 @@ def test_a_class_that_is_nearly_always_answered_has_the_image_that_pairs_give(
     assert found == pytest.approx(linear, rel=0.2)
 
 
-@pytest.mark.parametrize(("orthogonal", "aim"), [(False, 0.9), (True, None)])
-def test_the_images_needed_are_those_that_reach_the_correlation(orthogonal, aim, rng):
+def test_the_images_needed_are_those_that_reach_the_correlation(rng):
     template = rng.normal(size=(16, 16, 1))
     network = yes_no(template, -template.sum() / 2)
-    decision = show(network, 20_000, orthogonal=orthogonal).classes["decision"]
-    signal = LINEAR / (1 - LINEAR) if orthogonal else LINEAR  # of a pair, over its error
-    aim = aim or np.sqrt(1024 * signal / (1024 * signal + 256))  # that of one block
-    needed = decision.images_needed(aim)[1]
-    assert needed == pytest.approx(2 * aim**2 / (1 - aim**2) * 256 / signal, rel=0.15)
-    images = 2048 if orthogonal else int(needed)
+    decision = show(network, 20_000, orthogonal=False).classes["decision"]
+    needed = decision.images_needed(0.9)[1]
+    assert needed == pytest.approx(2 * 0.9**2 / (1 - 0.9**2) * 256 / LINEAR, rel=0.15)
     reached = [
         correlations([template], measurement.classes["decision"].covariance[1:])
-        for measurement in measurements(network, times=5, images=images, orthogonal=orthogonal)
+        for measurement in measurements(network, times=5, images=int(needed), orthogonal=False)
     ]
-    assert np.mean(reached) == pytest.approx(aim, abs=0.02)
+    assert np.mean(reached) == pytest.approx(0.9, abs=0.02)
+
+
+def test_the_images_needed_are_whole_blocks_of_orthogonal_numbers(rng):
+    template = rng.normal(size=(16, 16, 1))
+    network = yes_no(template, -template.sum() / 2)
+
+    def expected(blocks):
+        signal = blocks * 1024 * LINEAR / (1 - LINEAR)  # of all pairs, over the error of one
+        return np.sqrt(signal / (signal + 256))
+
+    decision = show(network, 20_000, orthogonal=True).classes["decision"]
+    assert decision.images_needed(expected(2.5))[1] == 3 * 2048
+    assert decision.images_needed(0.1)[1] == 2048
+    reached = [
+        correlations([template], measurement.classes["decision"].covariance[1:])
+        for measurement in measurements(network, 5, 3 * 2048, shards=3, orthogonal=True)
+    ]
+    assert np.mean(reached) == pytest.approx(expected(3), abs=0.01)
 
 
 @pytest.mark.parametrize(("orthogonal", "images"), [(False, 1000), (True, 2048)])

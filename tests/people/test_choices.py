@@ -184,7 +184,7 @@ def test_choices_on_gabor_noise_are_measured_in_its_components(rng):
 def test_a_trial_is_a_function_of_seed_and_number():
     few, more = trial_numbers(NOISE, 5, 3), trial_numbers(NOISE, 5, 8)
     assert np.allclose(few, more[:3], atol=1e-5) and not np.allclose(more[0], more[1])
-    assert np.array_equal(more, NOISE.xi(5, 0, 8))
+    assert np.array_equal(more, NOISE.independent.xi(5, 0, 8))
 
 
 def test_people_can_be_compared_and_kept(rng, tmp_path):
