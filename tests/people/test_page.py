@@ -257,6 +257,13 @@ def until(browser, condition, seconds=10):
         time.sleep(0.02)
 
 
+def come_back(browser, page):
+    """Open a page again, once the browser has had time to write what it keeps."""
+    time.sleep(0.5)
+    browser.open(page)
+    until(browser, "!document.querySelector('#back').hidden")
+
+
 def pixels(browser, side):
     """Return the grey levels of a picture."""
     code = """const c = document.querySelector(arguments[0] + " canvas");
@@ -305,7 +312,7 @@ def test_a_whole_session_in_a_browser(tmp_path, capsys):
                 assert browser.text("#done") == str(trial + 1)
                 browser.press(" ")
             if trial == 4:  # a reload in the middle
-                browser.open(folder / "study.html")
+                come_back(browser, folder / "study.html")
                 assert browser.text("#answered") == "5" and browser.text("#returning") == "p-1"
                 browser.click("#resume")
             if trial == 10:  # a pause that the participant takes
@@ -349,7 +356,7 @@ def test_a_session_that_somebody_else_ends_is_downloaded_apart(tmp_path, capsys)
         for _ in range(3):
             until(browser, "shown !== null && performance.now() - shown > 150")
             browser.press("j")
-        browser.open(tmp_path / "study/study.html")
+        come_back(browser, tmp_path / "study/study.html")
         browser.click("#other")
         browser.click("#leave")
         path = tmp_path / f"choices_ann_{study.id}.csv.incomplete"
