@@ -52,7 +52,7 @@ class Ensemble:
 
     Raises:
         UserError: for a shape that is not an image's, an empty range, a base that does not fit
-            the shape, or a contrast that is not positive.
+            the shape or leaves the range, or a contrast that is not positive.
     """
 
     symmetric = True
@@ -111,6 +111,12 @@ class Ensemble:
             )
         if not np.isfinite(base).all():
             raise UserError("the base has pixels that are NaN or infinite: give finite numbers")
+        least, most, rounding = np.min(base), np.max(base), 1e-3 * (self.high - self.low)
+        if least < self.low - rounding or most > self.high + rounding:
+            raise UserError(
+                f"the base goes from {least:g} to {most:g}, but the observer's input from "
+                f"{self.low:g} to {self.high:g}: give a base in that range, or another range"
+            )
         return base
 
     @property

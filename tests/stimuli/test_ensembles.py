@@ -445,6 +445,8 @@ def test_a_base_is_a_number_one_a_channel_or_an_image():
         (lambda: WhiteNoise(shape=(4, 4, 3), base=(1, 2)), "one number per channel"),
         (lambda: PinkNoise((4, 4, 1), base=np.full((4, 4), np.nan)), "NaN"),
         (lambda: PinkNoise((4, 4, 1), contrast=0), "positive share"),
+        (lambda: WhiteNoise(shape=(4, 4, 1), base=7), "base goes from 7 to 7, .* from 0 to 1"),
+        (lambda: PinkNoise((4, 4, 1), base=np.full((4, 4), 128.0)), "base goes from 128 to 128"),
         (lambda: PinkNoise((4, 4, 1), exponent=-1), "exponent"),
         (lambda: CoarseNoise((10, 8, 1), cells=4), "do not tile images of 10 x 8.*divisor of 2"),
         (lambda: SinusoidNoise((10, 8, 1), scales=(1, 4)), "patches per side do not tile"),
