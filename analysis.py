@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from data import CLASS_NAMES
 from reverse_correlation import UserError
 
 # "as" marks what is only passed on, to main.py and the experiments
@@ -11,6 +12,7 @@ from reverse_correlation.estimates.templates import confusion as confusion
 from reverse_correlation.estimates.templates import match_templates
 from reverse_correlation.observers.keras_networks import predict as predict
 from reverse_correlation.observers.observer import BLOCK_IMAGES, refuse_nan
+from reverse_correlation.passes.threshold import at_threshold, needs_contrast
 from reverse_correlation.stimuli.base_images import read_base
 from reverse_correlation.stimuli.catalogue import ensemble_of
 
@@ -75,6 +77,43 @@ def contrast_for_templates(network, noise, contrasts, validation, *, images, see
     return max(shares, key=shares.get), shares
 
 
+LOOKED_AT = {"mnist": 4, "fashion_mnist": 6}  # the class of the image that noise is about: a shirt
+
+
+def noise_about_one_image(network, test, dataset, *, index, noise_kind, independent, contrast,
+                          survive, seed):  # fmt: skip
+    """Return noise about one test image at the network's threshold, and the image's true class.
+
+    Args:
+        network: a Network.
+        test: (images, labels).
+        dataset: "mnist" or "fashion_mnist".
+        index: of the image; None for the first that is LOOKED_AT and rightly answered.
+        noise_kind, independent, contrast, survive, seed: as main.py's flags.
+
+    Raises:
+        UserError: if there is no such image, or the noise does not have a base of its own.
+    """
+    images, labels = test
+    if index is None:
+        wanted = np.flatnonzero(labels == LOOKED_AT[dataset])
+        right = network.logits_of(images[wanted]).argmax(axis=1) == LOOKED_AT[dataset]
+        index = int((wanted[right] if right.any() else wanted)[0])
+    if index >= len(labels):
+        raise UserError(
+            f"--about {index}: there are {len(labels):,} test images, from 0 to {len(labels) - 1:,}"
+        )
+    names, base = CLASS_NAMES[dataset], images[index]
+    noise = ensemble_of(
+        noise_kind, base.shape, base=base, contrast=contrast, independent=independent
+    )
+    print(f"{network.name}: noise about test image {index:,}, {names[labels[index]]}")
+    if needs_contrast(noise):
+        noise = at_threshold(network.looked(noise), noise, survive, seed)
+        print(f"{network.name}: {noise.at_threshold.sentence(names)}")
+    return noise, names[labels[index]]
+
+
 def noise_ensembles(
     network, train, validation, *, noise_kind, base, independent, contrast, contrasts, images, seed
 ):
@@ -84,7 +123,7 @@ def noise_ensembles(
     training image, at the contrast that is best on the validation split. The kind, base and
     contrast are as main.py's flags; for the rest see `contrast_for_templates`.
     """
-    shape, mean = train[0].shape[1:], train[0].mean(axis=0)
+    shape, mean, given = train[0].shape[1:], train[0].mean(axis=0), contrast
 
     def noise(base, contrast=contrast):
         return ensemble_of(
@@ -96,10 +135,9 @@ def noise_ensembles(
             independent=independent,
         )
 
-    if base or noise_kind in ("sparse", "gabor"):
+    if (base and base != "mean") or noise_kind in ("sparse", "gabor"):
         image, title = read_base(base, shape, (0.0, 1.0), mean)
         return {title or "pure noise": noise(image)}
-    pure = noise(None)
     if contrast is None:
         print(
             f"{network.name}: choosing the contrast of noise about the mean training image on the "
@@ -113,4 +151,5 @@ def noise_ensembles(
             f"{network.name}: {contrast:g} of the input range (shares that logit images alone "
             f"classify correctly at each contrast: {found})"
         )
-    return {"pure noise": pure, "mean image": noise(mean, contrast)}
+    about_mean = {"mean image": noise(mean, contrast)}
+    return about_mean if base else {"pure noise": noise(None, given), **about_mean}

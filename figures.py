@@ -10,14 +10,16 @@ from reverse_correlation.figures.filters import draw_receptive_fields
 from reverse_correlation.figures.panels import draw_activation_maps, draw_noise_activity, panels
 from reverse_correlation.figures.style import PICTURE, SHARE, save, scale, styled
 from reverse_correlation.figures.templates import draw_templates
+from reverse_correlation.figures.views import draw_about, draw_views
 from training import DATASET_TITLES, NETWORKS, place
 
 # --------------------------------------------------------------------------- Part 3
 # Each function draws one figure of the experiment, names it, saves it in a folder, and returns its
-# path. `name` is a network's in NETWORKS, `dataset` is "mnist" or "fashion_mnist".
+# path. `name` is a network's in NETWORKS, `dataset` is "mnist" or "fashion_mnist"; `other` is "pdf"
+# or "svg" for a second file beside the PNG.
 
 
-def plot_class_averages(averages, labels, signal, noise, dataset, folder):
+def plot_class_averages(averages, labels, signal, noise, dataset, folder, other=""):
     """Draw the average of the noisy test images of each true class.
 
     Args:
@@ -37,10 +39,10 @@ def plot_class_averages(averages, labels, signal, noise, dataset, folder):
         "mean pixel value",
         cmap=PICTURE,
     )
-    return save(figure, folder / f"classification_{dataset}.png")
+    return save(figure, folder / f"classification_{dataset}.png", other)
 
 
-def plot_confusion_matrix(answers, classes, name, dataset, folder):
+def plot_confusion_matrix(answers, classes, name, dataset, folder, other=""):
     """Draw what a network takes averages for: answers (n, K), probabilities, to n classes."""
     names, entry = CLASS_NAMES[dataset], NETWORKS[name]
     probabilities = np.full((len(names), len(names)), np.nan)
@@ -51,19 +53,32 @@ def plot_confusion_matrix(answers, classes, name, dataset, folder):
         f"{entry.title} shown the mean noisy image of each class: "
         f"{np.sum(answers.argmax(axis=1) == classes)} of {len(classes)} right",
     )
-    return save(figure, folder / f"cm_{entry.part3}_{dataset}.png")
+    return save(figure, folder / f"cm_{entry.part3}_{dataset}.png", other)
 
 
-def plot_classification_images(shown, name, dataset, folder):
+def plot_classification_images(shown, name, dataset, folder, other=""):
     """Draw the class images of each ensemble that a network was shown, with a Shown of each."""
     figure = draw_bias(shown, CLASS_NAMES[dataset], place(name, dataset))
-    return save(figure, folder / f"bias_{NETWORKS[name].part3}_{dataset}.png")
+    return save(figure, folder / f"bias_{NETWORKS[name].part3}_{dataset}.png", other)
 
 
-def plot_templates(shown, count, name, dataset, folder):
+def plot_about_image(measurement, what, name, dataset, folder, other=""):
+    """Draw what would make one test image each class, from noise about it."""
+    where = place(name, dataset)
+    figure = draw_about(measurement, CLASS_NAMES[dataset], where, f"this {what}")
+    return save(figure, folder / f"about_{NETWORKS[name].part3}_{dataset}.png", other)
+
+
+def plot_views(measurement, name, dataset, folder, other=""):
+    """Draw an image that noise is about, plus and minus each class image, and these."""
+    figure = draw_views(measurement, CLASS_NAMES[dataset], place(name, dataset))
+    return save(figure, folder / f"base_{NETWORKS[name].part3}_{dataset}.png", other)
+
+
+def plot_templates(shown, count, name, dataset, folder, other=""):
     """Draw how class images classify `count` test images by themselves."""
     figure = draw_templates(shown, CLASS_NAMES[dataset], place(name, dataset), count)
-    return save(figure, folder / f"template_{NETWORKS[name].part3}_{dataset}.png")
+    return save(figure, folder / f"template_{NETWORKS[name].part3}_{dataset}.png", other)
 
 
 @styled
@@ -106,23 +121,23 @@ def confusion_matrix(shares, names, title):
 # `label` is the layer's in the names of figures, such as "convLast".
 
 
-def plot_activation_maps(maps, labels, label, layer, name, dataset, folder):
+def plot_activation_maps(maps, labels, label, layer, name, dataset, folder, other=""):
     """Draw a layer's mean activity (K, h, w) on the test images of each class; labels are (n,)."""
     figure = draw_activation_maps(maps, CLASS_NAMES[dataset], labels, layer, place(name, dataset))
-    return save(figure, folder / f"{label}_{_part4(name, dataset)}.png")
+    return save(figure, folder / f"{label}_{_part4(name, dataset)}.png", other)
 
 
-def plot_noise_activity(measurement, label, layer, name, dataset, folder):
+def plot_noise_activity(measurement, label, layer, name, dataset, folder, other=""):
     """Draw how a layer's activity under noise goes with each class's logit."""
     shown, names = commonest(measurement), CLASS_NAMES[dataset]
     figure = draw_noise_activity(measurement, layer, shown, names, place(name, dataset))
-    return save(figure, folder / f"{label}_{_part4(name, dataset)}_noise.png")
+    return save(figure, folder / f"{label}_{_part4(name, dataset)}_noise.png", other)
 
 
-def plot_receptive_fields(measurement, found, label, layer, name, dataset, folder):
+def plot_receptive_fields(measurement, found, label, layer, name, dataset, folder, other=""):
     """Draw the spike-triggered averages of a layer's filters, with their LayerFindings."""
     figure = draw_receptive_fields(measurement, found, place(name, dataset))
-    return save(figure, folder / f"sta_{label}_{_part4(name, dataset)}.png")
+    return save(figure, folder / f"sta_{label}_{_part4(name, dataset)}.png", other)
 
 
 def _part4(name, dataset):

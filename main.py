@@ -34,6 +34,8 @@ class Settings(InsideSettings):
     """of training; by default each network's own"""
     seed: flags.Seed = 0
     """of training and noise"""
+    about: flags.optional(flags.Index) = None
+    """test image that noise is shown about too; by default the first 4, or shirt, answered right"""
     retrain: bool = False
     """train even if models/ has the network"""
     out: flags.Folder = Path(__file__).resolve().parent
@@ -66,7 +68,13 @@ if __name__ == "__main__":  # read before the imports below, which take seconds
 import numpy as np
 
 import figures
-from analysis import activation_maps, generate_classification_images, noise_ensembles, predict
+from analysis import (
+    activation_maps,
+    generate_classification_images,
+    noise_about_one_image,
+    noise_ensembles,
+    predict,
+)
 from data import CLASS_NAMES
 from noise import generate_white_noise_images
 from reverse_correlation import Network, measure
@@ -95,12 +103,14 @@ def main(s):
     images, labels = (part[: s.noisy_images] for part in test)
     noisy = generate_white_noise_images(images, s.signal, s.noise, s.seed)
     averages = {n: generate_classification_images(noisy, labels, n) for n in np.unique(labels)}
-    by_class = figures.plot_class_averages(averages, labels, s.signal, s.noise, s.dataset, part3)
+    by_class = figures.plot_class_averages(
+        averages, labels, s.signal, s.noise, s.dataset, part3, s.format
+    )
     confusion = {}
     for name, network in networks.items():
         answers = predict(network, np.stack(list(averages.values())))
         confusion[name] = figures.plot_confusion_matrix(
-            answers, list(averages), name, s.dataset, part3
+            answers, list(averages), name, s.dataset, part3, s.format
         )
     written, found = [by_class, *confusion.values()], []
 
@@ -116,15 +126,26 @@ def main(s):
             pure = next(iter(ensembles.values()))
             layers = findings.layers_to_measure(pure, NETWORKS[name].convolutions, s.layers)
             shown = show_noise(s, name, observer, ensembles, layers, test, results, client)
+            which = (name, s.dataset, part3, s.format)
             own = [
-                figures.plot_classification_images(shown, name, s.dataset, part3),
-                figures.plot_templates(shown, len(test[1]), name, s.dataset, part3),
+                figures.plot_classification_images(shown, *which),
+                figures.plot_templates(shown, len(test[1]), *which),
             ]
+
+            # Part 3: noise about one test image, as strong as the network's answer survives
+            if s.noise_kind not in ("sparse", "gabor"):
+                about, what = noise_about_one_image(
+                    observer, test, s.dataset, index=s.about, noise_kind=s.noise_kind,
+                    independent=s.independent, contrast=s.contrast, survive=s.survive, seed=s.seed,
+                )  # fmt: skip
+                measurement = measured(s, f"{name}_about", observer, about, (), results, client)
+                own.append(figures.plot_about_image(measurement, what, *which))
+                own.append(figures.plot_views(measurement, name, s.dataset, results, s.format))
 
             # Part 4: activity and receptive fields, of the first and the last convolution
             measurement, of_layers = shown[0].measurement, []
             for label, layer in layers.items():
-                which = (label, layer, name, s.dataset, part4)
+                which = (label, layer, name, s.dataset, part4, s.format)
                 maps = activation_maps(network, layer, *test)
                 own.append(figures.plot_activation_maps(maps, test[1], *which))
                 own.append(figures.plot_noise_activity(measurement, *which))
@@ -158,18 +179,25 @@ def show_noise(s, name, observer, ensembles, layers, test, results, client):
     """Show a network its ensembles: a Shown of each; layers are measured with the first alone."""
     shown = []
     for title, noise in ensembles.items():
-        stem = f"{s.dataset}_{name}{'_mean' * len(shown)}"
+        stem = f"{name}{'_mean' * len(shown)}"
         print(f"{place(name, s.dataset)}: {noise.title} noise ({title})")
-        measurement = measure(
-            observer, noise, s.noise_images, seed=s.seed, until=s.until, precision=s.precision,
-            layers=() if shown else layers.values(), checkpoint=results, client=client,
-        )  # fmt: skip
-        measurement.save(results / f"{stem}.npz")
-        path = results / f"{stem}.exact.npz"
+        to_tap = () if shown else layers.values()
+        measurement = measured(s, stem, observer, noise, to_tap, results, client)
+        path = results / f"{s.dataset}_{stem}.exact.npz"
         exact = findings.exact_images_of(observer, noise, path, s.exact_images, s.seed + 1)
         of_classes = findings.class_findings(measurement, exact, test)
         shown.append(findings.Shown(title, measurement, of_classes))
     return shown
+
+
+def measured(s, stem, observer, noise, layers, results, client):
+    """Show a network noise, and save the Measurement in results/."""
+    measurement = measure(
+        observer, noise, s.noise_images, seed=s.seed, until=s.until, survive=s.survive,
+        precision=s.precision, layers=layers, checkpoint=results, client=client,
+    )  # fmt: skip
+    measurement.save(results / f"{s.dataset}_{stem}.npz")
+    return measurement
 
 
 def run(arguments=None):

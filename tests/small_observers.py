@@ -41,7 +41,7 @@ def convolution(kernel, size=12, strides=1, padding="valid", bias=0.0):
     x = layers.GlobalAveragePooling2D()(conv(images))
     head = layers.Dense(2, kernel_initializer=keras.initializers.GlorotUniform(seed=0))
     network = keras.Model(images, layers.Softmax()(head(x)), name="convolution")
-    conv.set_weights([kernel, np.full(kernel.shape[3], bias, np.float32)])
+    conv.set_weights([kernel, np.broadcast_to(np.float32(bias), (kernel.shape[3],))])
     return network
 
 

@@ -1,8 +1,10 @@
 """Class images of several observers, and how far they agree, side by side."""
 
+import dataclasses
+
 import numpy as np
 
-from reverse_correlation.commands.measure import looked_at
+from reverse_correlation.commands.measure import looked_at, with_contrast
 from reverse_correlation.commands.running import check_writable, connected
 from reverse_correlation.errors import UserError
 from reverse_correlation.estimates.agreement import compare, difference
@@ -11,6 +13,7 @@ from reverse_correlation.figures.comparison import draw_comparison
 from reverse_correlation.figures.style import save
 from reverse_correlation.observers.observer import names_of_classes
 from reverse_correlation.passes.measure import measure
+from reverse_correlation.passes.threshold import needs_contrast
 from reverse_correlation.stimuli.labelled_images import read_labelled_images
 from reverse_correlation.texts import number
 
@@ -25,11 +28,13 @@ def compare_files(s):
     found = {n: Measurement.load(path) for n, path in files.items() if path.suffix == ".npz"}
     observers = {}  # all are looked at before the first is measured
     for name in (name for name in names if name not in found):
-        observer, noise, _ = observers[name] = looked_at(files[name], s, labelled, name)
-        refuse_other_noise(noise, name, found)
+        observer, noise, _ = looked_at(files[name], s, labelled, name)
+        observers[name] = observer, at_their_contrast(noise, found)
+        refuse_other_noise(observers[name][1], name, found)
         names_of_classes(class_names, observer.classes, observer.only)
+    observers = at_the_lowest_threshold(observers, s, class_names)
     with connected(s.scheduler) as client:
-        for name, (observer, noise, _) in observers.items():
+        for name, (observer, noise) in observers.items():
             found[name] = measure(
                 observer,
                 noise,
@@ -58,6 +63,36 @@ def distinct_names(files):
         stem if stems.count(stem) == 1 else f"{stem}-{stems[: i + 1].count(stem)}"
         for i, stem in enumerate(stems)
     ]
+
+
+def at_their_contrast(noise, saved):
+    """Return noise at the contrast of saved measurements, {name: Measurement}, if it has none."""
+    for measurement in saved.values():
+        if needs_contrast(noise) and hasattr(measurement.noise, "contrast"):
+            return dataclasses.replace(noise, contrast=measurement.noise.contrast)
+    return noise
+
+
+def at_the_lowest_threshold(observers, s, class_names):
+    """Return observers with noise of one contrast, at which each still sees the image.
+
+    Args:
+        observers: {name: (Observer, ensemble)}; left as they are if their noise has its contrast.
+        s: CompareSettings.
+        class_names: as given.
+    """
+    if not any(needs_contrast(noise) for _, noise in observers.values()):
+        return observers
+    found = {}
+    for name, (observer, noise) in observers.items():
+        names = names_of_classes(class_names, observer.classes, observer.only)
+        found[name] = observer, with_contrast(observer, noise, s, names)
+    lowest = min(noise.contrast for _, noise in found.values())
+    print(f"contrast {lowest:.3g}, the lowest of their thresholds, is shown to all")
+    return {
+        name: (observer, dataclasses.replace(noise, contrast=lowest))
+        for name, (observer, noise) in found.items()
+    }
 
 
 def refuse_other_noise(noise, name, saved):

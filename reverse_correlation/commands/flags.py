@@ -20,7 +20,13 @@ from tyro.constructors import PrimitiveConstructorSpec
 from reverse_correlation.errors import UserError
 
 LARGEST = 10**15
-NOT_OF_THE_RESULT = ("out", "report", "retrain", "scheduler")  # flags that decide no number
+NOT_OF_THE_RESULT = (
+    "out",
+    "report",
+    "retrain",
+    "scheduler",
+    "format",
+)  # flags that decide no number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,13 +115,14 @@ def _is_path(value):
 
 
 Count = _whole(1)
+Index = _whole(0)
 Trials = _whole(4, 100_000)
 Pixels = _whole(4, 2048)
-ClassNumber = _whole(0)
 Seed = _whole(0, 2**32 - 2)  # as NumPy and TensorFlow take it; the exact images have the next one
 Number = _between(lambda value: True, "a number", "X")
 Deviation = _between(lambda value: value != 0, "a number other than 0", "X")
 Share = _between(lambda value: 0 <= value <= 1, "a share from 0 to 1", "X")
+Part = _between(lambda value: 0 < value < 1, "a share between 0 and 1", "X")
 Correlation = _between(lambda r: 0 <= r < 1, "a correlation from 0 up and below 1", "R")
 Contrast = _between(lambda c: 0 < c <= 10, "a positive share of the input range, 10 at most", "C")
 Word = flag(

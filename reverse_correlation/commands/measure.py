@@ -4,17 +4,19 @@ import numpy as np
 
 from reverse_correlation.commands.flags import how_to_repeat
 from reverse_correlation.commands.running import check_writable, connected
+from reverse_correlation.errors import UserError
 from reverse_correlation.estimates import findings
 from reverse_correlation.estimates.activity import activation_maps
-from reverse_correlation.figures.about_base import draw_about_base
 from reverse_correlation.figures.class_images import commonest, draw_bias
 from reverse_correlation.figures.filters import draw_receptive_fields
 from reverse_correlation.figures.panels import draw_activation_maps, draw_noise_activity
 from reverse_correlation.figures.style import save
 from reverse_correlation.figures.templates import draw_templates
+from reverse_correlation.figures.views import draw_views
 from reverse_correlation.observers.network_files import read_observer
 from reverse_correlation.observers.observer import names_of_classes
 from reverse_correlation.passes.measure import measure
+from reverse_correlation.passes.threshold import at_threshold, needs_contrast
 from reverse_correlation.report.page import write_report
 from reverse_correlation.report.summary import print_summary
 from reverse_correlation.stimuli.base_images import read_base
@@ -36,6 +38,7 @@ def measure_file(s):
     usual = tuple(dict.fromkeys(convolutions[:1] + convolutions[-1:]))
     layers = findings.layers_to_measure(noise, usual, s.layers)
     print_what_it_is(observer, s.input_range, bool(convolutions), bool(layers))
+    noise = with_contrast(observer, noise, s, names)
     with connected(s.scheduler) as client:
         measurement = measure(
             observer,
@@ -79,12 +82,38 @@ def looked_at(path, s, labelled=None, name=None):
     mean, images = (labelled.mean_image, labelled.train[0]) if labelled else (None, None)
     base, title = read_base(s.base, observer.shape, s.input_range, mean)
     noise = ensemble_of(
-        s.noise_kind, observer.shape, s.input_range, base, s.contrast, images, s.independent
+        s.noise_kind,
+        observer.shape,
+        s.input_range,
+        base,
+        s.contrast,
+        images,
+        s.independent,
+        s.achromatic,
     )
+    if not needs_contrast(noise) and s.survive != type(s).survive:
+        raise UserError(
+            "--survive sets the contrast of noise about an image: name one with --base, or leave "
+            "--survive out"
+        )
     observer = observer.looked(noise).choosing(s.classes)
     if labelled:
         labelled.refuse_unlike(observer, path)
     return observer, noise, title or "pure noise"
+
+
+def with_contrast(observer, noise, s, names):
+    """Return noise with its contrast: that at the observer's threshold, if none was given.
+
+    The `names` are of the measured classes.
+    """
+    if not needs_contrast(noise):
+        return noise
+    noise = at_threshold(observer, noise, s.survive, s.seed)
+    of_all = {k: name for k, name in zip(observer.measured, names, strict=True)}
+    named = [of_all.get(k, f"class {k}") for k in range(observer.classes)]
+    print(f"{observer.name}: {noise.at_threshold.sentence(named)}")
+    return noise
 
 
 def test_images(labelled, observer, input_range):
@@ -142,8 +171,7 @@ def draw_all(result, layers, test, stem, s):
     figures = {f"bias_{stem}": draw_bias(result.shown, names, place)}
     if test:
         figures[f"template_{stem}"] = draw_templates(result.shown, names, place, len(test[1]))
-    if s.base or s.noise_kind not in ("gaussian", "uniform"):
-        figures[f"base_{stem}"] = draw_about_base(measurement, names, place)
+    figures[f"base_{stem}"] = draw_views(measurement, names, place)
     for (label, layer), found in zip(layers.items(), result.layers, strict=True):
         if test:
             maps = activation_maps(observer, layer, *test)
@@ -151,4 +179,4 @@ def draw_all(result, layers, test, stem, s):
         activity = draw_noise_activity(measurement, layer, commonest(measurement), names, place)
         figures[f"{label}_{stem}_noise"] = activity
         figures[f"sta_{label}_{stem}"] = draw_receptive_fields(measurement, found, place)
-    return [save(figure, s.out / f"{name}.png") for name, figure in figures.items()]
+    return [save(figure, s.out / f"{name}.png", s.format) for name, figure in figures.items()]

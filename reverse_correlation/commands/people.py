@@ -55,7 +55,8 @@ def noise_of(settings):
         raise UserError(f"--base {base:g} is not a grey, which goes from 0 (black) to 1 (white)")
     contrast = None if settings.noise_kind == "gabor" else settings.contrast
     # a session has fewer trials than a block of orthogonal numbers
-    noise = ensemble_of(settings.noise_kind, shape, (0.0, 1.0), base, contrast, images, True)
+    drawn = {"independent": True, "achromatic": settings.achromatic}
+    noise = ensemble_of(settings.noise_kind, shape, (0.0, 1.0), base, contrast, images, **drawn)
     numbers = int(np.prod(noise.coordinates))
     if settings.noise_kind == "sinusoid" and numbers < LEAST_NUMBERS:
         raise UserError(

@@ -24,11 +24,14 @@ class NoiseSettings(flags.Checked):
     base: flags.Text = ""
     """what noise is about: a number, mean, or an image file; by default the middle of the range"""
     contrast: flags.optional(flags.Contrast) = None
-    """of a pixel: its standard deviation over the input range; by default .289 (binary: .5)"""
+    """of a pixel: its standard deviation over the input range; by default .289 (binary: .5) about
+    grey, and about an image the observer's threshold, see --survive"""
     seed: flags.Seed = 0
     """of the noise"""
     independent: bool = False
     """draw every number independently, as up to version 0.2; not in orthogonal blocks"""
+    achromatic: bool = False
+    """one number for all channels of a pixel; for gaussian, uniform, binary, coarse and pink"""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,6 +44,14 @@ class PassSettings(NoiseSettings):
     """expected correlation of all logit and choice images at which to stop; 0 shows all"""
     scheduler: flags.Text = ""
     """of a Dask cluster that shares the pass, as tcp://host:8786; or local:2, two processes here"""
+    survive: flags.Part = 0.75
+    """share of the noise about an image that gets the image's own answer: it sets the contrast"""
+
+    def check(self):
+        """Check every field, and that only one sets the contrast."""
+        super().check()
+        if self.contrast and self.survive != PassSettings.survive:
+            raise UserError("--contrast and --survive both set the contrast: give one of them")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,7 +84,7 @@ class ResultSettings(flags.Checked):
 
     out: flags.Folder = Path("results")
     """folder of the results"""
-    classes: tuple[flags.ClassNumber, ...] = ()
+    classes: tuple[flags.Index, ...] = ()
     """measure these classes only, by number from 0, of an observer that has many"""
     images: flags.optional(flags.File) = None
     """labelled images: a .npz file with x_train, y_train, x_test, y_test, as Keras's mnist.npz"""
@@ -89,10 +100,12 @@ class InsideSettings(PassSettings):
     """of the pass; bfloat16 is faster where the CPU has it, and a slightly different network"""
     report: bool = True
     """leave out NAME.html, the page of all that was found"""
+    format: Literal["png", "pdf", "svg"] = "png"
+    """of figures: pdf or svg, for a paper, beside the .png"""
 
     exact_images: Fixed[flags.Count] = 5_000  # at most, whose gradients class images are held to
     exact_patches: Fixed[flags.Count] = 20_000  # the same for receptive fields
-    live_rate: Fixed[flags.Share] = 1e-3  # a filter that fires more rarely does not count as live
+    live_rate: Fixed[flags.Share] = 1e-2  # of the images, in which a filter that is live fires
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

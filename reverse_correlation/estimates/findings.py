@@ -56,16 +56,18 @@ class LayerFindings:
     """What is found about the filters of one layer.
 
     Attributes:
-        live: (filters,) bool; the other filters fire too rarely to be counted.
+        live: (filters,) bool; the other filters fire in too few images to be counted.
         learned: (filters, kh, kw, c), the kernels of a first convolution; None for deeper layers.
         agreement: (filters,), cosine of each spike-triggered average with the kernel, or its
             correlation with the receptive field from gradients; None if there is neither.
+        live_rate: in what share of the images a filter that is live fires, at least.
     """
 
     layer: str
     live: np.ndarray
     learned: np.ndarray | None
     agreement: np.ndarray | None
+    live_rate: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,18 +174,19 @@ def layer_findings(observer, measurement, layer, path, *, patches, live_rate, se
         layer: the name of the layer.
         path: of the file that keeps exact receptive fields.
         patches, seed: of `exact_receptive_fields`; the seed must differ from the measurement's.
-        live_rate: a filter that fires more rarely than this is not live.
+        live_rate: the share of the images in which a filter fires, at least, if it is live.
     """
     estimate = measurement.layers[layer]
     live = estimate.response_std > 0
     if estimate.nonnegative:
-        live = estimate.events >= live_rate * estimate.count
+        live = estimate.fired >= max(live_rate * measurement.maps[layer].count, 1)
     learned = observer.kernels(layer)
     if learned is not None and learned.shape == estimate.covariance.shape:
-        return LayerFindings(layer, live, learned, cosines(learned, estimate.covariance))
+        cosine = cosines(learned, estimate.covariance)
+        return LayerFindings(layer, live, learned, cosine, live_rate)
     noise = measurement.noise
     if not noise.has_gradient_identity or len(estimate.covariance) > EXACT_FILTERS:
-        return LayerFindings(layer, live, None, None)
+        return LayerFindings(layer, live, None, None, live_rate)
 
     def compute():
         return {"filters": exact_receptive_fields(observer, noise, layer, patches, seed)}
@@ -194,7 +197,8 @@ def layer_findings(observer, measurement, layer, path, *, patches, live_rate, se
         exact = kept_exact(path, identity, compute)["filters"]
     except UserError as error:
         print(f"{observer.name}: {layer} is not compared with gradients: {error}")
-        return LayerFindings(layer, live, None, None)
+        return LayerFindings(layer, live, None, None, live_rate)
     seconds = time.monotonic() - started
     print(f"{observer.name}: exact fields of {layer}, {exact.count:,} patches, {seconds:.0f} s")
-    return LayerFindings(layer, live, None, correlations(exact.images, estimate.covariance))
+    agreement = correlations(exact.images, estimate.covariance)
+    return LayerFindings(layer, live, None, agreement, live_rate)

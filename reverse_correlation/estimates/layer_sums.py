@@ -80,8 +80,8 @@ class FilterSums(Accumulator):
         return made
 
     def zeros(self):
-        """Return the shapes of the sums."""
-        return pair_zeros(self.filters, self.shape)
+        """Return the shapes of the sums; `fired` are images in which some unit was active."""
+        return {**pair_zeros(self.filters, self.shape), "fired": (self.filters,)}
 
     def block(self, block):
         """Return the sums of a block."""
@@ -105,6 +105,9 @@ class FilterSums(Accumulator):
             "rr": tf.matmul(ones, tf.square(flat))[0],
             "x": self._correlate(total, tf.ones((1, *self.counts, 1)), 1)[..., 0],
             "rx": tf.transpose(triggered, (3, 0, 1, 2)),
+            "fired": tf.math.count_nonzero(
+                tf.reduce_max(activity, axis=(1, 2)) > 0, axis=0, dtype=tf.float32
+            ),
         }
 
     def _correlate(self, stimuli, activity, filters):

@@ -73,20 +73,6 @@ class Measurement:
             return np.full(len(self.classes["choice"].covariance), self.count // 2)
         return np.rint(self.classes["decision"].mean_response * self.count).astype(int)
 
-    def weights_correlation(self):
-        """Return the expected correlation of a logit's weights with their truth, (K,).
-
-        As of the image, with the error of independent coefficients, brought to pixels as weights
-        are. 0 for white noise, whose weights are its image.
-        """
-        logit, noise = self.classes.get("logit"), self.noise
-        if logit is None or logit.weights is None or noise.is_white:
-            return np.zeros(len(self.answered))
-        null = np.random.default_rng(0).normal(size=(8, *noise.coordinates))
-        power = np.sum(noise.weights(null) ** 2) / len(null)
-        share = power * logit.coefficient_error**2 / np.sum(logit.weights**2, axis=(1, 2, 3))
-        return np.sqrt(np.maximum(1 - share, 0))
-
     @property
     def images_for_reliability(self):
         """From how many images on there are two halves that can be compared."""

@@ -1,23 +1,58 @@
-"""Figures of class images."""
+"""Figures of class images: rows of small maps under the names of their classes."""
+
+import dataclasses
 
 import numpy as np
 
 from reverse_correlation.errors import UserError
 from reverse_correlation.figures.style import (
+    PICTURE,
     SIGN,
+    SIGNED,
+    WIDTH,
     empty,
     grid,
-    picture,
+    luminance,
+    outline,
+    scale,
     show_signed,
-    signed_scale,
     styled,
 )
-from reverse_correlation.texts import number
 
 RESPONSES = ("choice", "decision", "probability", "logit")  # the rows of a figure
 SHOWN_CLASSES = 20  # in one figure
-EXACT = "exact: correlation with the image from the network's gradients (choice: of the logit);\n"
-LEAST_WEIGHTS = 0.5  # expected correlation of weights of coloured noise that are worth a row
+COLUMNS = 10  # of a figure
+NOT_MORE = "not above\nchance"
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageRow:
+    """A row of a figure: an image for each of K classes.
+
+    Attributes:
+        maps: (K, h, w), signed; or pictures (K, h, w) or (K, h, w, 3) in [0, 1], if `cmap` is
+            PICTURE. A map of NaN is an empty panel that says its reason.
+        significant: (K, h, w) bool, pixels that are outlined; None for none.
+        notes, reasons: (K,) texts, below each map, and of empty panels.
+        chance: (K,) bool, of maps that are not above chance: they are faded, and say so.
+        base: (h, w, c), the image that noise is about, whose outline is drawn over; None for none.
+        cmap: of the maps; None for the usual one of signed maps.
+    """
+
+    maps: np.ndarray
+    significant: np.ndarray | None = None
+    notes: tuple = ()
+    reasons: tuple = ()
+    chance: np.ndarray | None = None
+    base: np.ndarray | None = None
+    cmap: object = None
+
+    def note(self, k):
+        """Return what stands below a map."""
+        note = self.notes[k] if len(self.notes) else ""
+        if self.chance is not None and self.chance[k] and np.isfinite(self.maps[k]).all():
+            note = "\n".join(filter(None, [note.partition("\n")[0], NOT_MORE]))
+        return note
 
 
 def plot_measurement(measurement, names, kind=None):
@@ -26,14 +61,38 @@ def plot_measurement(measurement, names, kind=None):
     if kind not in (None, *has):
         raise UserError(f"this measurement has {', '.join(has)} images, not {kind!r}")
     shown = commonest(measurement)
-    rows = {
-        name: class_row(measurement, name, shown, _class_notes(measurement, name))
-        for name in has
-        if kind in (None, name)
-    }
-    who, counts = measurement.provenance["network"], noise_images(measurement)
-    caption = _caption(who, [measurement], shown, counts)
-    return draw_class_images(rows, [names[k] for k in shown], caption)
+    rows = {name: class_row(measurement, name, shown) for name in has if kind in (None, name)}
+    title = f"What {measurement.provenance['network']} looks for"
+    caption = caption_of([measurement], noise_images(measurement))
+    title += of_how_many(measurement, shown)
+    return draw_rows(rows, [names[k] for k in shown], title, caption)
+
+
+def draw_bias(shown, names, place):
+    """Draw what an observer looks for in each ensemble that it was shown: a matplotlib Figure.
+
+    Its choice images (a page has all responses); and of the first ensemble, or the only one, some
+    more: decision images, as published, and logit images.
+
+    Args:
+        shown: a Shown of each ensemble.
+        names: of the measured classes.
+        place: what the observer is called.
+    """
+    drawn, several, rows = commonest(shown[0].measurement), len(shown) > 1, {}
+    for i, each in enumerate(shown):
+        wanted = ("choice", "decision", "logit")[: 1 if i else 2 if several else 3]
+        has = [name for name in RESPONSES if name in each.measurement.classes]
+        for response in [name for name in has if name in wanted] or has[-1:]:
+            label = f"{each.title}\n{response}" if several else response
+            rows[label] = class_row(each.measurement, response, drawn)
+    measured = [each.measurement for each in shown]
+    counts = [
+        noise_images(m) + several * f" ({e.title})" for m, e in zip(measured, shown, strict=True)
+    ]
+    title = f"What {place} looks for{of_how_many(measured[0], drawn)}"
+    caption = caption_of(measured, " and ".join(counts))
+    return draw_rows(rows, [names[k] for k in drawn], title, caption)
 
 
 def noise_images(measurement):
@@ -41,23 +100,24 @@ def noise_images(measurement):
     return f"{measurement.count:,} {measurement.noise.title} noise images"
 
 
+def caption_of(measurements, counts):
+    """Return the caption of class images: what they are, from how many images, and their marks."""
+    start = reliable_from(measurements)
+    marks = ["r: split-half reliability" + (start and f", {start}"), "black: significant pixels"]
+    if any("decision" in m.classes for m in measurements):
+        marks.insert(0, "n: times answered")
+    if any(m.noise.about_image for m in measurements):
+        marks.append("green: outline of the image that noise is about")
+    if any(m.noise.shape[2] == 3 for m in measurements):
+        marks.append("of images in colour, the luminance is shown")
+    return f"Covariance of answers with {counts}; {'; '.join(marks)}."
+
+
 def reliable_from(measurements):
     """Say from how many images on there is a reliability; nothing where all of them have one."""
     starts = [each.images_for_reliability for each in measurements]
     later = [n for n, each in zip(starts, measurements, strict=True) if each.count <= n // 2]
     return f"from {max(later):,} images on" if later else ""
-
-
-def _caption(who, measurements, shown, counts, exact=""):
-    """Return the caption of the classes that are shown, of an observer called `who`."""
-    start = reliable_from(measurements)
-    return (
-        f"What {who} looks for{of_how_many(measurements[0], shown)}: "
-        f"covariance of its answers with {counts}\n"
-        f"n: times answered; r: split-half reliability{start and ', ' + start}; {exact}"
-        "needs: noise images for r = .9 with the truth; "
-        "outlined: pixels significant at family-wise 5 %"
-    )
 
 
 def commonest(measurement):
@@ -73,16 +133,46 @@ def of_how_many(measurement, shown):
     return f" ({len(shown)} commonest of {count:,} answers)" if len(shown) < count else ""
 
 
-def class_row(measurement, response, shown, notes):
-    """Return a row of `draw_class_images` with the classes `shown`; notes (K,) are of all."""
-    estimate = measurement.classes[response]
-    parts = estimate.image, estimate.significant, notes, empty_reasons(measurement, response)
-    return [[part[k] for k in shown] for part in parts]
+def class_row(measurement, response, shown):
+    """Return the ImageRow of one response, of the classes `shown`."""
+    estimate, noise = measurement.classes[response], measurement.noise
+    answered = [f"n = {n:,}" if response == "decision" else "" for n in measurement.answered]
+    notes = [
+        "\n".join(filter(None, both))
+        for both in zip(answered, reliabilities(estimate), strict=True)
+    ]
+    maps, significant = luminance(estimate.image), luminance_significant(estimate)
+    reasons = empty_reasons(measurement, response)
+    return ImageRow(
+        maps[shown],
+        significant[shown],
+        [notes[k] for k in shown],
+        [reasons[k] for k in shown],
+        ~estimate.above_chance[shown],
+        noise.mean if noise.about_image else None,
+    )
+
+
+def luminance_significant(estimate):
+    """Return where the luminance of images is significant: (R, h, w) bool.
+
+    The three channels of colour noise are independent and have equal errors, so that the sum of
+    three z over the root of 3 is a z; of noise whose channels are the same, any z is.
+    """
+    z = np.nan_to_num(estimate.z)
+    if z.shape[3] != 3 or np.allclose(z, z[..., :1]):
+        return np.abs(z).max(axis=3) > estimate.threshold
+    return np.abs(z.sum(axis=3)) / np.sqrt(3) > estimate.threshold
 
 
 def reliabilities(estimate):
     """Return the note on the reliability of each image of an Estimate, "" where it is not known."""
-    return [f"r = {r:.3f}" if np.isfinite(r) else "" for r in estimate.reliability]
+    return [rounded(r) if np.isfinite(r) else "" for r in estimate.reliability]
+
+
+def rounded(r):
+    """Return a reliability as it is known: two digits, as r = .93."""
+    return "r > .99" if r > 0.995 else f"r = {r:.2f}".replace("0.", ".", 1)
 
 
 def empty_reasons(measurement, response):
@@ -92,96 +182,68 @@ def empty_reasons(measurement, response):
     return [f"answered\n{n:,} of\n{measurement.count:,}" for n in measurement.answered]
 
 
-def _class_notes(measurement, response, agreement=None):
-    """Return what stands below each class image, (K,) strings; agreement is with exact images."""
-    estimate = measurement.classes[response]
-    means, needed, notes = estimate.mean_response, estimate.images_needed(), []
-    heads = {
-        "choice": [""] * len(needed),
-        "decision": [f"n = {n:,}" for n in measurement.answered],
-        "probability": [f"mean {mean:.2g}" for mean in means],
-        "logit": [f"mean {mean:.1f}" for mean in means],
-    }[response]
-    for k, (head, r) in enumerate(zip(heads, reliabilities(estimate), strict=True)):
-        lines = [head]
-        if np.isfinite(needed[k]):
-            lines.append(r)
-            if agreement is not None and np.isfinite(agreement[k]):
-                lines.append(f"exact {agreement[k]:.3f}")
-            lines.append(f"needs {needed[k]:,.0f}")
-        notes.append("\n".join(filter(None, lines)))
-    return notes
-
-
 @styled
-def draw_class_images(rows, names, title):
-    """What a network looks for: one row of class images for each kind of response.
+def draw_rows(rows, names, title, caption=""):
+    """Draw rows of images, at most ten columns wide: a matplotlib Figure.
 
     Args:
-        rows: {label: (maps (K, h, w, c), significant (K, h, w, c) bool, notes (K,), reasons (K,))};
-            a map of NaN is an empty panel that says its reason. Each map is shown in
-            units of its own largest absolute value, so that one scale serves all.
+        rows: {label: ImageRow}. Each signed map is shown in units of its own largest absolute
+            value, so that one scale serves all.
         names: of the classes.
+        title, caption: above and below.
     """
-    count = len(names)
-    side = min(1.8, max(1.02, 6 / count))
-    width, height = side * count + 0.7, (side + 0.43) * len(rows) + 0.6
-    figure, axes = grid(len(rows), count, width, height, title)
-    fill_class_images(figure, axes, rows, names)
+    columns = min(len(names), COLUMNS)
+    side = min(1.5, (WIDTH - 1.4) / columns)
+    lines = -(-len(names) // columns)
+    tall = sum(
+        side + 0.13 * max(len(row.note(k).split("\n")) for k in range(len(names))) + 0.07
+        for row in rows.values()
+    )
+    height = lines * (tall + 0.15) + 0.35
+    figure, axes = grid(lines * len(rows), columns, columns * side + 1.4, height, title, caption)
+    fill_rows(figure, axes, rows, names)
     return figure
 
 
-def fill_class_images(figure, axes, rows, names):
-    """Draw class images into the axes (rows, classes) of a figure; see `draw_class_images`."""
-    image = None
-    for line, (label, (maps, significant, notes, reasons)) in zip(axes, rows.items(), strict=True):
-        line[0].set_ylabel(label)
-        maps = picture(maps)
-        for axis, values, mask, note, reason in zip(
-            line, maps, significant, notes, reasons, strict=True
-        ):
-            axis.set_xlabel(note, fontsize=5.8, labelpad=2, linespacing=1.15)
-            if np.isnan(values).all():
-                empty(axis, values.shape, reason)
-                continue
-            image = show_class_image(axis, values, mask)
-    for axis, name in zip(axes[0], names, strict=True):
-        axis.set_title(name, pad=3)
-    signed_scale(figure, image, axes, SIGN)
+def fill_rows(figure, axes, rows, names):
+    """Draw rows of images into the axes of a figure; see `draw_rows`."""
+    columns, signed = axes.shape[1], None
+    for first in range(0, len(names), columns):
+        line = first // columns * len(rows)
+        for place, name in enumerate(names[first : first + columns]):
+            axes[line, place].set_title(name, pad=3)
+        for lower, (label, row) in enumerate(rows.items()):
+            cells = axes[line + lower]
+            cells[0].set_ylabel(label)
+            for axis in cells[len(names) - first :]:
+                axis.set_axis_off()
+            for k, axis in enumerate(cells[: len(names) - first], start=first):
+                image = show_cell(axis, row, k)
+                signed = image if row.cmap is None and image is not None else signed
+    if signed is not None:
+        scale(figure, signed, axes, SIGN, shrink=min(1, 2.6 * figure.dpi / figure.bbox.height))
 
 
-def show_class_image(axis, values, significant):
-    """Show a map as `show_signed` does, significant pixels (h, w, c) outlined."""
-    image, mask = show_signed(axis, values), np.asarray(significant).any(axis=2)
-    if mask.any() and not mask.all():
-        axis.contour(mask, levels=[0.5], colors="k", linewidths=0.35)
+def show_cell(axis, row, k):
+    """Draw image k of an ImageRow; return the artist, or None of an empty panel."""
+    axis.set_xlabel(row.note(k), fontsize=7, labelpad=2, linespacing=1.1)
+    values, faint = row.maps[k], row.chance is not None and row.chance[k]
+    if np.isnan(values).any():
+        empty(axis, values.shape, row.reasons[k])
+        return None
+    alpha = 0.3 if faint else 1
+    if row.cmap == PICTURE:
+        return axis.imshow(values, cmap=PICTURE, vmin=0, vmax=1, alpha=alpha)
+    mask = None if faint or row.significant is None else row.significant[k]
+    image = show_class_image(axis, values, mask, row.cmap or SIGNED, alpha)
+    if row.base is not None:
+        outline(axis, row.base)
     return image
 
 
-def draw_bias(shown, names, place):
-    """Draw the class images of each ensemble and kind of response: a matplotlib Figure.
-
-    Args:
-        shown: a Shown of each ensemble.
-        names: of the measured classes.
-        place: what the observer is called.
-    """
-    first, several, rows = shown[0].measurement, len(shown) > 1, {}
-    drawn, counts, exact = commonest(first), [], ""
-    for each in shown:
-        measurement, agreement = each.measurement, each.findings.exact_agreement
-        counts.append(noise_images(measurement) + several * f" ({each.title})")
-        for response in (name for name in RESPONSES if name in measurement.classes):
-            label = f"{each.title}\n{response}" if several else response
-            notes = _class_notes(measurement, response, agreement.get(response))
-            rows[label] = class_row(measurement, response, drawn, notes)
-        exact = EXACT if agreement else exact
-        expected = measurement.weights_correlation()
-        if np.nanmax(expected, initial=0) >= LEAST_WEIGHTS:
-            weights = measurement.classes["logit"].weights
-            notes = ["expected r " + number(r, "{:.2f}") for r in expected]
-            parts = weights, np.zeros_like(weights, bool), notes, [""] * len(names)
-            rows["logit,\nas weights"] = [[part[k] for k in drawn] for part in parts]
-    measured = [each.measurement for each in shown]
-    caption = _caption(place, measured, drawn, " and ".join(counts), exact)
-    return draw_class_images(rows, [names[k] for k in drawn], caption)
+def show_class_image(axis, values, significant=None, cmap=SIGNED, alpha=1):
+    """Show a map (h, w) as `show_signed` does; what is significant, (h, w) bool, is outlined."""
+    image, mask = show_signed(axis, values, cmap, alpha), significant
+    if mask is not None and min(mask.shape) > 1 and mask.any() and not mask.all():
+        axis.contour(mask, levels=[0.5], colors="k", linewidths=0.4)
+    return image

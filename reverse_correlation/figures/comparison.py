@@ -1,17 +1,24 @@
 """How far observers agree, and their class images, side by side."""
 
-import textwrap
-
 import numpy as np
 
 from reverse_correlation.figures.class_images import (
+    COLUMNS,
+    ImageRow,
     class_row,
     commonest,
-    fill_class_images,
+    fill_rows,
     of_how_many,
-    reliabilities,
 )
-from reverse_correlation.figures.style import SIGNED, Picture, styled, without_ticks
+from reverse_correlation.figures.style import (
+    SIGNED,
+    WIDTH,
+    Picture,
+    luminance,
+    styled,
+    without_ticks,
+    wrapped,
+)
 from reverse_correlation.texts import number
 
 
@@ -27,32 +34,38 @@ def draw_comparison(found, differing, measurements, classes, response):
     """
     shown = commonest(measurements[0])
     rows = image_rows(found.names, differing, measurements, shown, response)
-    side = min(1.8, max(1.02, 6 / len(shown)))
-    width, top = max(side * len(shown) + 0.9, 6.4), 1.4 + 0.34 * len(found.names)
-    figure = Picture(figsize=(width, top + (side + 0.4) * len(rows) + 0.8), layout="constrained")
+    columns = min(len(shown), COLUMNS)
+    lines, side = -(-len(shown) // columns), min(1.5, (WIDTH - 1.4) / columns)
+    top = 1.4 + 0.34 * len(found.names)
+    height = top + lines * ((side + 0.3) * len(rows) + 0.2) + 0.6
+    figure = Picture(figsize=(WIDTH, height), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=[top, figure.get_figheight() - top])
     draw_matrix(above, mean_over_classes(found.disattenuated), found.names, found.error)
-    axes = below.subplots(len(rows), len(shown), squeeze=False)
+    axes = below.subplots(lines * len(rows), columns, squeeze=False)
     without_ticks(axes)
-    fill_class_images(below, axes, rows, [classes[k] for k in shown])
-    legend = "r: split-half reliability; outlined: pixels significant at family-wise 5 %"
+    fill_rows(below, axes, rows, [classes[k] for k in shown])
+    legend = "r: split-half reliability; black: significant pixels (family-wise 5 %)"
     legend += "; difference: in units of each response's s.d." if differing else ""
-    legend = textwrap.fill(legend, int(14 * width))
-    below.suptitle(f"{response} images{of_how_many(measurements[0], shown)}\n{legend}")
+    legend += "; green: outline of the image that noise is about" * (
+        measurements[0].noise.about_image
+    )
+    below.supxlabel(wrapped(legend, 17 * WIDTH), fontsize=7)
+    below.suptitle(f"{response} images{of_how_many(measurements[0], shown)}")
     return figure
 
 
 def image_rows(names, differing, measurements, shown, response):
-    """Return the rows of `fill_class_images`, one an observer and one of their difference."""
-    rows = {}
-    for name, measurement in zip(names, measurements, strict=True):
-        notes = reliabilities(measurement.classes[response])
-        rows[name] = class_row(measurement, response, shown, notes)
+    """Return the rows of `fill_rows`, one an observer and one of their difference."""
+    rows = {
+        name: class_row(measurement, response, shown)
+        for name, measurement in zip(names, measurements, strict=True)
+    }
     if differing:
-        notes = [f"{mask.sum():,} pixels" for mask in differing.significant]
+        masks = differing.significant[shown]
+        notes = [f"{mask.sum():,} pixels" for mask in masks]
         reasons = ["varies\ntoo little"] * len(notes)
-        parts = differing.covariance, differing.significant, notes, reasons
-        rows["difference"] = [[part[k] for k in shown] for part in parts]
+        maps, masks = luminance(differing.covariance[shown]), masks.any(axis=3)
+        rows["difference"] = ImageRow(maps, masks, notes, reasons, ~masks.any(axis=(1, 2)))
     return rows
 
 

@@ -5,6 +5,7 @@ import numpy as np
 from reverse_correlation.figures.class_images import reliabilities
 from reverse_correlation.figures.style import (
     SIGN,
+    WIDTH,
     empty,
     grid,
     picture,
@@ -21,12 +22,11 @@ def plot_estimate(estimate, names=None, title=""):
     """Draw the images of an Estimate; see `Estimate.plot`."""
     names = names or range(len(estimate.covariance))
     notes = [f"{name}\n{r}".strip() for name, r in zip(names, reliabilities(estimate), strict=True)]
-    title = title or "Covariance of responses with stimuli"
-    title += f", {estimate.count:,} of them\nr: split-half reliability"
+    caption = f"From {estimate.count:,} stimuli; r: split-half reliability."
     if len(notes) > SHOWN_MAPS:
-        title += f"; the first {SHOWN_MAPS} of {len(notes):,} are shown"
-    maps = np.nan_to_num(estimate.image)
-    return draw_filters({"": maps}, notes, title, label=SIGN, blank="varies\ntoo little")
+        caption += f" The first {SHOWN_MAPS} of {len(notes):,} are shown."
+    maps, title = np.nan_to_num(estimate.image), title or "Covariance of responses with stimuli"
+    return draw_filters({"": maps}, notes, title, caption, label=SIGN, blank="varies\ntoo little")
 
 
 @styled
@@ -34,6 +34,7 @@ def draw_filters(
     rows,
     notes,
     title,
+    caption="",
     columns=8,
     label="weight / its largest absolute value",
     blank="silent",
@@ -44,15 +45,18 @@ def draw_filters(
         rows: {label: (n, h, w, c)}; each picture in units of its own largest absolute value. One
             of NaN or zeros is an empty panel.
         notes: (n,) what stands below each filter's last picture.
+        title, caption: above and below.
         label: of the scale.
         blank: what an empty panel says.
     """
     maps = {label: picture(values) for label, values in rows.items()}
     number = min(len(notes), SHOWN_MAPS)
     columns = min(columns, number)
-    groups, side = -(-number // columns), max(0.85, 6.3 / columns)
-    height = 0.6 + groups * len(rows) * (side + 0.05) + 0.3 * groups
-    figure, axes = grid(groups * len(rows), columns, side * columns + 0.9, height, title)
+    groups, side = -(-number // columns), min(1.5, (WIDTH - 1.3) / columns)
+    below = 0.12 * max(len(note.split("\n")) for note in notes) + 0.1
+    height = 0.4 + groups * (len(rows) * (side + 0.04) + below)
+    width = side * columns + 1.3
+    figure, axes = grid(groups * len(rows), columns, width, height, title, caption)
     image = None
     for i in range(groups * columns):
         group, column = divmod(i, columns)
@@ -68,49 +72,71 @@ def draw_filters(
             else:
                 empty(axis, values[i].shape, blank)
             if j == len(rows) - 1:
-                axis.set_xlabel(notes[i], fontsize=6, labelpad=2)
-    signed_scale(figure, image, axes, label, shrink=0.9)
+                axis.set_xlabel(notes[i], fontsize=7, labelpad=2, linespacing=1.1)
+    signed_scale(figure, image, axes, label, shrink=min(1, 2.6 / height))
     return figure
 
 
 def draw_receptive_fields(measurement, found, place):
-    """Draw the spike-triggered averages of a layer's filters: a matplotlib Figure.
+    """Draw the spike-triggered averages of a layer's live filters: a matplotlib Figure.
 
-    Those of a first convolution stand below its learned kernels.
+    Those of a first convolution stand below its learned kernels. If no filter is live, all are
+    drawn, with the number of their spikes.
 
     Args:
         measurement, found: a Measurement, and LayerFindings of it.
         place: what the observer is called.
     """
-    estimate, live, agreement = measurement.layers[found.layer], found.live, found.agreement
-    averages = estimate.average if estimate.nonnegative else estimate.covariance
-    rows, columns = {"": np.nan_to_num(averages)}, 8 if len(live) <= 32 else 12
-    title = (
-        f"{found.layer} of {place}: "
-        f"{'spike-triggered averages' if estimate.nonnegative else 'covariances'} "
-        f"from {measurement.maps[found.layer].count:,} {measurement.noise.title} noise images\n"
-    )
+    estimate, shown = measurement.layers[found.layer], np.flatnonzero(found.live)
+    if not len(shown):
+        shown = np.arange(len(found.live))
+    averages = np.nan_to_num(estimate.average if estimate.nonnegative else estimate.covariance)
+    rows = {"": averages[shown]}
     if found.learned is not None:
-        rows, columns = {"kernel": found.learned, "STA": rows[""]}, 8
-        notes = [number(c, "{:.5f}") for c in agreement]
-        least = agreement[live].min(initial=1)
-        title += (
-            "below the learned kernels, with their cosine: "
-            f"at least {number(least, '{:.5f}')} for {np.sum(live)} live filters"
-        )
+        rows = {"kernel": found.learned[shown], "STA": averages[shown]}
+    notes = filter_notes(estimate, found)
+    name = "spike-triggered averages" if estimate.nonnegative else "covariances"
+    title = f"{found.layer} of {place}: {name}"
+    caption = filters_caption(measurement, found, len(shown))
+    return draw_filters(rows, [notes[k] for k in shown], title, caption)
+
+
+def filter_notes(estimate, found):
+    """Return what stands below each filter: (filters,) strings."""
+    if found.learned is not None:
+        notes = [number(cosine, "{:.4f}") for cosine in found.agreement]
     else:
-        notes = ["r = " + number(r, "{:.3f}") for r in estimate.reliability]
-        title += f"r: split-half reliability; {np.sum(live)} of {len(live)} filters are live"
-        if agreement is not None:
-            exact = ["exact " + number(c, "{:.3f}") for c in agreement]
-            notes = ["\n".join(lines) for lines in zip(notes, exact, strict=True)]
-            counted = agreement[live & np.isfinite(agreement)]
-            middle = np.median(counted) if len(counted) else None
-            title += f"; exact: correlation with gradients, median {number(middle, '{:.3f}')}"
+        notes = reliabilities(estimate)
+        if found.agreement is not None:
+            exact = ["exact " + number(r, "{:.2f}") for r in found.agreement]
+            notes = ["\n".join(filter(None, both)) for both in zip(notes, exact, strict=True)]
     if estimate.nonnegative:
-        for k in np.flatnonzero(~live):  # a filter that hardly fires says how often it did
-            spikes = round(estimate.events[k])
-            notes[k] = f"spikes: {spikes:,}" if spikes else ""
-    if len(notes) > SHOWN_MAPS:
-        title += f"; the first {SHOWN_MAPS} are shown"
-    return draw_filters(rows, notes, title, columns)
+        for k in np.flatnonzero(~found.live):
+            notes[k] = f"spikes: {round(estimate.events[k]):,}"
+    return notes
+
+
+def filters_caption(measurement, found, shown):
+    """Return the caption of a layer's filters, of which so many are shown."""
+    estimate, images = measurement.layers[found.layer], measurement.maps[found.layer].count
+    counts = f"{images:,} {measurement.noise.title} noise images"
+    if images < measurement.count:
+        counts = f"{images:,} of {counts.replace(f'{images:,}', f'{measurement.count:,}')}"
+        counts += f" (every {round(measurement.count / images)}th block)"
+    live, criterion, counted = found.live, "", np.array([])
+    if estimate.nonnegative:
+        criterion = f", which fire in {max(found.live_rate * images, 1):,.0f} images or more"
+    parts = [f"From {counts}", f"{np.sum(live)} of {len(live)} filters are live{criterion}"]
+    if found.agreement is not None:
+        counted = found.agreement[live & np.isfinite(found.agreement)]
+    if found.learned is not None:
+        least = counted.min() if len(counted) else None
+        parts.append(f"below: cosine with the kernel, at least {number(least, '{:.4f}')}")
+    else:
+        parts.append("r: split-half reliability")
+        if found.agreement is not None:
+            middle = np.median(counted) if len(counted) else None
+            parts.append(f"exact: correlation with gradients, median {number(middle, '{:.3f}')}")
+    if shown > SHOWN_MAPS:
+        parts.append(f"the first {SHOWN_MAPS} are shown")
+    return "; ".join(parts) + "."

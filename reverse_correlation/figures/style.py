@@ -8,8 +8,11 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from PIL import Image
+from scipy.ndimage import gaussian_filter
+from scipy.spatial import KDTree
 
 from reverse_correlation.files import replacing
 from reverse_correlation.texts import html_of
@@ -20,16 +23,21 @@ STYLE = {
     "axes.titlesize": 8,
     "axes.labelsize": 8,
     "figure.titlesize": 9.5,
-    "figure.dpi": 140,
+    "figure.dpi": 160,
+    "svg.hashsalt": "the same figure, the same bytes",
     "axes.linewidth": 0.5,
     "image.interpolation": "nearest",
     "hatch.linewidth": 0.4,
     "text.parse_math": False,  # names with dollar signs are drawn as typed
 }
-SIGNED = "RdBu_r"
+SIGNED = matplotlib.colormaps["RdBu_r"].resampled(101)  # few, so that a small file has them all
 RATE = "viridis"
 PICTURE = "gray"
 SHARE = "Blues"
+RED_GREEN = LinearSegmentedColormap.from_list("red_green", ["#1a7f37", "white", "#c4161c"])
+BLUE_YELLOW = LinearSegmentedColormap.from_list("blue_yellow", ["#c9a100", "white", "#1f4fd8"])
+OUTLINE = "#1b7f3b"  # green, of the image that noise is about
+WIDTH = 7.2  # inches, of a page of two columns: type has its size in print
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#999999")
 SIGN = "covariance / its largest absolute value"
 
@@ -54,16 +62,36 @@ def styled(draw):
 
 @styled
 def png(figure):
-    """Return a figure as the bytes of a PNG file of 256 colours; the same figure, the same bytes.
+    """Return a figure as the bytes of a PNG file; the same figure, the same bytes.
 
-    Colours are off by a few of 255, and the file is a third the size.
+    It has 256 colours, which makes the file a third the size, unless these would change a pixel
+    by more than a level on average, as they do of photographs.
     """
     drawn, small = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png", metadata={"Software": None})
     opaque = Image.open(drawn).convert("RGB")
-    quantized = opaque.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-    quantized.save(small, format="png", optimize=True)
+    few, change = _in_few_colours(opaque)
+    (few if change <= 1 else opaque).save(small, format="png", optimize=True)
     return small.getvalue()
+
+
+def _in_few_colours(opaque):
+    """Return an image in its 128 commonest colours, 64 greys and 64 more; and the mean change."""
+    counted = sorted(opaque.getcolors(opaque.width * opaque.height), reverse=True)
+    colours = np.array([colour for _, colour in counted])
+    spread = opaque.quantize(64, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    more = np.reshape(spread.getpalette()[: 3 * 64], (-1, 3))
+    palette = np.concatenate(
+        [colours[:128], np.repeat(np.arange(3, 256, 4), 3).reshape(-1, 3), more]
+    )
+    nearest = KDTree(palette).query(colours)[1]
+    counts = np.array([count for count, _ in counted])
+    change = np.abs(palette[nearest] - colours).mean(axis=1) @ counts / counts.sum()
+    number = np.zeros(2**24, np.uint8)
+    number[colours @ (2**16, 2**8, 1)] = nearest
+    few = Image.fromarray(number[np.asarray(opaque, np.int64) @ (2**16, 2**8, 1)], "P")
+    few.putpalette(palette.astype(np.uint8).ravel().tolist())
+    return few, change
 
 
 def image_tag(picture, alt):
@@ -75,18 +103,26 @@ def image_tag(picture, alt):
     )
 
 
-def grid(rows, columns, width, height, title):
-    """Return a figure and its axes, (rows, columns), without ticks."""
+def grid(rows, columns, width, height, title, caption=""):
+    """Return a figure and its axes, (rows, columns), without ticks; lines are broken to fit."""
     width = max(width, 4.5)
-    lines = [part for line in title.split("\n") for part in textwrap.wrap(line, int(14 * width))]
-    height += 0.17 * (len(lines) - title.count("\n") - 1)
-    title = "\n".join(lines)
+    above, below = wrapped(title, 13.5 * width), wrapped(caption, 17 * width)
+    height += 0.17 * above.count("\n") + 0.13 * (below.count("\n") + 1) * bool(caption)
     figure = Picture(figsize=(width, height), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.04, wspace=0.02, hspace=0.02)
     axes = figure.subplots(rows, columns, squeeze=False)
     without_ticks(axes)
-    figure.suptitle(title)
+    figure.suptitle(above)
+    if caption:
+        figure.supxlabel(below, fontsize=7)
     return figure, axes
+
+
+def wrapped(text, letters):
+    """Return a text with each of its lines broken at so many letters."""
+    return "\n".join(
+        part for line in text.split("\n") for part in textwrap.wrap(line, int(letters)) or [""]
+    )
 
 
 def without_ticks(axes):
@@ -127,12 +163,27 @@ def picture(maps):
     return maps.mean(axis=3) if maps.ndim == 4 and maps.shape[3] != 3 else maps
 
 
-def show_signed(axis, values):
+def luminance(maps):
+    """Return maps (n, h, w, c) as (n, h, w), channels averaged."""
+    return np.asarray(maps).mean(axis=3)
+
+
+def outline(axis, base):
+    """Draw the outline of an image (h, w, c): where it is half as bright as it gets."""
+    grey = luminance(np.asarray(base)[None])[0]
+    if min(grey.shape) > 1:
+        grey = gaussian_filter(grey, min(grey.shape) / 100)
+        level = (grey.min() + grey.max()) / 2
+        style = {"colors": OUTLINE, "linewidths": 0.7, "linestyles": "solid"}
+        axis.contour(grey, levels=[level], **style)
+
+
+def show_signed(axis, values, cmap=SIGNED, alpha=1):
     """Show a map in units of its own largest absolute value, RGB about a middle grey."""
     values = values / np.abs(values).max()
     if values.ndim == 3:
         values = 0.5 + 0.5 * values
-    return axis.imshow(values, cmap=SIGNED, vmin=-1, vmax=1)
+    return axis.imshow(values, cmap=cmap, vmin=-1, vmax=1, alpha=alpha)
 
 
 def signed_scale(figure, image, axes, label, **kwargs):
@@ -143,14 +194,23 @@ def signed_scale(figure, image, axes, label, **kwargs):
         scale(figure, image, axes, textwrap.fill(label, 24 * len(axes)), **kwargs)
 
 
-def save(figure, path):
-    """Write a PNG of 256 colours; the same figure gives the same bytes. Returns the path.
+def save(figure, path, other=""):
+    """Write a PNG file; the same figure gives the same bytes. Returns the path.
+
+    Args:
+        figure: a matplotlib Figure.
+        path: of the PNG file.
+        other: "pdf" or "svg" for a second file beside it.
 
     Raises:
-        FileError: if the file cannot be written.
+        FileError: if a file cannot be written.
     """
     path = Path(path)
     with replacing(path) as part:
         path.parent.mkdir(parents=True, exist_ok=True)
         part.write_bytes(png(figure))
+    if other in ("pdf", "svg"):
+        with replacing(path.with_suffix(f".{other}")) as part, matplotlib.rc_context(STYLE):
+            metadata = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}[other]
+            figure.savefig(part, format=other, metadata=metadata)
     return path

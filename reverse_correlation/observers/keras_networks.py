@@ -105,7 +105,12 @@ class Network(Observer):
 
     def logits_of(self, images):
         """Return centred logits of images, in batches that fit in memory: (n, K) float32."""
-        return predict(self.responses(), images)["logits"]
+        return predict(self._to_logits, images)["logits"]
+
+    @functools.cached_property
+    def _to_logits(self):
+        """The model of its logits, which Keras compiles once."""
+        return self.responses()
 
     def normalised(self, means, deviations):
         """Return the network behind a layer that subtracts and divides; see Observer."""

@@ -1,10 +1,11 @@
 """What every observer can do, whatever it is made of. This module imports nothing heavy."""
 
 import copy
+from collections.abc import Iterable
 
 import numpy as np
 
-from reverse_correlation.errors import UserError
+from reverse_correlation.errors import UserError, whole_number
 
 BLOCK_IMAGES = 1000  # stimuli shown at once, at most
 BLOCK_BYTES = 2.5e8  # memory for the activities of the stimuli shown at once, at most
@@ -119,7 +120,8 @@ class Observer:
         Raises:
             UserError: if it does not have them, or one is named twice.
         """
-        only = tuple(int(k) for k in only)
+        chosen = only if isinstance(only, Iterable) else (only,)
+        only = tuple(whole_number(k, "a class to measure") for k in chosen)
         unknown = [k for k in only if not 0 <= k < self.classes]
         if unknown:
             raise UserError(

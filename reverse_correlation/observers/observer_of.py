@@ -2,7 +2,7 @@
 
 import keras
 
-from reverse_correlation.errors import UserError
+from reverse_correlation.errors import UserError, whole_number
 from reverse_correlation.observers.arrays import function
 from reverse_correlation.observers.keras_networks import Network
 from reverse_correlation.observers.observer import Observer
@@ -26,6 +26,8 @@ def observer_of(model, noise, classes=None, only=()):
             f"an object of type {type(model).__name__} cannot be shown images: pass a Keras model, "
             "a function of arrays, or what observers.onnx, .torch or .sklearn return"
         )
+    if classes is not None:
+        classes = whole_number(classes, "the number of classes")
     observer = model.looked(noise, classes)
     if classes not in (None, observer.classes):
         raise UserError(

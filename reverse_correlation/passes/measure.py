@@ -4,14 +4,16 @@ import contextlib
 import time
 from pathlib import Path
 
-from reverse_correlation.errors import UserError
+from reverse_correlation.errors import UserError, whole_number
 from reverse_correlation.estimates.accumulators import ACCUMULATORS
 from reverse_correlation.estimates.correlation import correlations
 from reverse_correlation.estimates.measurement import Measurement
 from reverse_correlation.estimates.sums import added_up, read_sums, write_sums
+from reverse_correlation.observers.observer_of import observer_of
 from reverse_correlation.passes.first_look import first_remarks, speed_remarks
 from reverse_correlation.passes.noise_pass import NoisePass
 from reverse_correlation.passes.shards import SumTree, is_decision_place
+from reverse_correlation.passes.threshold import SURVIVE, at_threshold, needs_contrast
 from reverse_correlation.progress import progress_bar
 from reverse_correlation.stimuli.catalogue import kept_fields
 
@@ -34,6 +36,7 @@ def measure(
     block_images=None,
     save_seconds=SAVE_SECONDS,
     until=0.0,
+    survive=SURVIVE,
     classes=None,
     only=(),
 ):
@@ -46,7 +49,8 @@ def measure(
             or a subclass, that answers logits or probabilities), a function of an array
             (n, h, w, c) float32 to logits or probabilities (n, K) or to labels (n,), or an
             Observer, such as those that `observers.onnx`, `.torch` and `.sklearn` return.
-        noise: an ensemble such as `WhiteNoise()`.
+        noise: an ensemble such as `WhiteNoise()`. If it is about an image, and was given no
+            contrast, the observer's threshold is looked for: see `survive`.
         count: how many stimuli are shown, counting both of a pair; a pixel's standard error falls
             as 1 / sqrt(count). With orthogonal numbers, more than one block of 2,048 is rounded up
             to whole blocks.
@@ -69,24 +73,32 @@ def measure(
         until: the pass ends before `count` once the expected correlation with the truth of every
             class's logit and choice image (if only labels are known: decision image) has reached
             this value; with 0 all images are shown.
+        survive: the share of the noise images about an image that should get the same answer as
+            the image, which sets the contrast unless the noise was given one.
         classes: how many there are; needed if a function answers labels.
-        only: indices of the classes to measure; by default all.
+        only: indices of the classes to measure, or one of them; by default all.
 
     Returns:
         A Measurement.
 
     Raises:
-        UserError: if `count` is not positive; if the observer takes other images, has several
-            inputs or outputs, or answers NaN or always the same; if a layer's receptive field
+        UserError: if `count` is not a positive whole number; if the observer takes other images,
+            has several inputs or outputs, or answers NaN or always the same; if a layer's field
             cannot be derived; if the sums would not fit; if the checkpoint is of another run or
             cannot be written; or if the Dask scheduler is gone.
     """
+    count, seed = whole_number(count, "the number of noise images"), whole_number(seed, "the seed")
     if count < 1:
         raise UserError(f"the number of noise images must be at least 1, not {count}")
     if not 0 <= until < 1:
         raise UserError(
             f"the correlation at which to stop must lie from 0 up and below 1, not {until}"
         )
+    if needs_contrast(noise):
+        model = observer_of(model, noise, classes, only)
+        noise = at_threshold(model, noise, survive, seed)
+        if progress:
+            print(f"{model.name}: {noise.at_threshold.sentence()}")
     work = NoisePass(
         model, noise, seed, layers, precision, accumulators, block_images, classes, only
     )

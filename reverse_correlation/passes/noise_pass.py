@@ -1,5 +1,6 @@
 """The pass: noise is shown to an observer once, for everything that is measured."""
 
+import dataclasses
 import functools
 import hashlib
 import json
@@ -79,6 +80,8 @@ class NoisePass:
             "machine": backend.machine(),
             "only": list(observer.only),
         }
+        if noise.at_threshold:
+            identity["at_threshold"] = dataclasses.asdict(noise.at_threshold)
         self.identity = json.loads(json.dumps(identity))  # as it will be when read from a file
 
     @property

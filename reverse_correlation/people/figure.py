@@ -4,18 +4,19 @@ import textwrap
 
 import numpy as np
 
-from reverse_correlation.figures.class_images import show_class_image
+from reverse_correlation.estimates.estimate import MORE_THAN_CHANCE
+from reverse_correlation.figures.class_images import luminance_significant, show_class_image
 from reverse_correlation.figures.style import (
     PICTURE,
     SIGN,
     Picture,
     empty,
+    luminance,
     picture,
     signed_scale,
     styled,
     without_ticks,
 )
-from reverse_correlation.people.findings import MORE_THAN_CHANCE
 from reverse_correlation.texts import number
 
 SHOWN = 24  # participants, and classes of a network, in the figure
@@ -70,11 +71,11 @@ def _draw_choice_images(figure, titled, rows, columns):
         note = number(estimate.reliability[0], "r = {:.2f}, ")
         note += number(estimate.info_value[0], "infoVal {:.1f}")
         axis.set_xlabel(note, fontsize=6.5, labelpad=2)
-        values = picture(estimate.image)[0]
+        values = luminance(estimate.image)[0]
         if np.isnan(values).all():
             empty(axis, values.shape, "no image")
         else:
-            image = show_class_image(axis, values, estimate.significant[0])
+            image = show_class_image(axis, values, luminance_significant(estimate)[0])
     signed_scale(figure, image, axes, SIGN)
     figure.get_layout_engine().set(hspace=0.06)
 

@@ -6,8 +6,6 @@ import numpy as np
 
 from reverse_correlation.estimates.agreement import IntraclassCorrelation, compare, intraclass
 
-MORE_THAN_CHANCE = 1.96  # infoVal, as in studies of people
-
 
 def presses(answers):
     """Return what a participant pressed; NaN where no Answer says.

@@ -3,9 +3,9 @@
 import numpy as np
 
 from reverse_correlation.estimates.agreement import compare
+from reverse_correlation.estimates.estimate import MORE_THAN_CHANCE
 from reverse_correlation.estimates.intervals import wilson_interval
 from reverse_correlation.people.findings import (
-    MORE_THAN_CHANCE,
     people_agreement,
     presses,
     same_choices,

@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 
 from reverse_correlation.figures.class_images import RESPONSES, commonest, reliable_from
@@ -26,11 +25,15 @@ SEE = {  # by the beginning of a figure's name
     "classification": "Test images mixed with noise, averaged by their true class. No network is "
     "involved: this is what the classes look like.",
     "cm": "The network shown those averages. On the diagonal it names them right.",
-    "bias": "The class images. A reliable one (r near 1) is a template that the network compares "
-    "images with; one of r near 0 is noise, whatever it looks like. An empty panel says why.",
+    "bias": "Class images, of the responses that say most; all are above. One of r near 1 "
+    "is a template that the network compares images with; a faint one is noise, whatever it looks "
+    "like. An empty panel says why.",
     "template": "The class images used as templates, without the network. A bright diagonal means "
     "that they look like the classes.",
-    "base": "What the network takes for more, and for less, of each class.",
+    "about": "One image, what noise makes of it, and for each class what would make it more of "
+    "that class: red where it should be brighter, blue where darker.",
+    "base": "What is shown; the base plus and minus each image: what the network takes for more, "
+    "and for less, of each class; where this is known beyond chance; and its fine structure.",
     "sta_conv1": "What each filter of the first convolution sees. Where its kernels are known, "
     "they are shown above, and the cosine must be near 1.",
     "sta": "What each filter of a deeper layer sees, which no kernel shows. A filter of low r is "
@@ -55,7 +58,7 @@ def write_report(result, figures, path, command, constants=""):
     sets, right = image_sets(result), result.test_accuracy
     lead = "" if right is None else f"It names {right:.2%} of the test images right. "
     head, *rows = ([label, *cells] for label, cells in summary_lines(result))
-    colours = matplotlib.colormaps[SIGNED](np.linspace(0, 1, 256))[:, :3]  # from -1 to 1
+    colours = SIGNED(np.linspace(0, 1, 256))[:, :3]  # from -1 to 1
     provenance = [shown.measurement.provenance for shown in result.shown]
     filled = html_of(
         TEMPLATE.read_text(encoding="utf-8"),
@@ -177,7 +180,7 @@ def _reliability(result):
     """Return a table that its headings sort, a row for each class image."""
     start = reliable_from([shown.measurement for shown in result.shown])
     head = ["class", "noise", "response", "answered", f"r ({start})" if start else "r"]
-    head += ["needs", "significant", "infoVal"]
+    head += ["needs", "significant", "infoVal", "linear"]
     rows = []
     for shown in result.shown:
         measurement = shown.measurement
@@ -195,16 +198,26 @@ def _reliability(result):
                     (info[k], "{:.1f}"),
                 )
                 cells = [_cell(name, name) for name in names]
+                linear = _linear_share(estimate, k)
                 cells += [  # one without a number comes last
                     _cell(number(value, template), value if np.isfinite(value) else "")
                     for value, template in numbers
                 ]
+                cells.append(_cell(linear, linear.partition(" ")[0] if linear != "-" else ""))
                 rows.append(Html("".join(cells)))
     return html_of(
         '<table id="reliability"><thead><tr>$heads</tr></thead><tbody>$body</tbody></table>',
         heads=html_of_each("<th><button>$text</button></th>", head),
         body=html_of_each("<tr>$text</tr>", rows),
     )
+
+
+def _linear_share(estimate, k):
+    """Return the linear share of a response's variance, with its 95 % interval, as a text."""
+    if estimate.variance is None or not np.isfinite(estimate.variance.linear[k]):
+        return "-"
+    share, error = estimate.variance.linear[k], 1.96 * estimate.variance.linear_error[k]
+    return f"{share:.2f} ± {error:.2f}"
 
 
 def _cell(text, key):

@@ -10,7 +10,14 @@ from reverse_correlation.stimuli import KINDS
 
 
 def ensemble_of(
-    kind, shape, input_range=(0.0, 1.0), base=None, contrast=None, images=None, independent=False
+    kind,
+    shape,
+    input_range=(0.0, 1.0),
+    base=None,
+    contrast=None,
+    images=None,
+    independent=False,
+    achromatic=False,
 ):
     """Return the ensemble of that name for images of a given shape and range.
 
@@ -22,12 +29,21 @@ def ensemble_of(
         contrast: as a share of the range, or None for the ensemble's default.
         images: (n, h, w, 1) training images, or None.
         independent: whether its numbers are drawn independently, not in orthogonal blocks.
+        achromatic: whether the channels of a pixel share one number.
 
     Raises:
         UserError: if the ensemble does not support one of these.
     """
+    ensemble, (low, high) = _class_at(KINDS[kind]), input_range
     given = {"shape": tuple(shape), "base": base, "contrast": contrast, "images": images}
-    made = _class_at(KINDS[kind]).of(kind, low=input_range[0], high=input_range[1], **given)
+    if achromatic:
+        if "achromatic" not in {field.name for field in dataclasses.fields(ensemble)}:
+            raise UserError(
+                f"{kind} noise cannot be achromatic: that is for gaussian, uniform, binary, coarse "
+                "and pink noise, whose channels have numbers of their own"
+            )
+        given["achromatic"] = True
+    made = ensemble.of(kind, low=low, high=high, **given)
     return made.independent if independent else made
 
 

@@ -15,10 +15,11 @@ class CoarseNoise(StructuredNoise):
 
     Args:
         cells: g, in pixels; it must divide height and width.
-        shape, low, high, base, contrast, orthogonal: as for Ensemble.
+        shape, low, high, base, contrast, orthogonal, achromatic: as for Ensemble.
     """
 
     cells: int = 4
+    achromatic: bool = False
 
     def __post_init__(self):
         """Check the arguments."""
@@ -33,13 +34,18 @@ class CoarseNoise(StructuredNoise):
     @property
     def coordinates(self):
         """The shape of xi: one number per cell and channel."""
-        height, width, channels = self.shape
-        return height // self.cells, width // self.cells, channels
+        height, width, _ = self.shape
+        return height // self.cells, width // self.cells, self.colours
 
     def fluctuation(self, xi):
         """Return the standard deviation times xi, each number filling its cell."""
         cells = xi[:, :, None, :, None] * tf.ones((1, 1, self.cells, 1, self.cells, 1), xi.dtype)
-        return self.deviation * tf.reshape(cells, (-1, *self.shape))
+        cells = tf.reshape(cells, (-1, *self.shape[:2], self.colours))
+        return self._on_all_channels(self.deviation * cells)
+
+    def whitened(self, images):
+        """Return the images, whose errors are the same everywhere."""
+        return images
 
     @property
     def title(self):

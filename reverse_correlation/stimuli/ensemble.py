@@ -43,8 +43,12 @@ class Ensemble:
             high - low; by default that of noise uniform over the range, 1 / sqrt(12).
         orthogonal: whether the numbers of a block of 1,024 pairs are orthogonal; see
             `orthogonal.py`. Only normal numbers can be.
+        achromatic: whether the channels of a pixel share one number; only of white, coarse and
+            pink noise.
 
     Attributes:
+        contrast_given: whether a contrast was asked for; if not, one about an image is looked for.
+        at_threshold: how that contrast was found, as JSON can hold it; None if it was not.
         symmetric: whether xi and -xi are equally likely, so that stimuli come in pairs.
         is_white: whether A is a number times the identity.
         distribution: of xi: "gaussian", "uniform", "binary" or "sparse".
@@ -59,7 +63,9 @@ class Ensemble:
     is_white = False
     distribution = "gaussian"
     cells = None
-    orthogonal = False
+    orthogonal = achromatic = False
+    contrast_given, at_threshold = True, None
+    _usual_contrast = UNIFORM_STD
 
     @classmethod
     def of(cls, kind, *, images, **fields):
@@ -74,8 +80,9 @@ class Ensemble:
         """Check the arguments."""
         self._check_shape_and_range()
         object.__setattr__(self, "base", self._fitted_base())
+        object.__setattr__(self, "contrast_given", self.contrast is not None)
         if self.contrast is None:
-            object.__setattr__(self, "contrast", UNIFORM_STD)
+            object.__setattr__(self, "contrast", self._usual_contrast)
         if not 0 < self.contrast < math.inf:
             raise UserError(
                 "the contrast of noise must be a positive share of the input range, not "
@@ -122,7 +129,18 @@ class Ensemble:
     @property
     def coordinates(self):
         """The shape of xi: by default one number per pixel and channel."""
-        return self.shape
+        return (*self.shape[:2], self.colours)
+
+    @property
+    def colours(self):
+        """How many numbers a pixel has: one per channel, or one for all."""
+        return 1 if self.achromatic else self.shape[2]
+
+    @property
+    def about_image(self):
+        """Whether the base differs from place to place."""
+        base = np.asarray(self.base)
+        return base.ndim == 3 and bool(np.any(base != base[:1, :1]))
 
     @property
     def deviation(self):
@@ -156,7 +174,10 @@ class Ensemble:
     @property
     def independent(self):
         """The same ensemble with independent numbers."""
-        return dataclasses.replace(self, orthogonal=False) if self.orthogonal else self
+        if not self.orthogonal:
+            return self
+        contrast = self.contrast if self.contrast_given else None
+        return dataclasses.replace(self, orthogonal=False, contrast=contrast)
 
     def orthogonal_numbers(self, seed, block, times=1):
         """Draw the orthogonal numbers of a block: (1024 times, orthogonal_coordinates) float32."""
@@ -214,6 +235,18 @@ class Ensemble:
         """
         return None
 
+    def whitened(self, images):
+        """Return covariances with the stimulus, (R, h, w, c), as images with one error everywhere.
+
+        For stimuli of covariance S these are the covariances times the inverse square root of S.
+        None if S has no inverse.
+        """
+        return None
+
+    def _on_all_channels(self, images):
+        """Return images (n, h, w, colours) with one for each channel: (n, h, w, c)."""
+        return tf.repeat(images, self.shape[2], axis=3) if self.achromatic else images
+
     @functools.cached_property
     def pixel_std(self):
         """Standard deviation of each pixel, (h, w, c): the norm of the pixel's row of A."""
@@ -252,7 +285,8 @@ class Ensemble:
     def null_norm(self):
         """Median and scaled MAD of the norm |A xi| of a null image."""
         if self.cells:
-            return chi_null(math.prod(self.coordinates), self.cells * self.deviation)
+            copies = self.cells * math.sqrt(self.shape[2] / self.colours)
+            return chi_null(math.prod(self.coordinates), copies * self.deviation)
         norms = self._null_images[1]
         return float(np.median(norms)), float(stats.median_abs_deviation(norms, scale="normal"))
 

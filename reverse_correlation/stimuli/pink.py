@@ -21,10 +21,11 @@ class PinkNoise(StructuredNoise):
 
     Args:
         exponent: 0 for white noise, 1 for pink.
-        shape, low, high, base, contrast, orthogonal: as for Ensemble.
+        shape, low, high, base, contrast, orthogonal, achromatic: as for Ensemble.
     """
 
     exponent: float = 1.0
+    achromatic: bool = False
 
     def __post_init__(self):
         """Check the arguments."""
@@ -48,7 +49,7 @@ class PinkNoise(StructuredNoise):
 
         They do where a block of orthogonal numbers has no room for a number per pixel.
         """
-        return self.orthogonal and math.prod(self.shape) > ROWS
+        return self.orthogonal and math.prod(super().coordinates) > ROWS
 
     @property
     def coordinates(self):
@@ -56,19 +57,21 @@ class PinkNoise(StructuredNoise):
 
         If these have their own, they are taken out of what the pixels' numbers give.
         """
-        size = math.prod(self.shape)
-        return (self._strongest_coordinates + size,) if self.by_frequency else self.shape
+        pixels = super().coordinates
+        if not self.by_frequency:
+            return pixels
+        return (self._strongest_coordinates + math.prod(pixels),)
 
     @property
     def _window(self):
         """How many of the lowest frequencies have orthogonal numbers, in rows and in columns."""
-        height, width, channels = self.shape
-        most = math.isqrt(MOST_COLUMNS // channels)
+        height, width, _ = self.shape
+        most = math.isqrt(MOST_COLUMNS // self.colours)
         return tuple(min(most, pixels) - (min(most, pixels) + 1) % 2 for pixels in (height, width))
 
     @property
     def _strongest_coordinates(self):
-        return math.prod(self._window) * self.shape[2]
+        return math.prod(self._window) * self.colours
 
     @property
     def pixel_std(self):
@@ -77,20 +80,27 @@ class PinkNoise(StructuredNoise):
 
     def fluctuation(self, xi):
         """Return xi with each frequency multiplied by its gain."""
-        return self._filtered(xi, self.gain)
+        return self._on_all_channels(self._filtered(xi, self.gain))
 
     def weights(self, coefficients):
         """Return coefficients with each frequency divided by its gain."""
+        if self.colours < self.shape[2]:
+            return None
         flat = tf.constant(np.asarray(coefficients, np.float64))
         return self._filtered(flat, 1 / self.gain).numpy()
 
+    def whitened(self, images):
+        """Return images (R, h, w, c) with each frequency divided by its gain."""
+        spectrum = np.fft.fft2(images, axes=(1, 2)) / self.gain[..., None]
+        return np.fft.ifft2(spectrum, axes=(1, 2)).real
+
     def _filtered(self, xi, gain):
-        """Return images (n, h, w, c) of xi, each frequency multiplied by its gain (h, w)."""
+        """Return images (n, h, w, colours) of xi, each frequency times its gain (h, w)."""
         height, width, _ = self.shape
         half, pixels, of_pixels, lowest = width // 2 + 1, xi, gain, 0
         if self.by_frequency:
             lowest = self._strongest_coordinates
-            pixels = tf.reshape(xi[:, lowest:], (-1, *self.shape))
+            pixels = tf.reshape(xi[:, lowest:], (-1, height, width, self.colours))
             rows, columns = (
                 np.abs(np.fft.fftfreq(size, 1 / size)) <= window // 2
                 for size, window in zip(self.shape, self._window, strict=False)
@@ -108,9 +118,9 @@ class PinkNoise(StructuredNoise):
         These are on the functions cas(k x) = cos(k x) + sin(k x), which are orthonormal (Hartley
         1942): the two of k and -k make a cosine of their sum and a sine of their difference.
         """
-        height, width, channels = self.shape
+        height, width, _ = self.shape
         rows, columns = self._window
-        grid = tf.transpose(tf.reshape(numbers, (-1, rows, columns, channels)), (0, 3, 1, 2))
+        grid = tf.transpose(tf.reshape(numbers, (-1, rows, columns, self.colours)), (0, 3, 1, 2))
         plus, minus = (each[..., columns // 2 :] for each in (grid, tf.reverse(grid, (2, 3))))
         whole = ((0, 0), (0, 0), (0, height - rows), (0, width // 2 - columns // 2))
         low = tf.roll(tf.pad(tf.complex(plus + minus, minus - plus), whole), -(rows // 2), 2)

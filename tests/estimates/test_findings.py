@@ -2,12 +2,17 @@
 
 import numpy as np
 import pytest
-from small_observers import observer
+from scipy import stats
+from small_observers import convolution, observer
 
 from reverse_correlation import Network, SparseNoise, WhiteNoise, exact_class_images, measure
 from reverse_correlation.estimates.correlation import correlations
 from reverse_correlation.estimates.exact import ExactImages
-from reverse_correlation.estimates.findings import class_findings, exact_images_of
+from reverse_correlation.estimates.findings import (
+    class_findings,
+    exact_images_of,
+    layer_findings,
+)
 from reverse_correlation.observers.observer_of import observer_of
 
 SHAPE = (6, 5, 1)
@@ -90,5 +95,23 @@ def test_there_are_no_exact_images_where_there_can_be_none(tmp_path, network, no
     assert not list(tmp_path.iterdir())
 
 
-def test_weights_of_white_noise_are_its_images_and_get_no_row(measurement):
-    assert measurement.weights_correlation().tolist() == [0, 0, 0]
+def test_a_filter_is_live_if_it_fires_in_enough_images_however_often_within_one(tmp_path):
+    """A unit fires in an image if some position exceeds its threshold: images are counted."""
+    kernels = np.zeros((1, 1, 1, 3))
+    kernels[0, 0, 0] = 1
+    bias = np.array([0.0, -1.2, -10.0])  # of pixels of mean .5 and deviation 1 / sqrt(12)
+    network = convolution(kernels, size=4, bias=bias)
+    seen = measure(network, WhiteNoise(shape=(4, 4, 1)).independent, 8000, layers=("conv",),
+                   progress=False)  # fmt: skip
+    estimate, pixels = seen.layers["conv"], 16
+    above = stats.norm.sf((1.2 - 0.5) * np.sqrt(12))
+    expected = 1 - (1 - above) ** pixels
+    share = estimate.fired / seen.maps["conv"].count
+    assert share[0] == 1 and share[2] == 0
+    error = np.sqrt(expected * (1 - expected) / seen.maps["conv"].count)
+    assert share[1] == pytest.approx(expected, abs=5 * error)
+    for rate, live in ((0.5 * expected, [True, True, False]), (2 * expected, [True, False, False])):
+        found = layer_findings(
+            Network(network), seen, "conv", tmp_path / "e.npz", patches=8, live_rate=rate, seed=1
+        )
+        assert found.live.tolist() == live and found.live_rate == rate

@@ -30,9 +30,9 @@ def test_the_images_of_each_observer_stand_in_its_row_and_differences_below(two)
         for axis, image in zip(row, maps[..., 0], strict=True):
             assert np.allclose(axis.images[0].get_array(), image / np.abs(image).max())
     for axis, r in zip(below[1], two[1].classes["logit"].reliability, strict=True):
-        assert axis.get_xlabel() == f"r = {r:.3f}"
+        assert axis.get_xlabel() == ("r > .99" if r > 0.995 else f"r = .{round(100 * r)}")
     for axis, mask in zip(below[2], differing.significant, strict=True):
-        assert axis.get_xlabel() == f"{mask.sum()} pixels"
+        assert axis.get_xlabel().startswith(f"{mask.sum()} pixels")
 
 
 def test_the_matrix_says_what_it_shows(two):

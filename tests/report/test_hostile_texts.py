@@ -16,13 +16,13 @@ from small_observers import convolution
 
 from reverse_correlation import WhiteNoise, compare, difference, measure_choices
 from reverse_correlation.estimates.findings import layer_findings
-from reverse_correlation.figures.about_base import draw_about_base, draw_pictures
-from reverse_correlation.figures.class_images import draw_bias, draw_class_images
+from reverse_correlation.figures.class_images import ImageRow, draw_bias, draw_rows
 from reverse_correlation.figures.comparison import draw_comparison
 from reverse_correlation.figures.filters import draw_filters, draw_receptive_fields
 from reverse_correlation.figures.panels import draw_noise_activity
 from reverse_correlation.figures.style import png, save
 from reverse_correlation.figures.templates import draw_confusions
+from reverse_correlation.figures.views import draw_views
 from reverse_correlation.observers.network_files import read_observer
 from reverse_correlation.people.figure import draw_people
 from reverse_correlation.people.observers import StudyObserver, StudyResult
@@ -175,9 +175,9 @@ def measured(name, seed=0):
 
 
 def class_images():
-    maps = np.random.default_rng(0).normal(size=(3, 4, 4, 1))
-    row = maps, np.abs(maps) > 1, [""] * 3, [""] * 3
-    return draw_class_images({"logit": row}, DOLLARS, f"What {DOLLARS[0]} looks for")
+    maps = np.random.default_rng(0).normal(size=(3, 4, 4))
+    row = ImageRow(maps, np.abs(maps) > 1, [""] * 3, [""] * 3)
+    return draw_rows({"logit": row}, DOLLARS, f"What {DOLLARS[0]} looks for", DOLLARS[1])
 
 
 def filters():
@@ -187,11 +187,6 @@ def filters():
 
 def confusions():
     return draw_confusions({"row": {"choice": (np.eye(3), 1.0)}}, DOLLARS, f"By {DOLLARS[0]}")
-
-
-def pictures():
-    maps = np.random.default_rng(0).random((3, 4, 4, 1))
-    return draw_pictures({"row": maps}, DOLLARS, f"About {DOLLARS[0]}")
 
 
 def comparison():
@@ -209,7 +204,7 @@ def people_and_classes():
 
 
 @pytest.mark.parametrize(
-    "draw", [class_images, filters, confusions, pictures, comparison, people_and_classes]
+    "draw", [class_images, filters, confusions, comparison, people_and_classes]
 )
 def test_dollar_signs_are_drawn_as_typed(draw):
     shown = texts_of(draw())
@@ -231,7 +226,7 @@ def test_a_network_and_classes_with_dollar_signs_are_measured_and_drawn(tmp_path
     )
     drawn = [
         draw_bias(result.shown, result.class_names, title),
-        draw_about_base(measurement, result.class_names, title),
+        draw_views(measurement, result.class_names, title),
         draw_noise_activity(measurement, "conv", [0, 1], result.class_names, title),
         draw_receptive_fields(measurement, filters, title),
         measurement.plot(names=DOLLARS[:2]),

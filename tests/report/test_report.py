@@ -106,7 +106,7 @@ def test_red_speaks_for_a_class_and_blue_against_it(page, browser):
 def rows(browser):
     """Return the table of reliability as a list of rows of texts."""
     cells = browser.texts("#reliability td")
-    return [cells[i : i + 8] for i in range(0, len(cells), 8)]
+    return [cells[i : i + 9] for i in range(0, len(cells), 9)]
 
 
 @in_a_browser
@@ -121,6 +121,7 @@ def test_the_table_of_reliability_holds_the_numbers_of_each_class_and_response(p
             (row[5], estimate.images_needed()[k], 0.5),
             (row[6], estimate.significant[k].sum(), 0),
             (row[7], estimate.info_value[k], 0.05),
+            (row[8].partition(" ")[0], estimate.variance.linear[k], 5e-3),
         ):
             if np.isfinite(value):
                 assert float(cell.replace(",", "")) == pytest.approx(value, abs=1.01 * most)
@@ -133,7 +134,7 @@ def test_the_table_of_reliability_says_from_how_many_images_on_there_is_one(coun
     result = result_of(observer(rng.normal(size=(6, 6, 1, 2))), WhiteNoise(shape=(6, 6, 1)), count)
     text = write_report(result, [], tmp_path / "net.html", "").read_text()
     heads = re.findall(r"<th><button>(.*?)</button>", text)
-    assert heads[4] == ("r (from 4,096 images on)" if count == 2000 else "r") and len(heads) == 8
+    assert heads[4] == ("r (from 4,096 images on)" if count == 2000 else "r") and len(heads) == 9
     reliability = result.shown[0].measurement.classes["logit"].reliability
     assert np.isfinite(reliability).all() == (count == 4096)
 
@@ -156,7 +157,7 @@ def test_headings_sort_numbers_as_numbers_names_as_names_and_dashes_last(page, b
     assert names.index("9") < names.index("12") < names.index("ant") < names.index("cow")
     assert sorted(map(tuple, rows(browser))) == before  # whole rows moved
     pressed = "return [...document.querySelectorAll('#reliability th')].map(h => h.ariaSort)"
-    assert browser.run(pressed) == ["ascending"] + 7 * [None]
+    assert browser.run(pressed) == ["ascending"] + 8 * [None]
 
 
 def test_the_page_says_what_was_shown(page):
