@@ -1,13 +1,15 @@
 """How many images does a picture cost? Orthogonal blocks of numbers beside independent draws.
 
     python benchmarks/images_per_picture.py                    # the four trained networks
-    python benchmarks/images_per_picture.py --pairs 4096 --seeds 4
+    python benchmarks/images_per_picture.py --pairs 1024 4096 --seeds 4
+    python benchmarks/images_per_picture.py --fer fer.keras --face face.png    # one other network
 
 Every network is shown the same count of stimuli with both kinds of numbers, about grey and about
 the mean training image; its class images are held against the exact ones, from its gradients. The
 squared signal-to-noise ratio r**2 / (1 - r**2) grows in proportion to the stimuli shown, so the
 ratio of the two is how many times fewer images an orthogonal picture needs. Medians over classes
-and seeds.
+and seeds. The public network for facial expressions is shown pink noise, about grey and about a
+mean face; docs/faces.md says how its two files are made.
 """
 
 import argparse
@@ -21,13 +23,22 @@ from reverse_correlation.backend import import_tensorflow_quietly  # noqa: E402
 
 import_tensorflow_quietly()
 
+import keras  # noqa: E402
 import numpy as np  # noqa: E402
 
-from reverse_correlation import WhiteNoise, exact_classification_images, measure  # noqa: E402
+from reverse_correlation import (  # noqa: E402
+    PinkNoise,
+    WhiteNoise,
+    exact_classification_images,
+    measure,
+)
 from reverse_correlation.estimates.correlation import correlations  # noqa: E402
+from reverse_correlation.stimuli.base_images import read_base  # noqa: E402
 from training import DATASET_TITLES, NETWORKS, load_or_train, load_splits  # noqa: E402
 
 CONTRAST = 0.2  # about the mean image
+FACES = {"shape": (64, 64, 1), "low": -1.0, "high": 1.0}  # what the network for faces takes
+ASKED = "logit 1.4  choice 1.15"  # of that network, at least
 MODELS = Path(__file__).resolve().parent.parent / "models"
 
 
@@ -37,9 +48,8 @@ def signal_to_noise(images, exact):
     return float(np.median(r**2 / (1 - r**2)))
 
 
-def gains(network, noise, pairs, seeds):
+def gains(network, noise, exact, pairs, seeds):
     """Return {response: ratio of the squared signal-to-noise ratios}, medians over seeds."""
-    exact = exact_classification_images(network, noise, 40_000, seed=1000)
     ratios = {"logit": [], "choice": []}
     for seed in range(seeds):
         found = [
@@ -54,28 +64,49 @@ def gains(network, noise, pairs, seeds):
     return {response: float(np.median(values)) for response, values in ratios.items()}
 
 
+def trained():
+    """Yield the trained networks: (network, its name, the base's name, noise)."""
+    for dataset, data_title in DATASET_TITLES.items():
+        train, validation, _ = load_splits(dataset)
+        shape, mean = train[0].shape[1:], train[0].mean(axis=0)
+        for name, entry in NETWORKS.items():
+            network = load_or_train(name, dataset, train, validation, folder=MODELS)
+            title = f"{entry.title}, {data_title}"
+            yield network, title, "grey", WhiteNoise(shape=shape)
+            about_mean = WhiteNoise(shape=shape, base=mean, contrast=CONTRAST)
+            yield network, title, "mean image", about_mean
+
+
+def facial(network_file, face_file):
+    """Yield the network for facial expressions, as `trained` does."""
+    network = keras.models.load_model(network_file)
+    yield network, "fer", "grey", PinkNoise(**FACES)
+    if face_file:
+        face, _ = read_base(face_file, FACES["shape"], (FACES["low"], FACES["high"]))
+        yield network, "fer", "mean face", PinkNoise(**FACES, base=face)
+
+
 def main():
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--pairs", type=int, default=4096, help="of stimuli, default 4096")
+    parser.add_argument(
+        "--pairs", type=int, nargs="+", default=[4096], help="of stimuli, default 4096"
+    )
     parser.add_argument("--seeds", type=int, default=4, help="default 4")
+    parser.add_argument("--fer", help="this network for faces instead, a .keras file")
+    parser.add_argument("--face", help="the mean face, an image file; with --fer")
     args = parser.parse_args()
-    print(f"{args.pairs:,} pairs, {args.seeds} seeds: orthogonal over independent draws")
-    for dataset in DATASET_TITLES:
-        train, validation, _ = load_splits(dataset)
-        for name, entry in NETWORKS.items():
-            network = load_or_train(name, dataset, train, validation, folder=MODELS)
-            shape, mean = train[0].shape[1:], train[0].mean(axis=0)
-            for title, noise in (
-                ("grey", WhiteNoise(shape=shape)),
-                ("mean image", WhiteNoise(shape=shape, base=mean, contrast=CONTRAST)),
-            ):
-                found = gains(network, noise, args.pairs, args.seeds)
-                print(
-                    f"{entry.title:8} {DATASET_TITLES[dataset]:14} {title:11} "
-                    f"logit {found['logit']:.2f}  choice {found['choice']:.2f}",
-                    flush=True,
-                )
+    asked = f" (asked for fer: {ASKED})" if args.fer else ""
+    print(f"{args.seeds} seeds: orthogonal over independent draws{asked}")
+    for network, title, base, noise in facial(args.fer, args.face) if args.fer else trained():
+        exact = exact_classification_images(network, noise, 40_000, seed=1000)
+        for pairs in args.pairs:
+            found = gains(network, noise, exact, pairs, args.seeds)
+            print(
+                f"{title:23} {base:11} {pairs:6,} pairs  "
+                f"logit {found['logit']:.2f}  choice {found['choice']:.2f}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

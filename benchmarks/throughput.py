@@ -4,6 +4,7 @@
     python benchmarks/throughput.py --seconds 2 --rounds 3     # a rough look
     python benchmarks/throughput.py --torch-python .venv-torch/bin/python    # with PyTorch beside
     python benchmarks/throughput.py --onednn                   # oneDNN against none, rounds in turn
+    python benchmarks/throughput.py --numbers                  # orthogonal against independent
     python benchmarks/throughput.py --memory                   # peak memory of two lengths
 
 Everything is compiled before it is timed, and timed for at least so many seconds, in turn with its
@@ -38,6 +39,7 @@ from training import NETWORKS  # noqa: E402
 
 ENTRIES = {name: NETWORKS[name] for name in ("lenet", "alexnet")}
 ASKED = {"classes": 0.85, "main lenet": 0.70, "main alexnet": 0.80}  # of the bare forward pass
+KINDS = ("orthogonal", "independent")  # of numbers behind the noise
 
 
 def rate(step, images, seconds):
@@ -51,9 +53,10 @@ def rate(step, images, seconds):
     return steps * images / (time.perf_counter() - started)
 
 
-def passed(network, layers=(), precision="float32"):
+def passed(network, layers=(), precision="float32", orthogonal=True):
     """Return what computes a shard of our pass, and its number of images."""
-    work = NoisePass(network, WhiteNoise(), layers=layers, precision=precision)
+    noise = WhiteNoise(orthogonal=orthogonal)
+    work = NoisePass(network, noise, layers=layers, precision=precision)
     return lambda: work.shard_sums(0), work.shard_images
 
 
@@ -62,15 +65,17 @@ def bare(network):
     work = NoisePass(network, WhiteNoise())
 
     @tf.function(autograph=False)
-    def shard():
+    def shard(first):
+        orthogonal = work.noise.orthogonal_numbers(work.seed, first // work.shard_blocks)
+
         def add(block, total):
-            answered = work.block(block, work.block_images)["logits"]
+            answered = work.block(block, work.block_images, orthogonal)["logits"]
             return block + 1, total + tf.reduce_sum(answered, axis=0)
 
-        start = tf.constant(0, tf.int64), tf.zeros(10)
-        return tf.while_loop(lambda block, _: block < 8, add, start)[1]
+        end = first + work.shard_blocks
+        return tf.while_loop(lambda block, _: block < end, add, (first, tf.zeros(10)))[1]
 
-    return lambda: shard().numpy(), work.shard_images
+    return lambda: shard(tf.constant(0, tf.int64)).numpy(), work.shard_images
 
 
 def predict_and_numpy(network):
@@ -218,6 +223,20 @@ def onednn(rounds, seconds):
         )
 
 
+def numbers(rounds, seconds):
+    """Compare passes of orthogonal with those of independent numbers, in turn."""
+    for name, entry in ENTRIES.items():
+        network = entry.build()
+        steps = {kind: passed(network, orthogonal=kind == "orthogonal") for kind in KINDS}
+        rates = {kind: [] for kind in KINDS}
+        for _ in range(rounds):
+            for kind, found in rates.items():
+                found.append(rate(*steps[kind], seconds))
+        speeds = (f"{kind} {np.median(found) / 1e3:.1f}" for kind, found in rates.items())
+        print(f"{name} classes, thousand images/s: {', '.join(speeds)}")
+        print(f"  {'orthogonal / independent (asked 0.95)':50}{ratios(rates, *KINDS)}", flush=True)
+
+
 def memory(counts=(100_000, 10_000_000)):
     """Print the peak memory of passes of different lengths, each in a process of its own."""
     for count in counts:
@@ -231,6 +250,7 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--torch-python", default=sys.executable, help="a Python that has PyTorch")
     parser.add_argument("--onednn", action="store_true")
+    parser.add_argument("--numbers", action="store_true")
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--one-setting", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--pass-only", type=int, help=argparse.SUPPRESS)
@@ -242,6 +262,8 @@ if __name__ == "__main__":
         settings_of_one(args.seconds)
     elif args.onednn:
         onednn(args.rounds, args.seconds)
+    elif args.numbers:
+        numbers(args.rounds, args.seconds)
     elif args.memory:
         memory()
     else:
