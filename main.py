@@ -80,7 +80,7 @@ from noise import generate_white_noise_images
 from reverse_correlation import Network, measure
 from reverse_correlation.estimates import findings
 from reverse_correlation.report.page import write_report
-from reverse_correlation.report.summary import print_summary
+from reverse_correlation.report.summary import print_summary, write_summary
 from training import NETWORKS, load_or_train, load_splits, place
 
 
@@ -171,6 +171,8 @@ def main(s):
                 repeat = flags.how_to_repeat("python main.py", s)
                 pictures = [by_class, confusion[name], *own]
                 written.append(write_report(found[-1], pictures, page, *repeat))
+    command, _ = flags.how_to_repeat("python main.py", s)
+    write_summary(found, results / f"main_{s.dataset}.json", command)
     print_summary(found, written, s.out)
     return written
 

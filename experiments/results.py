@@ -7,7 +7,7 @@ import time
 
 import experiments
 from experiments.experiment import Row
-from reverse_correlation import Network
+from reverse_correlation import Network, __version__
 from reverse_correlation.figures.style import save
 from reverse_correlation.files import DAMAGED, kept, replacing
 
@@ -44,7 +44,8 @@ def run_once(name, experiment, path, figure_path, **given):
     def write(path, identity, result):
         seconds, rows = result
         rows = [dataclasses.asdict(row) for row in rows]
-        entry = {"identity": identity, "seconds": seconds, "rows": rows}
+        made = {"version": __version__, "identity": identity, "seconds": seconds}
+        entry = {**made, "rows": rows}
         # read again: another run may have added its own in the meantime
         text = json.dumps({**read_results(path), name: entry}, indent=1)
         with replacing(path) as part:
@@ -67,7 +68,7 @@ def identify(network, settings, **more):
 
 
 def read_results(path):
-    """Return what the results file holds: {experiment: {"identity", "seconds", "rows"}}, or {}."""
+    """Return what the results file holds: {experiment: {"identity", "rows" ...}}, or {}."""
     with contextlib.suppress(*DAMAGED):
         found = json.loads(path.read_text())
         return {name: dict(found[name]) for name in experiments.MODULES if name in found}

@@ -16,6 +16,7 @@ import importlib
 
 from reverse_correlation import backend
 
+__version__ = "0.3.0.dev0"
 _HOMES = {
     "ACCUMULATORS": "estimates.accumulators",
     "Accumulator": "estimates.accumulator",

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import json
 import re
 import subprocess
 import sys
@@ -51,6 +52,9 @@ def test_the_whole_experiment_runs_twice_and_the_second_loads_what_the_first_sav
     names = {str(p.relative_to(tmp_path)) for p in written}
     figures = {n for n in expected_figures("mnist") if "alex" not in n}
     assert names == figures | {"results/mnist_lenet.html"}
+    numbers = json.loads((tmp_path / "results/main_mnist.json").read_text())["LeNet on MNIST"]
+    assert numbers["rows"][0] == ["", "pure noise", "mean image"]
+    assert "--epochs 2" in numbers["command"] and "--out" not in numbers["command"]
     before = {path: path.read_bytes() for path in written}
 
     main.main(settings(tmp_path, "--networks", "lenet"))

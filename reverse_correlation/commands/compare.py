@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from reverse_correlation.commands.flags import how_to_repeat
 from reverse_correlation.commands.measure import looked_at, with_contrast
 from reverse_correlation.commands.running import check_writable, connected
 from reverse_correlation.errors import UserError
@@ -13,7 +14,8 @@ from reverse_correlation.figures.comparison import draw_comparison
 from reverse_correlation.figures.style import save
 from reverse_correlation.observers.observer import names_of_classes
 from reverse_correlation.passes.measure import measure
-from reverse_correlation.passes.threshold import needs_contrast
+from reverse_correlation.passes.threshold import at_contrast, needs_contrast
+from reverse_correlation.report.tables import write_tables
 from reverse_correlation.stimuli.labelled_images import read_labelled_images
 from reverse_correlation.texts import number
 
@@ -50,8 +52,10 @@ def compare_files(s):
     differing = difference(*measurements, response) if len(names) == 2 else None
     classes = measurements[0].class_names(class_names)
     compared = agreement, differing, measurements, classes, response
-    print_comparison(*compared)
+    notes, rows = print_comparison(*compared)
     path = save(draw_comparison(*compared), s.out / f"compare_{'_'.join(names)}_{response}.png")
+    command, _ = how_to_repeat("python -m reverse_correlation compare", s)
+    write_tables({f"{response} images": rows}, path.with_suffix(".json"), command, notes)
     print(f"\n{path}")
     return path
 
@@ -90,7 +94,7 @@ def at_the_lowest_threshold(observers, s, class_names):
     lowest = min(noise.contrast for _, noise in found.values())
     print(f"contrast {lowest:.3g}, the lowest of their thresholds, is shown to all")
     return {
-        name: (observer, dataclasses.replace(noise, contrast=lowest))
+        name: (observer, at_contrast(noise, lowest, noise.at_threshold))
         for name, (observer, noise) in found.items()
     }
 
@@ -107,17 +111,24 @@ def refuse_other_noise(noise, name, saved):
 
 
 def print_comparison(found, differing, measurements, classes, response):
-    """Print how far observers agree on each class; the arguments are `draw_comparison`'s."""
+    """Print how far observers agree on each class; the arguments are `draw_comparison`'s.
+
+    Returns:
+        (lines above the table, its rows), as texts.
+    """
     count = len(found.names)
     upper = np.triu_indices(count, 1)
-    for name, m in zip(found.names, measurements, strict=True):
-        print(f"{name}: {m.count:,} images of {m.noise.title} noise, seed {m.provenance['seed']}")
-    print(
-        f"\n{response} images, {count} observers; r: mean over pairs, +- {found.error:.3f} if they "
+    notes = [
+        f"{name}: {m.count:,} images of {m.noise.title} noise, seed {m.provenance['seed']}"
+        for name, m in zip(found.names, measurements, strict=True)
+    ]
+    notes.append(
+        f"{response} images, {count} observers; r: mean over pairs, +- {found.error:.3f} if they "
         "are unrelated"
     )
+    print(*notes[:-1], "", notes[-1], sep="\n")
     head = ["class", "r", "without noise", "ICC(3,1)", "its 95 %", f"ICC(3,{count})", "infoVal"]
-    print_row([*head, *(["pixels that differ"] if differing else [])])
+    rows = [[*head, *(["pixels that differ"] if differing else [])]]
     for k, name in enumerate(classes):
         cells = [
             name,
@@ -129,7 +140,10 @@ def print_comparison(found, differing, measurements, classes, response):
         if differing:
             mask = differing.significant[k]
             cells.append(f"{mask.sum():,} of {mask.size:,}")
+        rows.append(cells)
+    for cells in rows:
         print_row(cells)
+    return notes, rows
 
 
 def intraclass_cells(found, k):

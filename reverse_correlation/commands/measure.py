@@ -18,7 +18,7 @@ from reverse_correlation.observers.observer import names_of_classes
 from reverse_correlation.passes.measure import measure
 from reverse_correlation.passes.threshold import at_threshold, needs_contrast
 from reverse_correlation.report.page import write_report
-from reverse_correlation.report.summary import print_summary
+from reverse_correlation.report.summary import print_summary, write_summary
 from reverse_correlation.stimuli.base_images import read_base
 from reverse_correlation.stimuli.catalogue import ensemble_of
 from reverse_correlation.stimuli.labelled_images import read_labelled_images
@@ -55,8 +55,9 @@ def measure_file(s):
     measurement.save(s.out / f"{stem}.npz")
     result = findings_of(s, observer, measurement, layers, names, test, title, stem, place)
     written = draw_all(result, layers, test, stem, s)
+    how = how_to_repeat("python -m reverse_correlation measure", s)
+    write_summary([result], s.out / f"{stem}.json", how[0])
     if s.report:
-        how = how_to_repeat("python -m reverse_correlation measure", s)
         written.append(write_report(result, written, s.out / f"{stem}.html", *how))
     print_summary([result], written, s.out)
     return written

@@ -99,6 +99,11 @@ def at_threshold(observer, noise, survive=SURVIVE, seed=0):
         contrast = search.on_the_line(contrast)
         survived = search.last_look(contrast)
     found = Threshold(contrast, survive, survived, search.answer, search.images, end)
+    return at_contrast(noise, contrast, found)
+
+
+def at_contrast(noise, contrast, found):
+    """Return noise at another contrast, with the Threshold that it was chosen by."""
     shown = dataclasses.replace(noise, contrast=contrast)
     object.__setattr__(shown, "at_threshold", found)
     return shown

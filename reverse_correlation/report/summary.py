@@ -1,8 +1,9 @@
-"""The closing table of a run, on the terminal."""
+"""The closing table of a run, on the terminal and as JSON."""
 
 import numpy as np
 
 from reverse_correlation.figures.class_images import RESPONSES, commonest
+from reverse_correlation.report.tables import write_tables
 from reverse_correlation.texts import number
 
 
@@ -15,9 +16,25 @@ def print_summary(results, written, folder):
         )
         for label, cells in summary_lines(result):
             print(f"{label:48}" + "".join(f"{cell:>24}" for cell in cells))
-    print(f"\n{len(written)} figures and pages in {folder}, beside the measurements (.npz)")
+    print(
+        f"\n{len(written)} figures and pages in {folder}, beside the measurements (.npz) and "
+        "this table (.json)"
+    )
     for path in written:
         print(f"  {path.relative_to(folder)}")
+
+
+def write_summary(results, path, command):
+    """Write the table of each Result, which `print_summary` prints, to a JSON file.
+
+    `command` is what repeats the run.
+    """
+    tables = {}
+    for result in results:
+        head, *rows = [[label, *cells] for label, cells in summary_lines(result)]
+        right = number(result.test_accuracy, "{:.2%}")
+        tables[result.place] = [head, ["test set right", *[right] * len(result.shown)], *rows]
+    write_tables(tables, path, command)
 
 
 def summary_lines(result):

@@ -61,14 +61,13 @@ def _from_words(words, columns):
     signs = tf.reshape(tf.cast(2 * bits - 1, tf.float32), (3, ROWS))
     order = tf.argsort(words[3 * ROWS :], stable=True)[:columns]
     matrix = tf.transpose(tf.gather(tf.constant(hadamard(ROWS)), order) * signs[0, :columns, None])
-    for turn in (1, 2):
-        matrix = _times_hadamard(signs[turn][:, None] * matrix)
-    return matrix / ROWS
+    return _signed_hadamard(signs[2], _signed_hadamard(signs[1], matrix)) / ROWS
 
 
-def _times_hadamard(matrix):
-    """Return H times a matrix of 1,024 rows."""
+def _signed_hadamard(signs, matrix):
+    """Return H D times a matrix of 1,024 rows, D of these signs, which the small matrix takes."""
     small, columns = tf.constant(hadamard(_SIDE)), matrix.shape[1]
-    once = tf.matmul(small, tf.reshape(matrix, (_SIDE, _SIDE * columns)))
-    twice = tf.matmul(small, tf.reshape(once, (_SIDE, _SIDE, columns)))
+    signed = small * tf.reshape(signs, (_SIDE, 1, _SIDE))
+    once = tf.matmul(signed, tf.reshape(matrix, (_SIDE, _SIDE, columns)))
+    twice = tf.matmul(small, tf.reshape(once, (_SIDE, _SIDE * columns)))
     return tf.reshape(twice, (ROWS, columns))

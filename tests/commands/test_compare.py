@@ -1,5 +1,6 @@
 """The command that compares observers: what it measures, prints and refuses."""
 
+import json
 import re
 from pathlib import Path
 
@@ -61,6 +62,9 @@ def test_the_same_network_in_two_files_agrees_and_another_does_not(networks, tmp
     assert "seed 0" in out and "seed 2" in out and "ICC(3,3)" in out
     figure = tmp_path / "out/compare_one_same_other_logit.png"
     assert figure.stat().st_size > 10_000 and str(figure) in out
+    table = json.loads(figure.with_suffix(".json").read_text())["logit images"]
+    assert [row[0] for row in table["rows"]] == ["class", "a", "b", "c"]
+    assert all(text in out for text in (*table["notes"], table["rows"][2][3]))
     saved = [tmp_path / f"out/compare_{p.stem}.npz" for p in networks]
     found = agreement.compare([Measurement.load(path) for path in saved], "logit")
     assert np.all(np.abs(found.disattenuated[0, 1] - 1) < 0.02)

@@ -335,7 +335,7 @@ def test_an_onnx_file_of_chosen_classes_and_normalised_channels(tmp_path, capsys
     known = np.moveaxis(known, 1, 3)[[5, 2]]
     for image, truth in zip(logit.weights, known, strict=True):
         assert np.corrcoef(image.ravel(), truth.ravel())[0, 1] > 0.9
-    assert (tmp_path / "out/net.html").exists()
+    assert (tmp_path / "out/net.html").exists() and (tmp_path / "out/net.json").exists()
 
 
 @pytest.mark.parametrize(

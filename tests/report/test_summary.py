@@ -1,6 +1,7 @@
 """The closing table, from findings that are known in advance."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,9 @@ import pytest
 from helpers import result_of
 from small_observers import observer
 
-from reverse_correlation import WhiteNoise
+from reverse_correlation import WhiteNoise, __version__
 from reverse_correlation.estimates.findings import ClassFindings, LayerFindings
-from reverse_correlation.report.summary import print_summary, summary_lines
+from reverse_correlation.report.summary import print_summary, summary_lines, write_summary
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +64,17 @@ def test_what_was_written_stands_below_the_table(result, capsys):
     out = capsys.readouterr().out
     assert out.startswith("\nnet: 50.00% of the test set right\n")
     assert out.endswith(
-        "\n2 figures and pages in somewhere, beside the measurements (.npz)\n  a.png\n  b/c.html\n"
+        "\n2 figures and pages in somewhere, beside the measurements (.npz) and this table (.json)"
+        "\n  a.png\n  b/c.html\n"
     )
     print_summary([dataclasses.replace(result, test_accuracy=None)], [], folder)
     assert capsys.readouterr().out.startswith("\nnet\n")
+
+
+def test_the_file_holds_the_table_that_is_printed_and_what_made_it(result, tmp_path):
+    write_summary([result], tmp_path / "run.json", "python main.py")
+    kept = json.loads((tmp_path / "run.json").read_text())["net"]
+    assert kept["command"] == "python main.py" and kept["version"] == __version__
+    head, right, *rows = kept["rows"]
+    lines = [[label, *cells] for label, cells in summary_lines(result)]
+    assert [head, *rows] == lines and right == ["test set right", "50.00%", "50.00%"]
