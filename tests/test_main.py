@@ -15,7 +15,7 @@ import pytest
 import main
 import training
 from lenet import LeNet
-from reverse_correlation import UserError
+from reverse_correlation import Measurement, UserError
 from reverse_correlation.commands.flags import read_settings
 from training import load_or_train, save_network
 
@@ -34,7 +34,7 @@ def expected_figures(ds):
     short = {"mnist": "mnist", "fashion_mnist": "fashion"}[ds]
     part3 = [f"classification_{ds}"]
     for network in ("alex", "lenet"):
-        part3 += [f"{kind}_{network}_{ds}" for kind in ("cm", "bias", "template")]
+        part3 += [f"{kind}_{network}_{ds}" for kind in ("cm", "bias", "template", "about")]
     part4 = []
     for network in ("alex", "le"):
         for layer in ("conv1", "convLast"):
@@ -46,18 +46,24 @@ def expected_figures(ds):
 def test_the_whole_experiment_runs_twice_and_the_second_loads_what_the_first_saved(
     made_up, tmp_path, capsys
 ):
-    written = main.main(settings(tmp_path, "--networks", "lenet", "--retrain"))
+    flags = ["--networks", "lenet", "--about", "7", "--format", "svg"]
+    written = main.main(settings(tmp_path, *flags, "--retrain"))
     first = capsys.readouterr().out
-    assert "training, epochs: 2" in first and f"11 figures and pages in {tmp_path}" in first
+    assert "training, epochs: 2" in first and f"13 figures and pages in {tmp_path}" in first
+    assert "noise about test image 7, " in first and "its own answer, " in first
+    assert all(p.with_suffix(".svg").exists() for p in written if p.suffix == ".png")
     names = {str(p.relative_to(tmp_path)) for p in written}
     figures = {n for n in expected_figures("mnist") if "alex" not in n}
-    assert names == figures | {"results/mnist_lenet.html"}
+    assert names == figures | {"results/mnist_lenet.html", "results/base_lenet_mnist.png"}
+    about = Measurement.load(tmp_path / "results/mnist_lenet_about.npz")
+    assert np.array_equal(about.noise.mean, made_up[0][7])
+    assert about.provenance["at_threshold"]["survive"] == 0.75
     numbers = json.loads((tmp_path / "results/main_mnist.json").read_text())["LeNet on MNIST"]
     assert numbers["rows"][0] == ["", "pure noise", "mean image"]
     assert "--epochs 2" in numbers["command"] and "--out" not in numbers["command"]
     before = {path: path.read_bytes() for path in written}
 
-    main.main(settings(tmp_path, "--networks", "lenet"))
+    main.main(settings(tmp_path, *flags))
     second = capsys.readouterr().out
     assert "training, epochs" not in second and second.count("loaded") == 1
     assert "epochs: 2, seconds: " in second
@@ -102,6 +108,11 @@ def test_a_network_that_answers_nan_is_refused(made_up, tmp_path):
         main.main(settings(tmp_path, "--networks", "lenet"))
 
 
+def test_a_test_image_that_does_not_exist_is_refused(made_up, tmp_path):
+    with pytest.raises(UserError, match="--about 40: there are 40 test images, from 0 to 39"):
+        main.main(settings(tmp_path, "--networks", "lenet", "--about", "40"))
+
+
 def test_saving_is_atomic(tmp_path, monkeypatch):
     path = tmp_path / "net.keras"
     save_network(LeNet(), {"epochs": 1}, path)
@@ -137,6 +148,10 @@ def test_a_folder_that_cannot_be_written_is_one_sentence_and_exit_code_2(tmp_pat
         (["--input-range", "0", "255"], "Unrecognized options: --input-range"),
         (["--noise-kind", "purple"], "invalid choice 'purple'"),
         (["--signal", "2"], "Unrecognized options: --signal"),
+        (["--survive", "1"], "1.0 is not a share between 0 and 1"),
+        (["--contrast", ".1", "--survive", ".5"], "both set the contrast: give one of them"),
+        (["--about", "-1"], "-1 is not a whole number from 0"),
+        (["--format", "gif"], "invalid choice 'gif'"),
         (["--model", "x.keras"], "type python -m reverse_correlation measure x.keras"),
     ],
 )

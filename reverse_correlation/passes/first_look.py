@@ -21,10 +21,12 @@ def first_remarks(work):
     """
     count = min(FIRST_IMAGES, FIRST_BLOCKS * work.block_images)
     blocks = range(-(-count // work.block_images))
-    look = work.block
+    look, images = work.block, work.block_images
     if work.responses and work.block_images < BLOCK_IMAGES:
         look = tf.function(work.block)  # eagerly, a large network would keep all its activities
-    logits = [look(block, work.block_images)["logits"] for block in blocks]
+        # tensors, so that it is traced once and not once for every block
+        blocks, images = tf.range(len(blocks), dtype=tf.int64), tf.constant(images, tf.int64)
+    logits = [look(block, images)["logits"] for block in blocks]
     logits = np.concatenate(logits)[:count].astype(np.float64)
     refuse_nan(work.name, logits)
     if np.all(np.ptp(logits, axis=0) <= 1e-6 * np.abs(logits).max(axis=0)):

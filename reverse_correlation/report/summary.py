@@ -56,6 +56,12 @@ def summary_lines(result):
         agreements = [each.findings.exact_agreement.get(response) for each in shown]
         label = f"{response} images, r with exact: least, median"
         lines.append((label, [_least_and_median(agreement) for agreement in agreements]))
+    for response in ("choice", "logit"):
+        splits = [
+            m.classes[response].variance if response in m.classes else None for m in measurements
+        ]
+        cells = [_least_and_median(None if split is None else split.linear) for split in splits]
+        lines.append((f"linear share of the {response}: least, median", cells))
     needed = [each.findings.images_needed.get("logit") for each in shown]
     cells = [number(None if n is None else np.max(n), "{:,.0f}") for n in needed]
     lines.append(("noise images for r = .9 in every logit image", cells))

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx_files
 import pytest
+from PIL import Image
 from small_observers import observer
 
 from reverse_correlation import Measurement, UserError, WhiteNoise, measure
@@ -82,6 +83,26 @@ def test_each_observer_is_shown_noise_of_the_next_seed(networks, tmp_path, capsy
         kept = Measurement.load(tmp_path / f"out/compare_{path.stem}.npz")
         assert kept.provenance["seed"] == 7 + i and kept.count == 16_384
         assert kept.noise.describe() == WhiteNoise(shape=(6, 6, 1), contrast=0.1).describe()
+
+
+def test_about_an_image_all_are_shown_the_lowest_contrast_at_which_one_still_sees_it(
+    networks, tmp_path, capsys, rng
+):
+    picture = rng.integers(0, 255, (6, 6), np.uint8)
+    Image.fromarray(picture).save(tmp_path / "face.png")
+    flags = ["--base", tmp_path / "face.png"]
+    code, out, error = run(tmp_path, capsys, networks[0], networks[2], *flags)
+    assert code == 0, error
+    kept = [Measurement.load(tmp_path / f"out/compare_{name}.npz") for name in ("one", "other")]
+    own = [m.provenance["at_threshold"]["contrast"] for m in kept]
+    assert [m.noise.contrast for m in kept] == [min(own)] * 2
+    assert out.count("its own answer, class") == 2
+    assert f"contrast {min(own):.3g}, the lowest of their thresholds" in out
+    saved = tmp_path / "out/compare_other.npz"
+    code, _, error = run(tmp_path, capsys, networks[0], saved, *flags)  # at that file's contrast
+    assert code == 0, error
+    again = Measurement.load(tmp_path / "out/compare_one.npz")
+    assert again.noise.contrast == min(own) and "at_threshold" not in again.provenance
 
 
 def test_files_of_one_name_are_told_apart(networks, tmp_path, capsys):

@@ -134,6 +134,35 @@ def test_the_mean_training_image_is_a_base(tmp_path, capsys):
     assert np.allclose(noise.mean[..., 0], images.mean(axis=0), atol=1e-6)
 
 
+def test_noise_about_an_image_is_shown_at_threshold_or_at_the_share_or_contrast_given(
+    tmp_path, capsys
+):
+    path = saved_dense(tmp_path / "dense.keras")
+    picture = np.random.default_rng(0).integers(0, 255, (16, 16), np.uint8)
+    Image.fromarray(picture).save(tmp_path / "face.png")
+    found = {}
+    for flags in ([], ["--survive", ".5"], ["--contrast", ".2"]):
+        given = ["--base", tmp_path / "face.png", "--class-names", "yes", "no", "maybe", *flags]
+        code, out, error = run(tmp_path, capsys, path, *given)
+        assert code == 0, error
+        kept = Measurement.load(tmp_path / "out/dense.npz")
+        record, found[tuple(flags)] = kept.provenance.get("at_threshold"), kept.noise.contrast
+        if record:
+            answer = ("yes", "no", "maybe")[record["answer"]]
+            assert f"contrast {kept.noise.contrast:.3g}".replace("0.", ".") in out
+            assert f"its own answer, {answer}, survives in {record['survived']:.0%}" in out
+            assert abs(record["survived"] - record["survive"]) <= 0.03 or record["end"]
+        assert bool(record) == (flags[:1] != ["--contrast"])
+    assert found[()] < found["--survive", ".5"] and found["--contrast", ".2"] == 0.2
+
+
+def test_noise_of_a_colour_network_may_be_achromatic(tmp_path, capsys):
+    path = saved_dense(tmp_path / "dense.keras", (8, 8, 3))
+    code, _, error = run(tmp_path, capsys, path, "--achromatic", "--noise-kind", "pink")
+    assert code == 0, error
+    assert Measurement.load(tmp_path / "out/dense.npz").noise.achromatic
+
+
 def coloured(path):
     Image.fromarray(np.eye(12, dtype=np.uint8).reshape(4, 12, 3) * 255).save(path)
 
@@ -146,6 +175,8 @@ def coloured(path):
         (["--base", "mean"], "give labelled images with --images FILE"),
         (["--noise-kind", "gabor"], "give labelled images with --images FILE"),
         (["--noise-kind", "sparse", "--base", "0.5"], "leave them out"),
+        (["--survive", ".5"], "name one with --base, or leave --survive out"),
+        (["--achromatic", "--noise-kind", "sparse"], "sparse noise cannot be achromatic"),
         (["--noise-kind", "coarse"], "cells of 4 pixels do not tile images of 10 x 10"),
         (["--class-names", "one"], "1 class names were given for 3 classes: name all classes"),
     ],

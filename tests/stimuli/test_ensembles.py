@@ -211,14 +211,14 @@ EVERY = {
     "binary": WhiteNoise("binary", SHAPE),
     "coarse": CoarseNoise(SHAPE, cells=3),
     "pink": PinkNoise(SHAPE, base=0.3),
-    "sinusoid": SinusoidNoise(SHAPE, base=FACE),
+    "sinusoid": SinusoidNoise(SHAPE, base=FACE, contrast=0.3),
     "gabor": structured_noise(SHAPE, 20),
     "sparse": SparseNoise(0.2, SHAPE),
     "gaussian, independent": WhiteNoise(shape=SHAPE, orthogonal=False),
     "binary, independent": WhiteNoise("binary", SHAPE, orthogonal=False),
     "coarse, independent": CoarseNoise(SHAPE, cells=3, orthogonal=False),
     "pink, independent": PinkNoise(SHAPE, base=0.3, orthogonal=False),
-    "sinusoid, independent": SinusoidNoise(SHAPE, base=FACE, orthogonal=False),
+    "sinusoid, independent": SinusoidNoise(SHAPE, base=FACE, contrast=0.3, orthogonal=False),
 }
 
 
