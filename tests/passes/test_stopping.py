@@ -22,7 +22,8 @@ def network():
 
 
 def run(network, noise, count, **kwargs):
-    return measure(network, noise, count, progress=False, block_images=BLOCK, **kwargs)
+    block_images = SHARD[noise] // 8
+    return measure(network, noise, count, progress=False, block_images=block_images, **kwargs)
 
 
 @pytest.fixture(scope="module")
