@@ -17,6 +17,34 @@ backend.import_tensorflow_quietly()
 import data  # noqa: E402  (it imports Keras)
 
 TESTS = Path(__file__).resolve().parent
+LONG = (  # files that take long, the longest first
+    "test_paper.py",
+    "test_cluster.py",
+    "test_sums_and_resume.py",
+    "test_measure.py",
+    "test_main.py",
+    "test_agreement.py",
+    "test_orthogonal_estimates.py",
+    "test_ensembles.py",
+    "test_compare.py",
+    "test_accumulators.py",
+    "test_estimates.py",
+    "test_plots.py",
+    "test_hostile_texts.py",
+    "test_stopping.py",
+)
+
+
+def pytest_configure(config):
+    """Keep pytest-xdist from ordering files by how many tests they have, which says little."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the files that take long: one that begins last leaves other processes idle."""
+    place = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: place.get(item.path.name, len(LONG)))
 
 
 @pytest.fixture

@@ -38,12 +38,14 @@ def result_of(model, noise, count, *, title="net", shown="pure noise", names=(),
     return Result(observer, title, title, class_names, tuple(parts), **given)
 
 
-def measurements(network, times, images, shards=1, layers=(), orthogonal=False):
+def measurements(network, times, images, shards=1, layers=(), orthogonal=False, noise=None):
     """Yield independent measurements of so many images, each of so many shards, of one pass.
 
-    A shard of orthogonal numbers has 2,048 images, whatever is asked for.
+    The noise is white, unless there is another. A shard of orthogonal numbers has 2,048 images,
+    whatever is asked for.
     """
-    noise = WhiteNoise(shape=tuple(network.inputs[0].shape[1:]), orthogonal=orthogonal)
+    shape = tuple(network.inputs[0].shape[1:])
+    noise = noise or WhiteNoise(shape=shape, orthogonal=orthogonal)
     work = NoisePass(network, noise, layers=layers, block_images=images // shards // 8)
     told = {**work.identity, "shards": shards, "count": shards * work.shard_images}
     for first in range(0, times * shards, shards):

@@ -32,16 +32,29 @@ PAPER = Path(paper.__file__)
 NAMES = tuple(experiments.MODULES)
 SMALL = {
     "mixing": mixing.Settings(repeats=2, noise_images=1000, backgrounds=10),
-    "attack": attack.Settings(noise_images=1000, exact_images=100, attacked_images=1),
+    "attack": attack.Settings(
+        noise_images=1000,
+        contrasts=(0.1, 0.2),
+        contrast_images=1000,
+        exact_images=100,
+        attacked_images=1,
+    ),
     "backdoor": backdoor.Settings(
         references=3,
         networks=1,
         each=NetworkSettings(recipe=QUICK, noise_images=1000),
     ),
-    "microstimulation": microstimulation.Settings(doses=(-1.0, 0.0, 1.0), images=2),
+    "microstimulation": microstimulation.Settings(
+        doses=(-1.0, 0.0, 1.0), gammas=(0.0, 0.25, 0.5, 0.75, 1.0), images=2
+    ),
     "signal": signal_in_noise.Settings(gammas=(0.3,), trials=2000),
     "structured": structured.Settings(
-        repeats=2, noise_images=1000, contrast_images=1000, fit_images=30, components=20
+        repeats=2,
+        noise_images=1000,
+        contrasts=(0.1, 0.2),
+        contrast_images=1000,
+        fit_images=30,
+        components=20,
     ),
     "individuals": individuals.Settings(
         groups=(

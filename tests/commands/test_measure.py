@@ -2,6 +2,7 @@
 
 import dataclasses
 import html
+import importlib
 import json
 import os
 import re
@@ -498,22 +499,21 @@ def test_a_registered_subclass_is_measured_from_its_file(tmp_path, processes):
 
 
 def test_a_class_of_the_current_folder_is_found_and_no_other_module_is_imported(
-    tmp_path, processes
+    tmp_path, processes, monkeypatch
 ):
     (tmp_path / "mine.py").write_text(
         "import keras\n@keras.saving.register_keras_serializable()\n"
         "class Twice(keras.layers.Layer):\n    def call(self, x):\n        return 2 * x\n"
     )
-    make = (
-        "import keras, mine\nfrom keras import layers\n"
-        "stack = [keras.Input((4, 4, 1)), mine.Twice(), layers.Flatten(), layers.Dense(2)]\n"
-        "keras.Sequential(stack).save('net.keras')"
-    )
+    monkeypatch.syspath_prepend(tmp_path)
+    twice = importlib.import_module("mine").Twice()
+    stack = [keras.Input((4, 4, 1)), twice, layers.Flatten(), layers.Dense(2)]
+    keras.Sequential(stack).save(tmp_path / "net.keras")
+    del sys.modules["mine"], keras.saving.get_custom_objects()["Custom>Twice"]
     measure = ["-m", "reverse_correlation", "measure", "net.keras", "--noise-images", "2000"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), "."])}
-    for words in (["-c", make], measure):
-        process = processes.start(sys.executable, *words, cwd=tmp_path, env=environment)
-        assert process.wait(timeout=120) == 0
+    process = processes.start(sys.executable, *measure, cwd=tmp_path, env=environment)
+    assert process.wait(timeout=120) == 0
     assert (tmp_path / "results/net.html").exists()
 
     (tmp_path / "mine.py").write_text("open('ran', 'w')\n")  # a module that registers nothing

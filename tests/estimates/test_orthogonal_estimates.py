@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers import measurements
 from scipy import stats
 from small_observers import observer
 
@@ -48,9 +49,8 @@ def test_pixels_of_two_kinds_of_numbers_have_the_error_of_both(rng):
     templates /= np.linalg.norm(columns @ templates, axis=0)
     network = observer(2 * templates.reshape(36, 36, 1, 32), -templates.sum(axis=0), "tanh")
     z = []
-    for seed in range(6):
-        logit = measure(network, noise, 2 * BLOCK, seed=seed, progress=False).classes["logit"]
-        z.append(logit.z.reshape(32, -1)[:, null])
+    for measurement in measurements(network, 6, 2 * BLOCK, shards=2, noise=noise):
+        z.append(measurement.classes["logit"].z.reshape(32, -1)[:, null])
     assert 0 < noise.orthogonal_power.min() and noise.orthogonal_power.max() < 1
     # neighbouring pixels err together: a tenth as many count
     assert abs(np.std(z) - 1) < 4 / np.sqrt(2 * np.size(z) / 10)
@@ -68,8 +68,8 @@ def test_pixels_that_do_nothing_have_z_of_standard_deviation_1(function, rng):
     weights[:10] = rng.normal(size=(10, 20, 1, 4)) / 2
     network = observer(weights, activation=function)
     found = {}
-    for seed in range(6):
-        for name, estimate in shown(network, 2 * BLOCK, seed=seed).classes.items():
+    for measurement in measurements(network, 6, 2 * BLOCK, shards=2, orthogonal=True):
+        for name, estimate in measurement.classes.items():
             found.setdefault(name, []).append(estimate.z[:, 10:])
     for name, z in found.items():
         z = np.concatenate(z).ravel()
@@ -85,10 +85,9 @@ def test_an_orthogonal_picture_is_better_where_much_is_linear(rng):
     truth = exact_classification_images(network, WhiteNoise(shape=SHAPE), 20_000)[1].ravel()
     ratio = {}
     for orthogonal in (True, False):
-        noise = WhiteNoise(shape=SHAPE, orthogonal=orthogonal)
         gains = []
-        for seed in range(4):
-            logit = measure(network, noise, 2 * BLOCK, seed=seed, progress=False).classes["logit"]
+        for measurement in measurements(network, 4, 2 * BLOCK, shards=2, orthogonal=orthogonal):
+            logit = measurement.classes["logit"]
             r = np.corrcoef(logit.covariance[1].ravel(), truth)[0, 1]
             gains.append(r**2 / (1 - r**2))
             if orthogonal:

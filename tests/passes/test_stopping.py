@@ -22,7 +22,14 @@ def network():
 
 
 def run(network, noise, count, **kwargs):
-    return measure(network, noise, count, progress=False, block_images=BLOCK, **kwargs)
+    block_images = SHARD[noise] // 8
+    return measure(network, noise, count, progress=False, block_images=block_images, **kwargs)
+
+
+@pytest.fixture(scope="module")
+def stopped(network):
+    """A pass with each noise that ended when its images were as good as asked."""
+    return {noise: run(network, noise, 10**9, until=UNTIL[noise.orthogonal]) for noise in SHARD}
 
 
 def test_decisions_fall_at_eighths_of_powers_of_eight():
@@ -32,8 +39,8 @@ def test_decisions_fall_at_eighths_of_powers_of_eight():
 
 
 @BOTH
-def test_the_pass_ends_at_a_decision_with_images_as_good_as_asked(noise, network):
-    measurement = run(network, noise, 10**9, until=UNTIL[noise.orthogonal])
+def test_the_pass_ends_at_a_decision_with_images_as_good_as_asked(noise, network, stopped):
+    measurement = stopped[noise]
     shards = measurement.count // SHARD[noise]
     assert is_decision_place(shards) and measurement.provenance["shards"] == shards
     for response in ("logit", "choice"):
@@ -44,9 +51,8 @@ def test_the_pass_ends_at_a_decision_with_images_as_good_as_asked(noise, network
 
 
 @BOTH
-def test_interrupted_or_asked_again_it_ends_at_the_same_place(noise, network, tmp_path):
-    until = UNTIL[noise.orthogonal]
-    whole = run(network, noise, 10**9, until=until)
+def test_interrupted_or_asked_again_it_ends_at_the_same_place(noise, network, stopped, tmp_path):
+    until, whole = UNTIL[noise.orthogonal], stopped[noise]
     part = whole.count // SHARD[noise] // 2 * SHARD[noise]
     run(network, noise, part, checkpoint=tmp_path / "sums.npz", save_seconds=0)
     again = run(network, noise, 10**9, until=until, checkpoint=tmp_path / "sums.npz")

@@ -35,7 +35,8 @@ def network(seed=0):
 
 def run(count, model=None, noise=NOISE, **kwargs):
     """Measure the small network in small blocks, saved at every shard."""
-    kwargs = {"layers": ["conv"], "block_images": BLOCK, "save_seconds": 0, **kwargs}
+    blocks = {"block_images": SHARD_OF[noise] // 8}
+    kwargs = {"layers": ["conv"], "save_seconds": 0, **blocks, **kwargs}
     return measure(model or network(), noise, count, progress=False, **kwargs)
 
 

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import measurements
 from scipy import stats
 from small_observers import centred, close, observer
 
@@ -331,10 +332,9 @@ def test_coordinates_that_do_not_matter_have_standard_normal_z():
     weights[:2, :2, 0] = 1, -1  # one cell
     network = observer(weights, 0, "tanh")
     z = []
-    for seed in range(12):
-        pixels = measure(network, noise, 4000, seed=seed, progress=False).classes
+    for measurement in measurements(network, 12, 4096, shards=2, noise=noise):
         for response in ("logit", "choice", "decision"):
-            estimate = pixels[response]
+            estimate = measurement.classes[response]
             z.append((estimate.coefficients[0] / estimate.coefficient_error[0]).ravel()[1:])
             assert np.allclose(estimate.z[0, ::2, ::2, 0].ravel()[1:], z[-1])
     z = np.concatenate(z)
