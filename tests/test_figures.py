@@ -71,7 +71,7 @@ def test_mean_noisy_images_are_of_the_images_that_the_caption_counts(monkeypatch
     labels = np.array([0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9])
     keras.utils.set_random_seed(0)
     drawn = {}
-    monkeypatch.setattr(figures, "save", lambda figure, path: drawn.update({path.name: figure}))
+    monkeypatch.setattr(figures, "save", lambda figure, path, _: drawn.update({path.name: figure}))
     noisy = generate_white_noise_images(images[:8], 1.0, 0.0, 0)
     averages = {n: generate_classification_images(noisy, labels[:8], n) for n in range(7)}
     figures.plot_class_averages(averages, labels[:8], 1.0, 0.0, "mnist", tmp_path)

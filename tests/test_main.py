@@ -218,6 +218,7 @@ def test_a_third_network_is_its_class_and_one_entry(made_up, tmp_path, monkeypat
     written = main.main(settings(tmp_path, "--networks", "flat", "--no-report"))
     assert {path.stem for path in written} == {
         "classification_mnist", "cm_flat_mnist", "bias_flat_mnist", "template_flat_mnist",
+        "about_flat_mnist", "base_flat_mnist",
         "conv1_fl_mnist", "conv1_fl_mnist_noise", "sta_conv1_fl_mnist",
     }  # fmt: skip
 

@@ -169,13 +169,22 @@ def luminance(maps):
 
 
 def outline(axis, base):
-    """Draw the outline of an image (h, w, c): where it is half as bright as it gets."""
+    """Draw the outline of an image (h, w, c), between what is dark and what is bright in it."""
     grey = luminance(np.asarray(base)[None])[0]
     if min(grey.shape) > 1:
         grey = gaussian_filter(grey, min(grey.shape) / 100)
-        level = (grey.min() + grey.max()) / 2
         style = {"colors": OUTLINE, "linewidths": 0.7, "linestyles": "solid"}
-        axis.contour(grey, levels=[level], **style)
+        axis.contour(grey, levels=[level_between(grey)], **style)
+
+
+def level_between(grey):
+    """Return the level that splits an image's pixels into two most different groups (Otsu 1979)."""
+    levels = np.sort(grey, axis=None).astype(float)
+    count = np.arange(1, levels.size)
+    below, total = np.cumsum(levels)[:-1], levels.sum()
+    apart = (below / count - (total - below) / (levels.size - count)) ** 2
+    best = np.argmax(count * (levels.size - count) * apart)
+    return (levels[best] + levels[best + 1]) / 2
 
 
 def show_signed(axis, values, cmap=SIGNED, alpha=1):

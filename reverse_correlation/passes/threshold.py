@@ -37,8 +37,8 @@ class Threshold:
         survived: the share that does, of those shown last.
         answer: of the observer to the base, among all of its classes.
         images: shown in the search.
-        end: "" if there is a threshold; "largest" if the answer survives even the largest
-            contrast, "smallest" if it does not survive the smallest; that contrast was taken.
+        end: "" if there is a threshold; "largest" if the answer survives every contrast, so that
+            the usual one was taken; "smallest" if it survives none, so that the smallest was.
     """
 
     contrast: float
@@ -54,7 +54,8 @@ class Threshold:
         line = f"contrast {_digits(self.contrast)}: its own answer, {answer}, survives in "
         line += f"{'only ' * (self.end == 'smallest')}{self.survived:.0%} of the noise"
         if self.end == "largest":
-            line += "; this is the largest contrast that fits the input range, and was taken"
+            line += f", and as it survives in {self.survive:.0%} or more at every contrast up to "
+            line += f"{LARGEST:g}, the largest that fits the input range, the usual one was taken"
         if self.end == "smallest":
             line += "; this is the smallest contrast tried, and was taken: the image lies at the "
             line += "edge of that class"
@@ -156,7 +157,7 @@ class _Search:
                 break
             lower = upper
         else:
-            return LARGEST, "largest"
+            return self.noise.contrast, "largest"
         if lower is None:
             return _rounded(upper), "smallest"
         for _ in range(BISECTIONS):

@@ -70,13 +70,12 @@ def summary_lines(result):
         lines.append((f"noise answered {result.class_names[k]}", cells))
     fields = _least_and_median(result.field_agreement)
     lines.append(("last convolution, r with exact: least, median", [fields]))
-    cosines = result.kernel_cosines
-    least = None if cosines is None else cosines.min(initial=1)
-    lines.append(("conv1, cosine with kernels: least", [number(least, "{:.5f}")]))
+    cosines = _least_and_median(result.kernel_cosines, 5)
+    lines.append(("conv1, cosine with kernels: least, median", [cosines]))
     return [(label, cells) for label, cells in lines if any(cell != "-" for cell in cells)]
 
 
-def _least_and_median(agreement):
+def _least_and_median(agreement, digits=3):
     if agreement is None or not np.isfinite(agreement).any():
         return "-"
-    return f"{np.nanmin(agreement):.3f}, {np.nanmedian(agreement):.3f}"
+    return f"{np.nanmin(agreement):.{digits}f}, {np.nanmedian(agreement):.{digits}f}"

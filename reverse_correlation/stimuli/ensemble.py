@@ -337,6 +337,8 @@ class Ensemble:
     def describe(self):
         """Return what identifies the ensemble, for the provenance of a result."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        if not self.achromatic:
+            fields.pop("achromatic", None)  # as before there was such noise
         return {
             "ensemble": type(self).__name__,
             **{name: _serialisable(value) for name, value in fields.items()},

@@ -51,7 +51,7 @@ def test_a_network_of_ones_own_gives_figures_with_its_name(tmp_path, capsys):
     assert figures == {
         f"{stem}.png"
         for stem in (
-            "bias_mine", "sta_conv1_mine", "sta_convLast_mine", "conv1_mine_noise",
+            "bias_mine", "base_mine", "sta_conv1_mine", "sta_convLast_mine", "conv1_mine_noise",
             "convLast_mine_noise",
         )
     }  # fmt: skip
@@ -426,7 +426,7 @@ def test_the_command_on_the_page_repeats_the_run(tmp_path, capsys):
     page = html.unescape((tmp_path / "out/a dense.html").read_text())
     command = re.search("python -m reverse_correlation (measure [^<]*)<", page)[1]
     assert "--until 0.0" in command
-    assert "not flags: exact images 5,000; exact patches 20,000; live rate 0.001." in page
+    assert "not flags: exact images 5,000; exact patches 20,000; live rate 0.01." in page
     first = Measurement.load(tmp_path / "out/a dense.npz")
     assert first.noise.contrast == 0.123456789
     assert run_command([*shlex.split(command), "--out", str(tmp_path / "again")]) == 0

@@ -5,6 +5,7 @@ import pytest
 from small_observers import observer
 
 from reverse_correlation import PinkNoise, WhiteNoise, measure
+from reverse_correlation.figures.style import level_between
 from reverse_correlation.figures.views import PUSH, draw_about, draw_views, view_rows
 
 SHAPE = (6, 5, 1)
@@ -69,6 +70,14 @@ def test_achromatic_noise_has_one_map():
     noise = WhiteNoise(shape=(6, 5, 3), contrast=0.1, base=0.5, achromatic=True)
     rows = view_rows(about(template, noise), np.array([1]), "logit")
     assert "luminance" in rows and "red - green" not in rows
+
+
+def test_the_outline_of_a_base_parts_what_is_dark_from_what_is_bright():
+    """Not half way between the darkest and the brightest pixel, of which there may be one."""
+    base = np.full((20, 20), 0.1)
+    base[5:15, 5:15] = 0.4
+    base[6, 6] = 1.0
+    assert 0.1 < level_between(base) < 0.4
 
 
 @pytest.mark.parametrize("channels", [1, 3])
