@@ -12,6 +12,7 @@ from reverse_correlation.figures.style import (
     Picture,
     empty,
     luminance,
+    outline,
     picture,
     signed_scale,
     styled,
@@ -39,12 +40,14 @@ def draw_people(result):
     letters = int(12 * figure.get_figwidth())  # that fit on a line
     above, below = figure.subfigures(2, 1, height_ratios=(2.9, lower))
     _draw_plus_and_minus(above, result.foremost, result.study.noise)
-    _draw_choice_images(below, titled, rows, columns)
+    _draw_choice_images(below, titled, rows, columns, result.study.noise)
     what = (
         f"choice images from {result.study.trials:,} pairs each; r: split-half reliability; "
-        f"infoVal: {MORE_THAN_CHANCE} and above is more than chance; outlined: pixels significant "
+        f"infoVal: {MORE_THAN_CHANCE} and above is more than chance; black: pixels significant "
         "at family-wise 5 %"
     )
+    if result.study.noise.about_image:
+        what += "; green: outline of the base"
     if left_out := len(result.people) + len(result.classes) - len(titled):
         what += f"; {left_out} more are in the table"
     below.suptitle(textwrap.fill(what, letters))
@@ -58,8 +61,8 @@ def draw_people(result):
     return figure
 
 
-def _draw_choice_images(figure, titled, rows, columns):
-    """Draw a panel for each observer, [(title, StudyObserver)]."""
+def _draw_choice_images(figure, titled, rows, columns, noise):
+    """Draw a panel for each observer, [(title, StudyObserver)], who judged noise."""
     axes = figure.subplots(rows, columns, squeeze=False)
     without_ticks(axes)
     image = None
@@ -76,6 +79,8 @@ def _draw_choice_images(figure, titled, rows, columns):
             empty(axis, values.shape, "no image")
         else:
             image = show_class_image(axis, values, luminance_significant(estimate)[0])
+            if noise.about_image:
+                outline(axis, noise.mean)
     signed_scale(figure, image, axes, SIGN)
     figure.get_layout_engine().set(hspace=0.06)
 
