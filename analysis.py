@@ -4,7 +4,8 @@ import numpy as np
 import tensorflow as tf
 
 from data import CLASS_NAMES
-from reverse_correlation import UserError
+from reverse_correlation import UserError, measure
+from reverse_correlation.estimates import findings
 
 # "as" marks what is only passed on, to main.py and the experiments
 from reverse_correlation.estimates.activity import activation_maps as activation_maps
@@ -75,6 +76,36 @@ def contrast_for_templates(network, noise, contrasts, validation, *, images, see
         answers = match_templates(noise.images(sums), validation[0])
         shares[contrast] = float(np.mean(answers == validation[1]))
     return max(shares, key=shares.get), shares
+
+
+def show_noise(observer, ensembles, layers, test, stem, folder, how, *, exact_images):
+    """Show a network its ensembles, {title: ensemble}: a Shown of each.
+
+    Args:
+        observer: a Network.
+        layers: {label: layer}, measured with the first ensemble alone.
+        test: (images, labels), which the class images classify.
+        stem, folder: of the measurements' files.
+        how: what `measure` gets beside.
+        exact_images: whose gradients class images are held to, at most.
+    """
+    shown = []
+    for title, noise in ensembles.items():
+        print(f"{observer.name}: {noise.title} noise ({title})")
+        name, to_tap = stem + "_mean" * len(shown), () if shown else layers.values()
+        measurement = measured(observer, noise, name, folder, how, to_tap)
+        path = folder / f"{name}.exact.npz"
+        exact = findings.exact_images_of(observer, noise, path, exact_images, how["seed"] + 1)
+        of_classes = findings.class_findings(measurement, exact, test)
+        shown.append(findings.Shown(title, measurement, of_classes))
+    return shown
+
+
+def measured(observer, noise, stem, folder, how, layers=()):
+    """Show a network noise, and save the Measurement; arguments are as for `show_noise`."""
+    measurement = measure(observer, noise, layers=layers, checkpoint=folder, **how)
+    measurement.save(folder / f"{stem}.npz")
+    return measurement
 
 
 LOOKED_AT = {"mnist": 4, "fashion_mnist": 6}  # the class of the image that noise is about: a shirt

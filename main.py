@@ -71,13 +71,15 @@ import figures
 from analysis import (
     activation_maps,
     generate_classification_images,
+    measured,
     noise_about_one_image,
     noise_ensembles,
     predict,
+    show_noise,
 )
 from data import CLASS_NAMES
 from noise import generate_white_noise_images
-from reverse_correlation import Network, measure
+from reverse_correlation import Network
 from reverse_correlation.estimates import findings
 from reverse_correlation.report.page import write_report
 from reverse_correlation.report.summary import print_summary, write_summary
@@ -93,9 +95,9 @@ def main(s):
     train, validation, test = load_splits(s.dataset)
 
     # Part 2: two networks, trained or loaded
-    how = {"folder": models, "epochs": s.epochs, "seed": s.seed, "retrain": s.retrain}
+    recipe = {"folder": models, "epochs": s.epochs, "seed": s.seed, "retrain": s.retrain}
     networks = {
-        name: load_or_train(name, s.dataset, train, validation, **how)
+        name: load_or_train(name, s.dataset, train, validation, **recipe)
         for name in dict.fromkeys(s.networks)
     }
 
@@ -115,6 +117,10 @@ def main(s):
     written, found = [by_class, *confusion.values()], []
 
     with running.connected(s.scheduler) as client:
+        how = {
+            "count": s.noise_images, "seed": s.seed, "until": s.until, "survive": s.survive,
+            "precision": s.precision, "client": client,
+        }  # fmt: skip
         for name, network in networks.items():
             # Part 3: pure noise, averaged by what the network answers
             observer = Network(network)
@@ -125,7 +131,10 @@ def main(s):
             )  # fmt: skip
             pure = next(iter(ensembles.values()))
             layers = findings.layers_to_measure(pure, NETWORKS[name].convolutions, s.layers)
-            shown = show_noise(s, name, observer, ensembles, layers, test, results, client)
+            shown = show_noise(
+                observer, ensembles, layers, test, f"{s.dataset}_{name}", results, how,
+                exact_images=s.exact_images,
+            )  # fmt: skip
             which = (name, s.dataset, part3, s.format)
             own = [
                 figures.plot_classification_images(shown, *which),
@@ -138,7 +147,7 @@ def main(s):
                     observer, test, s.dataset, index=s.about, noise_kind=s.noise_kind,
                     independent=s.independent, contrast=s.contrast, survive=s.survive, seed=s.seed,
                 )  # fmt: skip
-                measurement = measured(s, f"{name}_about", observer, about, (), results, client)
+                measurement = measured(observer, about, f"{s.dataset}_{name}_about", results, how)
                 own.append(figures.plot_about_image(measurement, what, *which))
                 own.append(figures.plot_views(measurement, name, s.dataset, results, s.format))
 
@@ -175,31 +184,6 @@ def main(s):
     write_summary(found, results / f"main_{s.dataset}.json", command)
     print_summary(found, written, s.out)
     return written
-
-
-def show_noise(s, name, observer, ensembles, layers, test, results, client):
-    """Show a network its ensembles: a Shown of each; layers are measured with the first alone."""
-    shown = []
-    for title, noise in ensembles.items():
-        stem = f"{name}{'_mean' * len(shown)}"
-        print(f"{place(name, s.dataset)}: {noise.title} noise ({title})")
-        to_tap = () if shown else layers.values()
-        measurement = measured(s, stem, observer, noise, to_tap, results, client)
-        path = results / f"{s.dataset}_{stem}.exact.npz"
-        exact = findings.exact_images_of(observer, noise, path, s.exact_images, s.seed + 1)
-        of_classes = findings.class_findings(measurement, exact, test)
-        shown.append(findings.Shown(title, measurement, of_classes))
-    return shown
-
-
-def measured(s, stem, observer, noise, layers, results, client):
-    """Show a network noise, and save the Measurement in results/."""
-    measurement = measure(
-        observer, noise, s.noise_images, seed=s.seed, until=s.until, survive=s.survive,
-        precision=s.precision, layers=layers, checkpoint=results, client=client,
-    )  # fmt: skip
-    measurement.save(results / f"{s.dataset}_{stem}.npz")
-    return measurement
 
 
 def run(arguments=None):

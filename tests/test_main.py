@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import pytest
 
+import analysis
 import main
 import training
 from lenet import LeNet
@@ -246,7 +247,7 @@ def test_the_dask_client_is_handed_to_the_pass(made_up, monkeypatch, tmp_path):
     def refuse(*args, client, **kwargs):
         raise UserError(f"measured by {client}")
 
-    monkeypatch.setattr(main, "measure", refuse)
+    monkeypatch.setattr(analysis, "measure", refuse)
     monkeypatch.setattr(main.running, "connected", lambda _: contextlib.nullcontext("many"))
     with pytest.raises(UserError, match="measured by many"):
         main.main(settings(tmp_path, "--networks", "lenet"))
