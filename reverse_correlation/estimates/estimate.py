@@ -134,7 +134,7 @@ class Estimate:
     def above_chance(self):
         """(R,) bool: images with a significant pixel, or an informational value above 1.96.
 
-        Of images of noise, some 7 % are, since each of the two criteria is passed by 2 to 5 %.
+        Of images of nothing 5 to 9 % are, as each of the two criteria is passed by 2 to 6 %.
         """
         some = self.significant.any(axis=(1, 2, 3))
         return some | (np.nan_to_num(self.info_value) > MORE_THAN_CHANCE)

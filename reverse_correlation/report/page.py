@@ -127,7 +127,13 @@ def _images(estimate, classes, names, deviation):
         values = np.rint(32767 * estimate.covariance[k] / scale).astype(np.int16)
         error = float(estimate.coefficient_error[k])
         entries.append(
-            {"values": base64_of(values), "scale": scale, "error": error, "name": names[k]}
+            {
+                "values": base64_of(values),
+                "scale": scale,
+                "error": error,
+                "name": names[k],
+                "chance": not bool(estimate.above_chance[k]),
+            }
         )
     return {
         "shape": list(estimate.covariance.shape[1:]),
@@ -162,10 +168,11 @@ def _canvases(images):
     """Return a heading, and an empty canvas for each class image of a set."""
     cells = [
         html_of(
-            '<div class="map" id="$id-$k"><canvas></canvas>$name</div>',
+            '<div class="map$chance" id="$id-$k"><canvas></canvas>$name</div>',
+            chance=" chance" * entry["chance"],
             id=images["id"],
             k=k,
-            name=entry["name"],
+            name=entry["name"] + ", not above chance" * entry["chance"],
         )
         for k, entry in enumerate(images["classes"])
     ]

@@ -6,7 +6,13 @@ from helpers import measurements, show
 from scipy import stats
 from small_observers import STD, convolution, observer, yes_no
 
-from reverse_correlation import Estimate, sidak_threshold
+from reverse_correlation import (
+    Estimate,
+    PinkNoise,
+    WhiteNoise,
+    measure_choices,
+    sidak_threshold,
+)
 from reverse_correlation.estimates.correlation import correlations, cosines, spearman_brown
 from reverse_correlation.estimates.estimate import estimate_from_sums, with_covariance
 
@@ -226,3 +232,16 @@ def test_a_silent_filter_has_no_average(rng):
     filters = show(convolution(kernel, bias=-0.01), 5000, layers=["conv"]).layers["conv"]
     assert np.isfinite(filters.average[0]).all() and np.isnan(filters.average[1]).all()
     assert np.isfinite(filters.image[0]).all() and np.isnan(filters.image[1]).all()
+
+
+@pytest.mark.parametrize("ensemble", [WhiteNoise, PinkNoise])
+def test_an_image_of_nothing_is_above_chance_in_seven_percent(ensemble):
+    """Choices at random, in a family of studies; two criteria of 2 to 6 % each, which overlap."""
+    noise, rng, studies = ensemble(shape=(8, 8, 1)).independent, np.random.default_rng(1), 500
+    passed = 0
+    for seed in range(studies):
+        choices = rng.choice([-1, 1], 200)
+        found = measure_choices(choices, noise, seed=seed, name="nobody").classes["choice"]
+        passed += found.above_chance[0]
+    low, high = stats.binom.ppf(1e-4, studies, 0.045), stats.binom.ppf(1 - 1e-4, studies, 0.09)
+    assert low <= passed <= high

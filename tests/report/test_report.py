@@ -1,6 +1,7 @@
 """The numbers, colours and tables of a network's page, in a real browser and in its data."""
 
 import base64
+import dataclasses
 import html
 import json
 import re
@@ -191,6 +192,22 @@ def test_the_page_needs_nothing_from_elsewhere_and_says_how_to_repeat_it(in_colo
     command = re.search(r'<pre id="command">(.*?)</pre>', text, re.S)[1]
     assert html.unescape(command) == COMMAND and "network_sha256" in text
     assert "At most 5,000 images&#x27; gradients." in text
+
+
+def test_an_image_that_is_not_above_chance_is_faint_on_the_page(in_colour, tmp_path):
+    result = in_colour[1]
+    logit = result.shown[0].measurement.classes["logit"]
+    faint = dataclasses.replace(
+        logit, standard_error=1e9 * logit.standard_error, coefficient_error=1e9 * np.ones(4)
+    )
+    result.shown[0].measurement.classes["logit"] = faint
+    try:
+        text = write_report(result, [], tmp_path / "a.html", "").read_text()
+    finally:
+        result.shown[0].measurement.classes["logit"] = logit
+    assert text.count('class="map chance" id="set-0-logit-') == 4
+    assert text.count("not above chance</div>") == 4
+    assert 'class="map chance"' not in in_colour[0].read_text()
 
 
 def test_the_page_shows_a_figure_and_what_to_see_in_it(in_colour):
