@@ -19,6 +19,8 @@ import pytest
 from helpers import same_bits
 from keras import layers
 from PIL import Image
+from scipy import stats
+from small_observers import observer
 from zoo import binary, build, recurrent, rescaled, residual, separable, subclassed
 
 from reverse_correlation import Measurement, UserError, load_any_network, measure
@@ -138,23 +140,28 @@ def test_the_mean_training_image_is_a_base(tmp_path, capsys):
 def test_noise_about_an_image_is_shown_at_threshold_or_at_the_share_or_contrast_given(
     tmp_path, capsys
 ):
-    path = saved_dense(tmp_path / "dense.keras")
-    picture = np.random.default_rng(0).integers(0, 255, (16, 16), np.uint8)
+    """A linear observer of grey and of a picture that is only a little like its template."""
+    template = np.random.default_rng(0).normal(size=(16, 16, 1))
+    network = observer(np.stack([-template, template], axis=-1), [0.0, -template.sum()])
+    network.save(tmp_path / "linear.keras")
+    picture = np.uint8(128 + 8 * np.sign(template[..., 0]))
     Image.fromarray(picture).save(tmp_path / "face.png")
     found = {}
-    for flags in ([], ["--survive", ".5"], ["--contrast", ".2"]):
-        given = ["--base", tmp_path / "face.png", "--class-names", "yes", "no", "maybe", *flags]
-        code, out, error = run(tmp_path, capsys, path, *given)
+    for flags in ([], ["--survive", ".9"], ["--contrast", ".2"]):
+        given = ["--base", tmp_path / "face.png", "--class-names", "no", "yes", *flags]
+        code, out, error = run(tmp_path, capsys, tmp_path / "linear.keras", *given)
         assert code == 0, error
-        kept = Measurement.load(tmp_path / "out/dense.npz")
+        kept = Measurement.load(tmp_path / "out/linear.npz")
         record, found[tuple(flags)] = kept.provenance.get("at_threshold"), kept.noise.contrast
         if record:
-            answer = ("yes", "no", "maybe")[record["answer"]]
             assert f"contrast {kept.noise.contrast:.3g}".replace("0.", ".") in out
-            assert f"its own answer, {answer}, survives in {record['survived']:.0%}" in out
-            assert abs(record["survived"] - record["survive"]) <= 0.03 or record["end"]
+            assert f"its own answer, yes, survives in {record['survived']:.0%}" in out
+            assert abs(record["survived"] - record["survive"]) <= 0.03 and not record["end"]
         assert bool(record) == (flags[:1] != ["--contrast"])
-    assert found[()] < found["--survive", ".5"] and found["--contrast", ".2"] == 0.2
+    drive = np.sum(template * (2 * (picture[..., None] / 255) - 1)) / 2 / np.linalg.norm(template)
+    for survive, flags in ((0.75, ()), (0.9, ("--survive", ".9"))):
+        assert stats.norm.cdf(drive / found[flags]) == pytest.approx(survive, abs=0.04)
+    assert found["--contrast", ".2"] == 0.2
 
 
 def test_noise_of_a_colour_network_may_be_achromatic(tmp_path, capsys):
