@@ -20,12 +20,14 @@ import tensorflow as tf
 from scipy import stats
 
 from reverse_correlation.errors import UserError
-from reverse_correlation.stimuli.null_images import chi_null, sidak_threshold
+from reverse_correlation.stimuli.null_images import chi_null, gumbel_quantile, sidak_threshold
 from reverse_correlation.stimuli.numbers import draw_numbers, normal_rows
 from reverse_correlation.stimuli.orthogonal import MOST_COLUMNS, ROWS, orthogonal_numbers
 
 UNIFORM_STD = 1 / math.sqrt(12)
 NULL_IMAGES = 2000  # null images drawn for an ensemble's pixel threshold and infoVal
+FEWEST_NULL_IMAGES = 200  # the same, of images so large that drawing them takes long
+NULL_NUMBERS = 3e7  # pixel values of null images that are drawn quickly
 
 
 class Ensemble:
@@ -275,11 +277,15 @@ class Ensemble:
         """The |z| that no pixel of a null image passes, with probability .95.
 
         Sidak's over independent cells; else the 95 % quantile of the largest |A xi|_i / |A_i| over
-        draws of Gaussian xi, since the coefficients of an image from many stimuli are Gaussian.
+        draws of Gaussian xi, since the coefficients of an image from many stimuli are Gaussian. Of
+        few draws it is that of the Gumbel distribution that has their mean and variance.
         """
         if self.cells:
             return sidak_threshold(math.prod(self.coordinates))
-        return float(np.quantile(self._null_images[0], 0.95))
+        largest = self._null_images[0]
+        if len(largest) == NULL_IMAGES:
+            return float(np.quantile(largest, 0.95))
+        return float(gumbel_quantile(largest, 0.95))
 
     @property
     def null_norm(self):
@@ -292,10 +298,11 @@ class Ensemble:
 
     @functools.cached_property
     def _null_images(self):
-        """The largest |z| and the norm of each of 2,000 null images."""
+        """The largest |z| and the norm of each of 2,000 null images, or fewer of large images."""
         largest, norms, size = [], [], self._at_once
+        count = int(np.clip(NULL_NUMBERS / math.prod(self.shape), FEWEST_NULL_IMAGES, NULL_IMAGES))
         scale = np.where(self.pixel_std > 0, self.pixel_std, np.inf)
-        for block in range(NULL_IMAGES // size):
+        for block in range(-(-count // size)):
             xi = draw_numbers("gaussian", 0, block, (size, *self.coordinates))
             images = self.fluctuation(xi).numpy()
             largest.append(np.abs(images / scale).max(axis=(1, 2, 3)))

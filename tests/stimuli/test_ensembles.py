@@ -25,7 +25,9 @@ from reverse_correlation import (
     sidak_threshold,
 )
 from reverse_correlation.estimates.correlation import correlations, cosines
+from reverse_correlation.stimuli import ensemble
 from reverse_correlation.stimuli.gabor import gabor_kernels
+from reverse_correlation.stimuli.null_images import gumbel_quantile
 from reverse_correlation.stimuli.orthogonal import ROWS
 
 
@@ -324,6 +326,20 @@ def test_null_images_pass_the_threshold_in_five_percent_whatever_the_noise(name)
         largest.append(np.abs(coefficients).max() > sidak_threshold(numbers))
     allowed = 4.5 * np.sqrt(0.05 * 0.95 / 600)
     assert abs(np.mean(errors) - 0.05) < allowed and abs(np.mean(largest) - 0.05) < allowed
+
+
+def test_of_large_images_few_null_images_say_nearly_the_same(monkeypatch):
+    """Their largest |z| follow a Gumbel distribution, whose quantile a tenth of the draws give."""
+    values = stats.gumbel_r.rvs(3.5, 0.2, size=20_000, random_state=0)
+    exact = stats.gumbel_r.ppf(0.95, 3.5, 0.2)
+    assert gumbel_quantile(values, 0.95) == pytest.approx(exact, abs=0.02)
+    many = PinkNoise((32, 32, 1))
+    known = many.threshold, *many.null_norm
+    monkeypatch.setattr(ensemble, "NULL_NUMBERS", 200 * 32 * 32)
+    few = PinkNoise((32, 32, 1))
+    assert few.threshold == pytest.approx(known[0], abs=0.15)
+    assert few.null_norm[0] == pytest.approx(known[1], abs=5 * known[2] / np.sqrt(200))
+    assert few.null_norm[1] == pytest.approx(known[2], rel=0.35)
 
 
 def test_coordinates_that_do_not_matter_have_standard_normal_z():
