@@ -139,6 +139,8 @@ def _check_header(part, file):
         raise ValueError(f"{part.filename} is not an array") from error
     if dtype.kind not in "biufU":
         raise ValueError(f"{part.filename} holds neither numbers nor texts")
+    if dtype.kind == "U" and part.file_size > 8 * LONGEST_RECORD:
+        raise ValueError(f"{part.filename} is too long for a text")
     size = file.tell() + dtype.itemsize * math.prod(shape)
     if size != part.file_size or not part.filename.endswith(".npy"):
         raise ValueError(f"{part.filename} promises {size:,} bytes and has {part.file_size:,}")
@@ -150,6 +152,7 @@ def read_json(text, longest=LONGEST_RECORD):
     Raises:
         ValueError: if it is not JSON, or longer, or nested deeper, than any that was written.
     """
+    text = text.item() if isinstance(text, np.ndarray) else text
     text = text.decode() if isinstance(text, bytes) else str(text)
     if len(text) > longest:
         raise ValueError(f"its record of {len(text):,} characters is too long")

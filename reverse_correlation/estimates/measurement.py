@@ -140,7 +140,7 @@ class Measurement:
         try:
             noise = noise or restored_ensemble(provenance["noise"]["ensemble"], fields)
             sums = added_up(levels)
-            _refuse_contradictions(sums, provenance, noise, (*accumulators, *OF_TRIALS))
+            refuse_contradictions(sums, provenance, noise, accumulators)
             return cls(sums, provenance, noise, accumulators)
         except UserError as error:
             raise UserError(f"{path}: {error}") from error
@@ -150,22 +150,34 @@ class Measurement:
             raise not_a_measurement(path, f"its parts do not fit together: {error}") from error
 
 
-def _refuse_contradictions(sums, provenance, noise, accumulators):
-    """Raise ValueError if counts are not counts, or sums not of the shapes that are described.
+def refuse_contradictions(sums, provenance, noise, accumulators):
+    """Raise an error if counts are not counts, or sums not of the shapes that are described.
 
     Shapes are known of this package's own accumulators. Images are computed only after this.
+
+    Args:
+        sums, provenance, noise, accumulators: as of a Measurement.
+
+    Raises:
+        UserError: if an accumulator is not among these, or has too many sums.
+        ValueError, or whatever else the wrong type of a value raises: if something contradicts.
     """
+    known = (*ACCUMULATORS, *OF_TRIALS)
     counts = [provenance.get(name, 1) for name in ("block_images", "shard_blocks")]
     for count in (provenance["count"], *counts):
         if type(count) is not int or not 0 < count < MOST_STIMULI:
             raise ValueError(f"{count!r} is not a count")
     for described in provenance["accumulators"]:
-        accumulator = restored(described, accumulators)
-        if type(accumulator) not in (*ACCUMULATORS, *OF_TRIALS):
+        accumulator = restored(described, (*accumulators, *OF_TRIALS))
+        if type(accumulator) not in known:
             continue
         if hasattr(accumulator, "pixels"):
             if tuple(accumulator.coordinates) != tuple(noise.coordinates):
                 raise ValueError(f"its noise has no {accumulator.coordinates} numbers")
+            only = provenance.get("only", [])
+            within = (type(k) is int and 0 <= k < accumulator.classes for k in only)
+            if only != list(accumulator.only) or not all(within):
+                raise ValueError(f"it has no classes {only}")
             dataclasses.replace(accumulator, pixels=math.prod(noise.shape))  # refuses too many
         for name, shape in accumulator.zeros().items():
             found = sums[accumulator.name].get(name)

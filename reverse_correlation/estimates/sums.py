@@ -103,11 +103,19 @@ def read_sums(path):
             if array.dtype != np.float64 or len(array) != 2 or not np.isfinite(array).all():
                 raise not_a_measurement(path, f"{key} is not a pair of finite sums")
             levels[range(count).index(int(level))].setdefault(accumulator, {})[name] = array
+        layouts = [_layout(level) for level in levels if level]
+        if any(layout != layouts[0] for layout in layouts):
+            raise not_a_measurement(path, "its levels have other sums than each other")
     except UserError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise not_a_measurement(path, "it holds something else") from error
     return levels, provenance, fields
+
+
+def _layout(sums):
+    """Return the shapes of sums: {(accumulator, name): shape}."""
+    return {(a, name): value.shape for a, named in sums.items() for name, value in named.items()}
 
 
 def not_a_measurement(path, why):
