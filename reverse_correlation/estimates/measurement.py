@@ -174,6 +174,8 @@ def refuse_contradictions(sums, provenance, noise, accumulators):
         if hasattr(accumulator, "pixels"):
             if tuple(accumulator.coordinates) != tuple(noise.coordinates):
                 raise ValueError(f"its noise has no {accumulator.coordinates} numbers")
+            if sums[accumulator.name]["n"].sum() != provenance["count"]:
+                raise ValueError(f"its sums are not those of {provenance['count']:,} stimuli")
             only = provenance.get("only", [])
             within = (type(k) is int and 0 <= k < accumulator.classes for k in only)
             if only != list(accumulator.only) or not all(within):

@@ -224,7 +224,7 @@ def _resume(checkpoint, work, shards):
     try:
         if not is_tree(levels, done) or whole["count"] != done * work.shard_images:
             raise ValueError(f"they are not those of {done!r} shards")
-        refuse_contradictions(levels[-1], kept | whole, work.noise, work.kinds)
+        refuse_contradictions(added_up(levels), kept | whole, work.noise, work.kinds)
     except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
         raise UserError(
             f"{checkpoint} does not hold the sums of a checkpoint ({error}): delete it, or name "

@@ -102,6 +102,7 @@ def measurements(good):
         "level-negative": good | {"classes:ox:-1": ox},
         "count-none": told(good, count=None),
         "count-text": told(good, count="many"),
+        "count-other": told(good, count=4096),
         "count-zero": told(good, count=0),
         "count-true": told(good, count=True),
         "count-nan": told(good, count=float("nan")),
