@@ -7,7 +7,7 @@ import sys
 from reverse_correlation.backend import import_tensorflow_quietly
 from reverse_correlation.commands import settings
 from reverse_correlation.commands.flags import read_settings
-from reverse_correlation.commands.running import exit_code
+from reverse_correlation.commands.running import exit_code, printing_printable
 
 PROGRAM = "python -m reverse_correlation"
 COMMANDS = {  # name of the command: (its settings, module in `commands`, function in that module)
@@ -49,7 +49,8 @@ def run(arguments=None):
         module = importlib.import_module(f"reverse_correlation.commands.{home}")
         getattr(module, function)(chosen)
 
-    return exit_code(program, command, goes_on=length == 1)
+    with printing_printable():
+        return exit_code(program, command, goes_on=length == 1)
 
 
 if __name__ == "__main__":

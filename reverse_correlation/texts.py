@@ -1,10 +1,41 @@
-"""Names that come from outside, and numbers, as pages and tables show them."""
+"""Names that come from outside, and numbers, as pages, tables and terminals show them."""
 
 import base64
 import html
 import json
 import math
+import re
 import string
+
+# what moves a terminal's cursor, changes its state or the direction of its lines, or cannot be
+# written at all; but not the ends of lines, and tabs
+CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def printable(text):
+    """Return a text with control characters written out, such as \\x1b, for a terminal."""
+    return CONTROL.sub(lambda found: ascii(found[0])[1:-1], str(text))
+
+
+class PrintableStream:
+    """A stream of text, such as standard output, that control characters do not get through to.
+
+    Args:
+        stream: what is written to.
+    """
+
+    def __init__(self, stream):
+        self.stream = stream
+
+    def write(self, text):
+        """Write a text, as `printable` returns it."""
+        return self.stream.write(printable(text))
+
+    def __getattr__(self, name):
+        """Return whatever else the stream has."""
+        return getattr(self.stream, name)
 
 
 class Html(str):

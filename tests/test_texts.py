@@ -1,4 +1,5 @@
-"""Texts of pages and tables: nothing that was typed elsewhere becomes HTML."""
+"""Texts of pages, tables and terminals: nothing that was typed elsewhere becomes HTML or moves a
+cursor."""
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from reverse_correlation.texts import (
     html_table,
     json_in_page,
     number,
+    printable,
 )
 
 ELEMENT = '<b title="\'">&'
@@ -46,3 +48,18 @@ def test_json_in_a_script_cannot_end_it():
 def test_a_number_that_is_not_known_is_a_dash(unknown):
     assert number(unknown, "{:.3f}") == "-"
     assert number(np.float32(1234.5678), "{:,.1f}") == "1,234.6"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b[31mred\x1b[0m", r"\x1b[31mred\x1b[0m"),
+        ("\x9b2J", r"\x9b2J"),
+        ("over\rwritten\b\x07\x00\x7f", r"over\rwritten\x08\x07\x00\x7f"),
+        ("a\u202ecba\u2066", r"a\u202ecba\u2066"),
+        ("not a name \udcff", r"not a name \udcff"),
+        ("naïve 猫 👩\u200d🔬 -> 3 µm\n\tb", "naïve 猫 👩\u200d🔬 -> 3 µm\n\tb"),
+    ],
+)
+def test_a_terminal_is_shown_control_characters_as_they_are_written(text, shown):
+    assert printable(text) == shown

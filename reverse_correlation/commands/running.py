@@ -5,6 +5,7 @@ import os
 import sys
 
 from reverse_correlation.errors import FileError, UserError
+from reverse_correlation.texts import PrintableStream, printable
 
 
 def connected(scheduler):
@@ -36,6 +37,17 @@ def check_writable(folder):
     return folder
 
 
+@contextlib.contextmanager
+def printing_printable():
+    """Print without control characters while the context lasts, whatever files and flags contain.
+
+    The one place where what a command prints is cleaned. Bars of progress write past it.
+    """
+    out, errors = PrintableStream(sys.stdout), PrintableStream(sys.stderr)
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
+        yield
+
+
 def exit_code(script, run, goes_on=True):
     """Run the main part of a script of that name; return its exit code.
 
@@ -45,7 +57,7 @@ def exit_code(script, run, goes_on=True):
     try:
         run()
     except UserError as error:
-        print(f"{script}: {error}", file=sys.stderr)
+        print(printable(f"{script}: {error}"), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         advice = "; the same command continues from here" if goes_on else ""

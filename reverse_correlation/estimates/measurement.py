@@ -1,12 +1,18 @@
 """What was measured, of a network in a pass or of people: estimates from sums, kept in files."""
 
+import dataclasses
+import math
+
 import numpy as np
 
+from reverse_correlation.errors import UserError
 from reverse_correlation.estimates.accumulator import restored
 from reverse_correlation.estimates.accumulators import ACCUMULATORS, OF_TRIALS
 from reverse_correlation.estimates.sums import added_up, not_a_measurement, read_sums, write_sums
 from reverse_correlation.observers.observer import names_of_classes
 from reverse_correlation.stimuli.catalogue import kept_fields, restored_ensemble
+
+MOST_STIMULI = 2**62  # of a pass
 
 
 class Measurement:
@@ -128,11 +134,54 @@ class Measurement:
             noise: the ensemble, where it is of a class of your own.
 
         Raises:
-            UserError: as `read_sums`.
+            UserError: as `read_sums`, or if parts of it contradict each other.
         """
         levels, provenance, fields = read_sums(path)
         try:
             noise = noise or restored_ensemble(provenance["noise"]["ensemble"], fields)
-            return cls(added_up(levels), provenance, noise, accumulators)
+            sums = added_up(levels)
+            refuse_contradictions(sums, provenance, noise, accumulators)
+            return cls(sums, provenance, noise, accumulators)
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from error
         except KeyError as error:
             raise not_a_measurement(path, f"it has no {error}") from error
+        except (TypeError, ValueError, ArithmeticError, AttributeError, IndexError) as error:
+            raise not_a_measurement(path, f"its parts do not fit together: {error}") from error
+
+
+def refuse_contradictions(sums, provenance, noise, accumulators):
+    """Raise an error if counts are not counts, or sums not of the shapes that are described.
+
+    Shapes are known of this package's own accumulators. Images are computed only after this.
+
+    Args:
+        sums, provenance, noise, accumulators: as of a Measurement.
+
+    Raises:
+        UserError: if an accumulator is not among these, or has too many sums.
+        ValueError, or whatever else the wrong type of a value raises: if something contradicts.
+    """
+    known = (*ACCUMULATORS, *OF_TRIALS)
+    counts = [provenance.get(name, 1) for name in ("block_images", "shard_blocks")]
+    for count in (provenance["count"], *counts):
+        if type(count) is not int or not 0 < count < MOST_STIMULI:
+            raise ValueError(f"{count!r} is not a count")
+    for described in provenance["accumulators"]:
+        accumulator = restored(described, (*accumulators, *OF_TRIALS))
+        if type(accumulator) not in known:
+            continue
+        if hasattr(accumulator, "pixels"):
+            if tuple(accumulator.coordinates) != tuple(noise.coordinates):
+                raise ValueError(f"its noise has no {accumulator.coordinates} numbers")
+            if sums[accumulator.name]["n"].sum() != provenance["count"]:
+                raise ValueError(f"its sums are not those of {provenance['count']:,} stimuli")
+            only = provenance.get("only", [])
+            within = (type(k) is int and 0 <= k < accumulator.classes for k in only)
+            if only != list(accumulator.only) or not all(within):
+                raise ValueError(f"it has no classes {only}")
+            dataclasses.replace(accumulator, pixels=math.prod(noise.shape))  # refuses too many
+        for name, shape in accumulator.zeros().items():
+            found = sums[accumulator.name].get(name)
+            if found is not None and found.shape != (2, *shape):
+                raise ValueError(f"{name} of {accumulator.name} has the shape {found.shape}")

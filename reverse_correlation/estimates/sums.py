@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from reverse_correlation.errors import FileError, UserError
-from reverse_correlation.files import DAMAGED, replacing
+from reverse_correlation.files import DAMAGED, read_json, read_npz, replacing
 
 ZIP_HEADER = 30  # bytes of a zip archive before the name of the first thing in it,
 FIRST_NAME = b"provenance.npy"  # which is this one in every file that `write_sums` writes
+MOST_LEVELS = 64  # of a SumTree: 8**64 shards
 
 
 def added_up(parts):
@@ -84,25 +85,37 @@ def read_sums(path):
     if beginning[ZIP_HEADER:] != FIRST_NAME:
         raise not_a_measurement(path, "it is some other file")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
+        arrays = read_npz(path, ratio=1)  # as `write_sums` does not compress
     except DAMAGED as error:
         raise UserError(
             f"{path} is not a whole measurement or checkpoint, but damaged or cut off ({error}): "
             "delete it, and measure again"
         ) from error
     try:
-        provenance, fields = json.loads(str(arrays.pop("provenance"))), {}
-        levels = [{} for _ in range(provenance.pop("levels"))]
+        provenance = read_json(arrays.pop("provenance"))
+        count = range(MOST_LEVELS + 1).index(provenance.pop("levels"))
+        levels, fields = [{} for _ in range(count)], {}
         for key, array in arrays.items():
             if key.startswith("noise:"):
                 fields[key.removeprefix("noise:")] = array
-            else:
-                accumulator, name, level = key.split(":")
-                levels[int(level)].setdefault(accumulator, {})[name] = array
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+                continue
+            accumulator, name, level = key.split(":")
+            if array.dtype != np.float64 or len(array) != 2 or not np.isfinite(array).all():
+                raise not_a_measurement(path, f"{key} is not a pair of finite sums")
+            levels[range(count).index(int(level))].setdefault(accumulator, {})[name] = array
+        layouts = [_layout(level) for level in levels if level]
+        if any(layout != layouts[0] for layout in layouts):
+            raise not_a_measurement(path, "its levels have other sums than each other")
+    except UserError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise not_a_measurement(path, "it holds something else") from error
     return levels, provenance, fields
+
+
+def _layout(sums):
+    """Return the shapes of sums: {(accumulator, name): shape}."""
+    return {(a, name): value.shape for a, named in sums.items() for name, value in named.items()}
 
 
 def not_a_measurement(path, why):

@@ -1,7 +1,6 @@
 """Networks in files: `.keras`, old `.h5` and `.onnx`. No code from a file is ever run."""
 
 import importlib
-import json
 import sys
 import zipfile
 from pathlib import Path
@@ -10,25 +9,42 @@ import h5py
 import keras
 
 from reverse_correlation.errors import UserError
+from reverse_correlation.files import DAMAGED, read_json, refuse_bombs
 from reverse_correlation.observers.graphs import image_shape
 from reverse_correlation.observers.keras_networks import Network
 from reverse_correlation.observers.onnx_files import onnx
 
 H5 = (".h5", ".hdf5")
-DATA = ("__tuple__", "__keras_tensor__", "__slice__", "__ellipsis__", "__numpy__")  # not code
+LONGEST_CONFIGURATION = 2**24  # characters
+# what is not code in a configuration
+DATA = "__tuple__ __keras_tensor__ __tensor__ __slice__ __ellipsis__ __numpy__".split()
 # Keras's own layers that run code, or read files, named in their configuration
 REFUSED = """
     Lambda TorchModuleWrapper TFSMLayer JaxLayer FlaxLayer
     TextVectorization StringLookup IntegerLookup
 """.split()
+HOMES = (
+    keras.layers,
+    keras.initializers,
+    keras.regularizers,
+    keras.constraints,
+    keras.optimizers,
+    keras.optimizers.schedules,
+    keras.losses,
+    keras.metrics,
+    keras.dtype_policies,
+    keras.quantizers,
+)
+FUNCTIONS = ("keras", "builtins", "keras.activations", "keras.losses", "keras.metrics")
 
 
 def load_any_network(path, channels=None):
     """Read a `.keras`, `.h5` or `.onnx` file: a Keras model, or an Observer of an ONNX file.
 
-    From a `.keras` file, only registered layers are run; from an `.h5` file, only Keras's own. The
-    configuration of an `.h5` file is checked first, since Keras's safe mode did not cover such
-    files for a long time. Registered classes are also looked for in modules of the current folder.
+    The configuration of a network is checked before Keras sees it: it may name layers of Keras's
+    own that run no code, and from a `.keras` file also registered classes and functions, which
+    are looked for in modules of the current folder, too. Keras's safe mode alone lets a file call
+    many of its functions, and did not cover `.h5` files for a long time.
 
     Args:
         path: of the file; it ends in .keras, .h5, .hdf5 or .onnx.
@@ -48,19 +64,24 @@ def load_any_network(path, channels=None):
             "or .h5 (a measurement, .npz, is for compare)"
         )
     if path.suffix in H5:
-        _refuse_foreign_classes(path, _h5_configuration(path))
+        _refuse_foreign_classes(path, _h5_configuration(path), {})
     elif not zipfile.is_zipfile(path):
         raise UserError(
             f"{path} is not a whole .keras archive: it is truncated or has another format (pickles "
             "are never opened); save the network again with model.save('x.keras')"
         )
     else:
-        _import_classes_beside(path)
+        config = _archive_configuration(path)
+        _import_classes_beside(config)
+        _refuse_foreign_classes(path, config, keras.saving.get_custom_objects())
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # a damaged archive can make any layer fail
-        reason = _why(" ".join(str(error).split()))
+        reason = " ".join(str(error).split())[:160]
         raise UserError(f"{path} cannot be read as a Keras network: {reason}") from error
+    if not isinstance(model, keras.Model):
+        raise UserError(f"{path} holds a {type(model).__name__}, not a network: save the network")
+    return model
 
 
 def read_observer(path, channels="", means=(), deviations=()):
@@ -98,16 +119,22 @@ def read_observer(path, channels="", means=(), deviations=()):
     return model.normalised(means, deviations) if len(means) else model
 
 
-def _import_classes_beside(path):
-    """Import the modules of the current folder that define registered classes of a .keras file.
+def _archive_configuration(path):
+    """Return the configuration of the network in a .keras file, as JSON holds it."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            refuse_bombs(archive)
+            config = read_json(archive.read("config.json"), LONGEST_CONFIGURATION)
+            return {**config, "compile_config": None}  # which is not read
+    except DAMAGED as error:
+        raise UserError(f"{path} cannot be read as a Keras network: {error}") from error
+
+
+def _import_classes_beside(config):
+    """Import the modules of the current folder that define registered classes of a configuration.
 
     No other modules, whatever the file names: only those whose text registers a class.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            config = json.loads(archive.read("config.json"))
-    except (KeyError, ValueError, zipfile.BadZipFile):
-        return  # Keras says what is wrong
     named = [part.get("module") for part in _objects_in(config) if part.get("registered_name")]
     for name in sorted({name for name in named if isinstance(name, str)} - sys.modules.keys()):
         if not all(part.isidentifier() for part in name.split(".")):
@@ -124,19 +151,19 @@ def _import_classes_beside(path):
 
 def _objects_in(config):
     """Yield every dictionary in a configuration, the outer ones first."""
-    if isinstance(config, dict):
-        yield config
-        config = list(config.values())
-    if isinstance(config, list):
-        for part in config:
-            yield from _objects_in(part)
+    level = [config] if isinstance(config, (dict, list)) else []
+    while level:
+        yield from (part for part in level if isinstance(part, dict))
+        inner = [part.values() if isinstance(part, dict) else part for part in level]
+        inside = [part for parts in inner for part in parts]
+        level = [part for part in inside if isinstance(part, (dict, list))]
 
 
 def _h5_configuration(path):
     """Return the configuration of the network in an HDF5 file, as JSON holds it."""
     try:
         with h5py.File(path, "r") as file:
-            return json.loads(file.attrs["model_config"])
+            return read_json(file.attrs["model_config"], LONGEST_CONFIGURATION)
     except KeyError as error:
         raise UserError(
             f"{path} holds weights but no network: build the network, load the weights, and save "
@@ -146,46 +173,75 @@ def _h5_configuration(path):
         raise UserError(f"{path} is not a whole HDF5 file of a network: {error}") from error
 
 
-def _refuse_foreign_classes(path, config):
-    """Raise UserError if any object in a configuration is not one of Keras's own.
+def _refuse_foreign_classes(path, config, registered):
+    """Raise UserError if any object in a configuration is neither Keras's own nor registered.
 
     Everything that Keras would look up or import by name has that name as its `class_name`.
+
+    Args:
+        path, config: of the file, and what it holds.
+        registered: {name: class or function}.
     """
     for part in _objects_in(config):
         name = part.get("class_name")
-        if name is not None and not _is_own(name, part):
+        if name is None or _is_own(name, part) or _is_registered(name, part, registered):
+            continue
+        if name == "Lambda" and path.suffix not in H5:
             raise UserError(
-                f"{path} has {name!r} in it, which is not one of Keras's own layers that can be "
-                "read safely: nothing of it was run; save the network as .keras, with registered "
-                "classes"
+                f"{path} has a Lambda layer, whose code is not run: write it as a registered layer"
             )
+        if path.suffix in H5 or not _can_be_registered(name, part):
+            raise UserError(
+                f"{path} has {str(name)[:80]!r} in it, which is not one of Keras's own layers that "
+                "can be read safely: nothing of it was run; save the network as .keras, with "
+                "registered classes"
+            )
+        raise UserError(
+            f"{path} cannot be read as a Keras network: it needs the custom object {name[:80]!r}, "
+            "which no module of the current folder registers; decorate it with "
+            "@keras.saving.register_keras_serializable(), and run this in the folder of its module "
+            "(from Python, import that first)"
+        )
 
 
 def _is_own(name, config):
     """Return whether an object of a configuration is Keras's own and does not run code from it."""
     module = config.get("module") or "keras"
+    if not isinstance(name, str) or not isinstance(module, str):
+        return False
     if name in DATA:
         return True
     if module not in ("keras", "builtins") and not module.startswith("keras."):
         return False
-    if name == "function":  # an activation
-        activation = config.get("config")
-        return isinstance(activation, str) and hasattr(keras.activations, activation)
+    if name == "function":
+        function = config.get("config")
+        return module in FUNCTIONS and isinstance(function, str) and function in _functions()
     if name in ("Sequential", "Functional", "Model", "DTypePolicy", "Policy"):
         return True
-    homes = (keras.layers, keras.initializers, keras.regularizers, keras.constraints)
-    return name not in REFUSED and any(isinstance(getattr(h, name, None), type) for h in homes)
+    if module.startswith("keras.src.ops."):  # as keras.ops.sigmoid is saved
+        found = getattr(sys.modules.get(module), name, None)
+        return isinstance(found, type) and issubclass(found, keras.Operation)
+    return name not in REFUSED and any(isinstance(getattr(h, name, None), type) for h in HOMES)
 
 
-def _why(reason):
-    """Say in a few words why Keras could not load a network."""
-    if "Could not locate class" in reason:
-        name = reason.split("Could not locate class")[1].split("'")[1]
-        return (
-            f"it needs the custom object {name!r}, which no module of the current folder "
-            "registers; decorate it with @keras.saving.register_keras_serializable(), and run this "
-            "in the folder of its module (from Python, import that first)"
-        )
-    if "Lambda" in reason and "safe" in reason:
-        return "it has a Lambda layer, whose code is not run; write it as a registered layer"
-    return reason[:160]
+def _functions():
+    """Return the names of the activations, losses and metrics that are functions of arrays."""
+    homes = (keras.activations, keras.losses, keras.metrics)
+    named = {name for home in homes for name, found in vars(home).items() if callable(found)}
+    return named - {"get", "serialize", "deserialize"}
+
+
+def _is_registered(name, config, registered):
+    """Return whether Keras would look up an object of a configuration among registered ones."""
+    if not _can_be_registered(name, config):
+        return False
+    known = config.get("config" if name == "function" else "registered_name")
+    return isinstance(known, str) and known in registered
+
+
+def _can_be_registered(name, config):
+    """Return whether an object of a configuration may be one that a user's module registers."""
+    if not isinstance(name, str) or name.startswith("__") or name in REFUSED:
+        return False
+    module = config.get("module")
+    return module is None or isinstance(module, str) and module.split(".")[0] != "keras"

@@ -7,12 +7,12 @@ from pathlib import Path
 from reverse_correlation.errors import UserError, whole_number
 from reverse_correlation.estimates.accumulators import ACCUMULATORS
 from reverse_correlation.estimates.correlation import correlations
-from reverse_correlation.estimates.measurement import Measurement
+from reverse_correlation.estimates.measurement import Measurement, refuse_contradictions
 from reverse_correlation.estimates.sums import added_up, read_sums, write_sums
 from reverse_correlation.observers.observer_of import observer_of
 from reverse_correlation.passes.first_look import first_remarks, speed_remarks
 from reverse_correlation.passes.noise_pass import NoisePass
-from reverse_correlation.passes.shards import SumTree, is_decision_place
+from reverse_correlation.passes.shards import SumTree, is_decision_place, is_tree
 from reverse_correlation.passes.threshold import SURVIVE, at_threshold, needs_contrast
 from reverse_correlation.progress import progress_bar
 from reverse_correlation.stimuli.catalogue import kept_fields
@@ -213,13 +213,23 @@ def _resume(checkpoint, work, shards):
     if checkpoint is None or not Path(checkpoint).exists():
         return SumTree(), checkpoint
     levels, kept, _ = read_sums(checkpoint)
-    done, _ = kept.pop("shards"), kept.pop("count")
+    whole = {"shards": kept.pop("shards", None), "count": kept.pop("count", None)}
     if kept != work.identity:
         differing = [key for key in work.identity if kept.get(key) != work.identity[key]]
         raise UserError(
             f"{checkpoint} is of another run (it differs in {', '.join(differing)}): delete it "
             "or name another checkpoint"
         )
+    done = whole["shards"]
+    try:
+        if not is_tree(levels, done) or whole["count"] != done * work.shard_images:
+            raise ValueError(f"they are not those of {done!r} shards")
+        refuse_contradictions(added_up(levels), kept | whole, work.noise, work.kinds)
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+        raise UserError(
+            f"{checkpoint} does not hold the sums of a checkpoint ({error}): delete it, or name "
+            "another checkpoint"
+        ) from error
     if done > shards:
         return SumTree(), None
     if done:

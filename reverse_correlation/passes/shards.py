@@ -50,6 +50,13 @@ class SumTree:
         return added_up(self.levels)
 
 
+def is_tree(levels, done):
+    """Return whether these levels, of a file, can be those of a SumTree of so many shards."""
+    if type(done) is not int or not 0 < done < GROUP ** len(levels):
+        return False
+    return all(bool(level) == bool(done // GROUP**k % GROUP) for k, level in enumerate(levels))
+
+
 def decision_level(done):
     """Return k such that a pass of `done` shards may next end after 8**k more.
 

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import math
 from pathlib import Path
 
 from reverse_correlation.errors import UserError
@@ -10,6 +11,8 @@ from reverse_correlation.estimates.sums import read_sums, write_sums
 from reverse_correlation.people.choices import trial_numbers
 from reverse_correlation.stimuli.catalogue import kept_fields, restored_ensemble
 from reverse_correlation.stimuli.ensemble import Ensemble
+
+MOST_NUMBERS = 1e8  # behind all trials of a study, and pixels of them: as many as a page can have
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +47,19 @@ class Study:
         return hashlib.sha256(json.dumps(whole).encode()).hexdigest()[:8]
 
     @property
+    def _is_possible(self):
+        """Whether a study from a file has the fields, and the size, of one that can be made."""
+        numbers = (self.seed, self.trials)
+        return (
+            all(type(number) is int and number >= 0 for number in numbers)
+            and self.seed < 2**32
+            and self.trials * math.prod(self.noise.coordinates) <= MOST_NUMBERS
+            and self.trials * math.prod(self.noise.shape) <= MOST_NUMBERS
+            and isinstance(self.question, str)
+            and isinstance(self.condition, str)
+        )
+
+    @property
     def numbers(self):
         """The numbers xi behind the first stimulus of each trial: (trials, *coordinates)."""
         return trial_numbers(self.noise, self.seed, self.trials)
@@ -64,8 +80,11 @@ class Study:
         try:
             _, fields, arrays = read_sums(path)
             noise = restored_ensemble(fields.pop("noise")["ensemble"], arrays)
-            return cls(noise=noise, **fields)
-        except (UserError, TypeError, KeyError) as error:
+            study = cls(noise=noise, **fields)
+            if not study._is_possible:
+                raise ValueError("it has other fields than any study")
+            return study
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             wrong = "is not a whole study file" if Path(path).exists() else "is not there"
             raise UserError(
                 f"the study {path} {wrong}: name by --study FILE the study.npz that python -m "

@@ -2,11 +2,14 @@
 
 import dataclasses
 import importlib
+import math
 
 import numpy as np
 
 from reverse_correlation.errors import UserError
 from reverse_correlation.stimuli import KINDS
+
+MOST_PIXELS = 2**26  # of a stimulus in a file, over all channels
 
 
 def ensemble_of(
@@ -59,14 +62,17 @@ def restored_ensemble(name, fields):
     """Restore an ensemble from the name of its class and its `kept_fields`.
 
     Raises:
-        UserError: if its class does not come with this package.
+        UserError: if its class does not come with this package, or a file could not have kept such
+            fields.
     """
     home = next((home for home in KINDS.values() if home.endswith(f".{name}")), None)
     if home is None:
         raise UserError(f"this measurement was made with {name}: pass that ensemble as `noise`")
     values = {key: value.item() if value.ndim == 0 else value for key, value in fields.items()}
     for key in {"shape", "scales"} & values.keys():
-        values[key] = tuple(values[key].tolist())
+        values[key] = tuple(np.ravel(values[key]).tolist())
+    if math.prod(values.get("shape", ())) > MOST_PIXELS:
+        raise UserError(f"stimuli of {values['shape']} are larger than any that can be shown")
     ensemble = _class_at(home)
     if "orthogonal" in {field.name for field in dataclasses.fields(ensemble)}:
         values.setdefault("orthogonal", False)  # of a file from before there were such numbers

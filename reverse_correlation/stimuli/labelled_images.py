@@ -1,12 +1,12 @@
 """The user's own labelled images, in a .npz file with the same keys as Keras's mnist.npz."""
 
 import dataclasses
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from reverse_correlation.errors import UserError
+from reverse_correlation.files import DAMAGED, read_npz
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 
@@ -63,12 +63,11 @@ def read_labelled_images(path):
     if not path.is_file():
         raise UserError(f"there is no file {path}: name a .npz file with {', '.join(KEYS)}")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
-    except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        arrays = read_npz(path)
+    except DAMAGED as error:
         raise UserError(
-            f"{path} cannot be read as a .npz file of arrays of numbers: save the images with "
-            "numpy.savez"
+            f"{path} cannot be read as a .npz file of arrays of numbers ({error}): save the images "
+            "with numpy.savez"
         ) from error
     missing = [key for key in KEYS if key not in arrays]
     if missing:
@@ -81,7 +80,8 @@ def read_labelled_images(path):
     )
     if train[0].shape[1:] != test[0].shape[1:]:
         raise UserError(f"{path}: x_train and x_test hold images of different shapes")
-    return LabelledImages(path.stem, train, test, tuple(map(str, arrays.get("class_names", ()))))
+    class_names = np.ravel(arrays.get("class_names", ()))
+    return LabelledImages(path.stem, train, test, tuple(map(str, class_names)))
 
 
 def _checked(path, part, x, y):
