@@ -107,8 +107,9 @@ def draw_views(measurement, names, place, response=None):
 def views_caption(measurement, rows):
     """Return the caption of three views."""
     noise, start = measurement.noise, reliable_from([measurement])
+    contrast = getattr(noise, "contrast", None)  # Gabor-PCA noise has none
     parts = [
-        f"{noise_images(measurement)}, contrast {noise.contrast:.3g}",
+        noise_images(measurement) + (f", contrast {contrast:.3g}" if contrast else ""),
         f"at its largest, an image changes a pixel of the base by {PUSH:g} of the input range",
         f"r: split-half reliability{start and ', ' + start}",
         "black: significant pixels (family-wise 5 %)",
