@@ -3,7 +3,7 @@
     from reverse_correlation import WhiteNoise, measure
 
     measurement = measure(network, WhiteNoise(shape=(28, 28, 1)), 100_000)
-    print(measurement.classes["logit"].reliability)
+    print(measurement.summary())  # in a notebook, `measurement` shows itself
 
 `network` is a Keras model, a function of arrays, or whatever the functions in `observers` return.
 
@@ -23,6 +23,7 @@ _HOMES = {
     "CoarseNoise": "stimuli.coarse",
     "Ensemble": "stimuli.ensemble",
     "Estimate": "estimates.estimate",
+    "FileError": "errors",
     "GaborNoise": "stimuli.gabor",
     "Measurement": "estimates.measurement",
     "Network": "observers.keras_networks",
@@ -44,17 +45,16 @@ _HOMES = {
     "receptive_field": "observers.keras_networks",
     "sidak_threshold": "stimuli.null_images",
 }
-__all__ = sorted(_HOMES)
+_MODULES = {"cluster": "passes.cluster", "observers": "observers"}  # as in `cluster.connect`
+__all__ = sorted([*_HOMES, "observers"])  # not cluster, which needs Dask
 
 backend.use_onednn()
 
 
 def __getattr__(name):
     """Import a public name from the module where it lives."""
-    if name == "cluster":  # a module, used as in `cluster.connect`
-        return importlib.import_module(f"{__name__}.passes.cluster")
-    if name == "observers":
-        return importlib.import_module(f"{__name__}.observers")
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{_MODULES[name]}")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
@@ -62,4 +62,4 @@ def __getattr__(name):
 
 def __dir__():
     """Return the public names."""
-    return __all__
+    return sorted([*_HOMES, *_MODULES])

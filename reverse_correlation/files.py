@@ -4,6 +4,7 @@ import contextlib
 import json
 import math
 import os
+import re
 import zipfile
 import zlib
 from pathlib import Path
@@ -52,6 +53,11 @@ def replacing(path):
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+def safe_stem(name):
+    """Return a name as the stem of a file's: letters, digits, - and _, 60 at most."""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", name)[:60]
 
 
 def kept(path, identity, read, compute, write):

@@ -81,6 +81,12 @@ def base64_of(array):
     return base64.b64encode(array.tobytes()).decode()
 
 
+def in_short(value):
+    """Return what `repr` says of a value; of an array with more than ten numbers, its shape."""
+    shape = getattr(value, "shape", ())
+    return f"<array {shape}>" if math.prod(shape) > 10 else repr(value)
+
+
 def number(value, template):
     """Return a number as text; a dash where there is none, or it is not finite."""
     return template.format(value) if value is not None and math.isfinite(value) else "-"

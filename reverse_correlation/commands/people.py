@@ -1,12 +1,11 @@
 """Forced choice for people: a page that asks them, and what they and a network look for."""
 
-import re
-
 import numpy as np
 
 from reverse_correlation.commands.running import check_writable
 from reverse_correlation.errors import UserError
 from reverse_correlation.figures.style import save
+from reverse_correlation.files import safe_stem
 from reverse_correlation.observers.network_files import read_observer
 from reverse_correlation.people.answers import read_answers
 from reverse_correlation.people.figure import draw_people
@@ -152,7 +151,7 @@ def read(settings):
 
 def file_stems(names):
     """Return stems of file names, letters, digits, - and _, no two of them alike in any case."""
-    stems = [re.sub(r"[^A-Za-z0-9_-]", "_", name)[:60] for name in names]
+    stems = [safe_stem(name) for name in names]
     if len({stem.casefold() for stem in stems}) < len(stems):
         stems = [f"{i + 1}_{stem}" for i, stem in enumerate(stems)]
     return stems

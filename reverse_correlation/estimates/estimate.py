@@ -31,7 +31,7 @@ class VarianceSplit:
     linear_error: np.ndarray
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Estimate:
     """The covariance of R responses with a stimulus (or another map) of shape (h, w, c).
 
@@ -78,10 +78,25 @@ class Estimate:
     fired: np.ndarray | None = None
 
     def plot(self, names=None, title=""):
-        """Draw the images: a matplotlib Figure; names are (R,), by default numbers."""
+        """Draw the images: a matplotlib Figure; names are (R,), by default numbers.
+
+        Raises:
+            UserError: for another number of names.
+        """
         from reverse_correlation.figures.filters import plot_estimate
 
         return plot_estimate(self, names, title)
+
+    def __repr__(self):
+        """Say in a line what was measured, and how reliable it is."""
+        from reverse_correlation.figures.class_images import range_of
+
+        responses, *shape = self.covariance.shape
+        known = range_of(self.reliability)
+        return (
+            f"<Estimate of {responses:,} response{'s' * (responses > 1)} to stimuli of "
+            f"{tuple(shape)}: {self.count:,} stimuli{known and ', ' + known}>"
+        )
 
     def _repr_html_(self):
         from reverse_correlation.figures.notebook import estimate_html

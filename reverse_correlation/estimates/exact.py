@@ -53,7 +53,8 @@ def exact_classification_images(model, noise, count=10_000, response="logit", se
         seed: of the noise; it must differ from that of the measurement compared with it.
 
     Raises:
-        UserError: for another response, or an ensemble without such an identity.
+        UserError: for another response, an ensemble without such an identity or of another shape,
+            or what is not a Keras model and so has no gradients here.
     """
     if response not in ("logit", "probability"):
         raise UserError(f"gradients exist for logit and probability, not for {response!r}")
@@ -68,6 +69,7 @@ def exact_class_images(model, noise, count=10_000, seed=1):
     images decides how many stimuli are enough.
     """
     network, noise = Network.of(model, noise), noise.independent
+    network.refuse_shape(noise)
     responses = network.responses()
     coordinates = [-1, *noise.coordinates]
 

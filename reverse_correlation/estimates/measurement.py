@@ -63,14 +63,19 @@ class Measurement:
         """Which of the network's classes were measured: (K,) int."""
         return np.array(self.provenance.get("only") or range(len(self.answered)))
 
-    def class_names(self, names=()):
-        """Return the names of the measured classes, in their order.
+    def class_names(self, names=None):
+        """Return the names of the measured classes, in their order: a tuple of texts.
 
-        The argument and errors are those of `names_of_classes`.
+        Args:
+            names: of all classes, or of the measured ones in their order; by default their numbers.
+
+        Raises:
+            UserError: for any other number of names.
         """
         described = self.provenance["accumulators"]  # some know all classes, some the measured ones
         classes = max(one["classes"] for one in described if "classes" in one)
-        return names_of_classes(names, classes, self.provenance.get("only", ()))
+        only = self.provenance.get("only", ())
+        return names_of_classes(() if names is None else names, classes, only)
 
     @property
     def answered(self):
@@ -97,27 +102,93 @@ class Measurement:
             parts.append(Measurement(sums, provenance, self.noise, self.kinds))
         return parts
 
-    def plot(self, kind=None, names=None):
+    def summary(self, response=None, names=None):
+        """Return what is known of each class image, in numbers: a Summary.
+
+        It shows itself as a table in a terminal and in a notebook; its `rows` are data.
+
+        Args:
+            response: "choice", "decision", "probability" or "logit"; by default choice, if it was
+                measured.
+            names: as for `class_names`; by default the numbers of the measured classes.
+
+        Raises:
+            UserError: for a response that was not measured, or another number of names.
+        """
+        from reverse_correlation.estimates.summary import summary_of
+
+        return summary_of(self, self.class_names(names), response)
+
+    def plot(self, kind=None, names=None, classes=()):
         """Draw the class images: a matplotlib Figure.
 
         Args:
             kind: "choice", "decision", "probability" or "logit"; by default a row for each.
             names: as for `class_names`; by default the numbers of the measured classes.
+            classes: which are drawn, in this order, each by its number (as the network counts its
+                classes) or its name; by default the 20 that were answered most often.
 
         Raises:
-            UserError: for a kind that was not measured, or another number of names.
+            UserError: for a kind or a class that was not measured, or another number of names.
         """
         from reverse_correlation.figures.class_images import plot_measurement
 
-        return plot_measurement(self, self.class_names(names or ()), kind)
+        return plot_measurement(self, self.class_names(names), kind, classes)
+
+    def plot_about_base(self, names=None, response=None):
+        """Draw what is shown, and the base plus and minus each class image: a matplotlib Figure.
+
+        Below them stand the images with their significant pixels, and whitened. Of many classes,
+        the ten that were answered most often are drawn.
+
+        Args:
+            names, response: as for `summary`.
+
+        Raises:
+            UserError: as `summary`.
+        """
+        from reverse_correlation.figures.views import draw_views
+
+        return draw_views(self, self.class_names(names), self.provenance["network"], response)
+
+    def save_images(self, folder, names=None):
+        """Write every class image, as a picture and as numbers, and a table; return their paths.
+
+        The files are RESPONSE_NUMBER_NAME.png, in the signed colours of the figures (red is
+        positive, and white is 0; of three channels, red, green and blue about a middle grey), each
+        image in units of its own largest absolute value; RESPONSE.npy, the covariances of all
+        measured classes, (K, h, w, c); and table.csv, the rows of `summary` for every response.
+        A pixel becomes a square, so that both sides have 256 pixels or more. A class whose
+        response never varied has no picture.
+
+        Args:
+            folder: is made if there is none; files of these names are replaced.
+            names: as for `class_names`; by default the numbers of the measured classes.
+
+        Raises:
+            UserError: for another number of names; FileError if a file cannot be written.
+        """
+        from reverse_correlation.figures.image_files import save_images
+
+        tables = [self.summary(response, names).rows for response in self.classes]
+        return save_images(self, self.class_names(names), folder, tables)
+
+    def __repr__(self):
+        """Say in a line what was measured, and how reliable it is."""
+        from reverse_correlation.figures.class_images import said_in_a_line
+
+        return f"<Measurement of {said_in_a_line(self)}>"
 
     def _repr_html_(self):
         from reverse_correlation.figures.notebook import measurement_html
 
-        return measurement_html(self)
+        return measurement_html(self) if self.classes else None
 
     def save(self, path):
         """Write sums and provenance to a .npz file (no pickles), whole or not at all.
+
+        The sums keep all their bits, so that what is read again gives the same numbers.
+        What it takes seconds to find out about the noise of large images is kept beside them.
 
         Raises:
             FileError: if the file cannot be written.

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from reverse_correlation.errors import UserError
+from reverse_correlation.errors import UserError, whole_number
 from reverse_correlation.figures.style import (
     PICTURE,
     SIGN,
@@ -55,17 +55,70 @@ class ImageRow:
         return note
 
 
-def plot_measurement(measurement, names, kind=None):
+def plot_measurement(measurement, names, kind=None, classes=()):
     """Draw the class images of a measurement with the names of its classes; see its `plot`."""
-    has = [name for name in RESPONSES if name in measurement.classes]
-    if kind not in (None, *has):
-        raise UserError(f"this measurement has {', '.join(has)} images, not {kind!r}")
-    shown = commonest(measurement)
-    rows = {name: class_row(measurement, name, shown) for name in has if kind in (None, name)}
+    has = measured_responses(measurement) if kind is None else [response_of(measurement, kind)]
+    shown, chosen = commonest(measurement), chosen_classes(measurement, names, classes)
     title = f"What {measurement.provenance['network']} looks for"
+    title += f" ({len(chosen)} chosen classes)" if chosen else of_how_many(measurement, shown)
+    shown = np.array(chosen) if chosen else shown
+    rows = {name: class_row(measurement, name, shown) for name in has}
     caption = caption_of([measurement], noise_images(measurement))
-    title += of_how_many(measurement, shown)
     return draw_rows(rows, [names[k] for k in shown], title, caption)
+
+
+def measured_responses(measurement):
+    """Return the responses whose class images a measurement has, in the order of a figure."""
+    return [name for name in RESPONSES if name in measurement.classes]
+
+
+def response_of(measurement, wanted=None):
+    """Return the response whose images are looked at: choice if there is one, or the last.
+
+    Raises:
+        UserError: if another one is wanted, which was not measured.
+    """
+    has = measured_responses(measurement)
+    if wanted is None:
+        return "choice" if "choice" in has else has[-1]
+    if wanted not in has:
+        raise UserError(f"this measurement has {', '.join(has)} images, not {wanted!r}")
+    return wanted
+
+
+def chosen_classes(measurement, names, classes=()):
+    """Return the places, among the measured classes, of those that are wanted: a list.
+
+    Args:
+        names: of the measured classes.
+        classes: numbers, as the network counts its classes, or names; or one of either.
+
+    Raises:
+        UserError: if one was not measured, has the same name as another, or is given twice.
+    """
+    single = isinstance(classes, str) or np.ndim(classes) == 0
+    wanted = [] if classes is None else [classes] if single else classes
+    numbers, places = measurement.class_indices.tolist(), []
+    for one in wanted:
+        named = isinstance(one, str)
+        one = one if named else whole_number(one, "the number of a class")
+        found = [k for k, known in enumerate(names if named else numbers) if known == one]
+        if len(found) != 1:
+            what = "several classes are called" if found else "there are no images of class"
+            known = f"the classes {_listed(numbers)}"
+            if list(names) != list(map(str, numbers)):
+                known += f", or the names {_listed(names)}"
+            raise UserError(f"{what} {one!r}: choose among {known}")
+        places += found
+    if len(set(places)) < len(places):
+        raise UserError(f"classes {_listed(wanted)}: name each class once")
+    return places
+
+
+def _listed(things):
+    """Return a few things as a text, and how many more there are."""
+    more = len(things) - SHOWN_CLASSES
+    return ", ".join(map(str, things[:SHOWN_CLASSES])) + (f" and {more:,} more" if more > 0 else "")
 
 
 def draw_bias(shown, names, place):
@@ -98,6 +151,18 @@ def draw_bias(shown, names, place):
 def noise_images(measurement):
     """Say how many images of which noise an observer was shown."""
     return f"{measurement.count:,} {measurement.noise.title} noise images"
+
+
+def said_in_a_line(measurement):
+    """Say whom a measurement is of, what was shown, and how reliable its class images are."""
+    parts = [noise_images(measurement)]
+    if measured_responses(measurement):
+        response, classes = response_of(measurement), len(measurement.answered)
+        known = range_of(measurement.classes[response].reliability)
+        parts.append(f"{classes:,} class{'es' * (classes > 1)}")
+        start = reliable_from([measurement])
+        parts += [f"{response} {known}"] if known else [f"r {start}"] if start else []
+    return f"{measurement.provenance['network']}: {', '.join(parts)}"
 
 
 def caption_of(measurements, counts):
@@ -172,7 +237,19 @@ def reliabilities(estimate):
 
 def rounded(r):
     """Return a reliability as it is known: two digits, as r = .93."""
-    return "r > .99" if r > 0.995 else f"r = {r:.2f}".replace("0.", ".", 1)
+    return "r > .99" if r > 0.995 else f"r = {two_digits(r)}"
+
+
+def two_digits(r):
+    """Return a correlation as a text, such as .93, or > .99."""
+    return "> .99" if r > 0.995 else f"{r:.2f}".replace("0.", ".", 1)
+
+
+def range_of(reliability):
+    """Return reliabilities (K,) as a text, such as "r .93 to .94"; "" where none is known."""
+    known = np.sort(reliability[np.isfinite(reliability)])
+    ends = dict.fromkeys(map(two_digits, known[[0, -1]] if len(known) else ()))
+    return f"r {' to '.join(ends)}" if ends else ""
 
 
 def empty_reasons(measurement, response):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from reverse_correlation.errors import UserError
 from reverse_correlation.figures.class_images import reliabilities
 from reverse_correlation.figures.style import (
     SIGN,
@@ -20,7 +21,11 @@ SHOWN_MAPS = 96
 
 def plot_estimate(estimate, names=None, title=""):
     """Draw the images of an Estimate; see `Estimate.plot`."""
-    names = names or range(len(estimate.covariance))
+    names = range(len(estimate.covariance)) if names is None or not len(names) else names
+    if len(names) != len(estimate.covariance):
+        raise UserError(
+            f"{len(names):,} names were given for {len(estimate.covariance):,} responses: name each"
+        )
     notes = [f"{name}\n{r}".strip() for name, r in zip(names, reliabilities(estimate), strict=True)]
     caption = f"From {estimate.count:,} stimuli; r: split-half reliability."
     if len(notes) > SHOWN_MAPS:

@@ -2,43 +2,17 @@
 
 import numpy as np
 
-from reverse_correlation.figures.class_images import (
-    RESPONSES,
-    SHOWN_CLASSES,
-    commonest,
-    noise_images,
-    of_how_many,
-    reliable_from,
-)
+from reverse_correlation.figures.class_images import SHOWN_CLASSES
 from reverse_correlation.figures.filters import plot_estimate
 from reverse_correlation.figures.style import image_tag, png
-from reverse_correlation.texts import html_of, html_table, number
+from reverse_correlation.texts import html_table, number
 
 
 def measurement_html(measurement):
     """Return a measurement as a notebook shows it: a table and the class images."""
-    has, shown = [name for name in RESPONSES if name in measurement.classes], commonest(measurement)
-    head = ["class", "answered", *(f"{name}: r" for name in has), f"{has[-1]}: needs for r = .9"]
-    reliability = [measurement.classes[name].reliability for name in has]
-    needed = measurement.classes[has[-1]].images_needed()
-    rows = [
-        [
-            measurement.class_indices[k],
-            f"{measurement.answered[k]:,}",
-            *(number(r[k], "{:.3f}") for r in reliability),
-            number(needed[k], "{:,.0f}"),
-        ]
-        for k in shown
-    ]
-    name, start = measurement.provenance["network"], reliable_from([measurement])
-    caption = html_of(
-        "<p><b>$name</b> shown $shown$start</p>",
-        name=name,
-        shown=noise_images(measurement) + of_how_many(measurement, shown),
-        start=start and f"; r {start}",
-    )
-    picture = image_tag(png(measurement.plot()), f"class images of {name}")
-    return caption + html_table(head, rows) + picture
+    picture = png(measurement.plot())
+    alt = f"class images of {measurement.provenance['network']}"
+    return measurement.summary()._repr_html_() + image_tag(picture, alt)
 
 
 def estimate_html(estimate):

@@ -12,6 +12,7 @@ from reverse_correlation.figures.class_images import (
     noise_images,
     of_how_many,
     reliable_from,
+    response_of,
     show_cell,
 )
 from reverse_correlation.figures.style import (
@@ -36,11 +37,6 @@ OPPONENT = {  # orthonormal combinations of red, green and blue, so that their e
 }
 COLUMNS = 10  # of a figure
 EXAMPLES = ("base", "base + noise", "base - noise")
-
-
-def images_that_are_read(measurement):
-    """Return the response whose images are looked at: choice if there is one, or the last."""
-    return "choice" if "choice" in measurement.classes else list(measurement.classes)[-1]
 
 
 def view_rows(measurement, shown, response):
@@ -85,7 +81,7 @@ def draw_views(measurement, names, place, response=None):
         place: what the observer is called.
         response: whose images; by default choice, if there is one.
     """
-    response = response or images_that_are_read(measurement)
+    response = response_of(measurement, response)
     shown = commonest(measurement)[:COLUMNS]
     rows = view_rows(measurement, shown, response)
     side = min(1.3, (WIDTH - 1.4) / max(len(shown), 4))
@@ -111,8 +107,9 @@ def draw_views(measurement, names, place, response=None):
 def views_caption(measurement, rows):
     """Return the caption of three views."""
     noise, start = measurement.noise, reliable_from([measurement])
+    contrast = getattr(noise, "contrast", None)  # Gabor-PCA noise has none
     parts = [
-        f"{noise_images(measurement)}, contrast {noise.contrast:.3g}",
+        noise_images(measurement) + (f", contrast {contrast:.3g}" if contrast else ""),
         f"at its largest, an image changes a pixel of the base by {PUSH:g} of the input range",
         f"r: split-half reliability{start and ', ' + start}",
         "black: significant pixels (family-wise 5 %)",
@@ -150,7 +147,7 @@ def draw_about(measurement, names, place, what):
         place: what the observer is called.
         what: what the image is called.
     """
-    response = "logit" if "logit" in measurement.classes else images_that_are_read(measurement)
+    response = response_of(measurement, "logit" if "logit" in measurement.classes else None)
     row, shown = class_row(measurement, response, commonest(measurement)), len(names)
     row = dataclasses.replace(row, significant=None)  # nearly all pixels are
     columns, lines = min(5, shown), -(-shown // 5)

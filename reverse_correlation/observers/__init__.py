@@ -1,9 +1,9 @@
 """Who answers: Keras networks, ONNX files, PyTorch, scikit-learn, functions of arrays.
 
 measure(observers.onnx("net.onnx"), noise, 10_000)
-measure(observers.torch(module), noise, 10_000)
+measure(observers.torch(module.eval()), noise, 10_000)
 measure(observers.sklearn(estimator), noise, 10_000)
-measure(function, noise, 10_000)                        # (n, h, w, c) to (n, K)
+measure(function, noise, 10_000)  # (n, h, w, c) to (n, K)
 measure(function_that_answers_labels, noise, 10_000, classes=10)
 """
 

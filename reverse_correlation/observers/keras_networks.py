@@ -53,7 +53,17 @@ class Network(Observer):
 
     @classmethod
     def of(cls, model, noise=None):
-        """Return a Network unchanged, or make one from a Keras model."""
+        """Return a Network unchanged, or make one from a Keras model.
+
+        Raises:
+            UserError: for anything else.
+        """
+        if not isinstance(model, (cls, keras.Model)):
+            raise UserError(
+                f"an object of type {type(model).__name__} is not a Keras model, so that its "
+                "gradients and layers cannot be reached: pass a Keras model; `measure` takes "
+                "observers without gradients"
+            )
         return model if isinstance(model, cls) else cls(model, noise)
 
     # ------------------------------------------------------------------- what it answers

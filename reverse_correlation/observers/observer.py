@@ -1,5 +1,6 @@
 """What every observer can do, whatever it is made of. This module imports nothing heavy."""
 
+import contextlib
 import copy
 from collections.abc import Iterable
 
@@ -29,6 +30,14 @@ class Observer:
     """
 
     only, labels, versions, has_gradients = (), False, {}, False
+
+    def __repr__(self):
+        """Say in a line what it is shown, and how many classes it has."""
+        parts = [f"images of {tuple(self.shape)}" if self.shape else "images of any shape"]
+        with contextlib.suppress(UserError):  # of a network that is not a classifier
+            parts += [f"{self.classes:,} classes"] if self.classes else []
+        parts += [f"{len(self.only):,} of them chosen"] if self.only else []
+        return f"<{type(self).__name__} {self.name!r}: {', '.join(parts)}>"
 
     def looked(self, noise, classes=None):
         """Show the observer a little noise, and return one that knows what its answers mean.

@@ -42,6 +42,14 @@ def measure(
 ):
     """Show an observer `count` noise images and estimate what its classes and filters look for.
 
+        noise = WhiteNoise(shape=(28, 28, 1))
+        measurement = measure(network, noise, 100_000)
+        print(measurement.summary())                      # how well each class image is known
+        measurement.plot("choice")                        # a matplotlib Figure
+        measurement.classes["choice"].covariance          # the images, (K, h, w, c)
+        measure(network, noise, 100_000, only=(3, 7))     # which classes: two of them
+        measure(labels, noise, 100_000, classes=10)       # how many, of a function to labels
+
     Stimuli of a symmetric ensemble are shown together with their mirror images about the base.
 
     Args:
@@ -75,8 +83,9 @@ def measure(
             this value; with 0 all images are shown.
         survive: the share of the noise images about an image that should get the same answer as
             the image, which sets the contrast unless the noise was given one.
-        classes: how many there are; needed if a function answers labels.
-        only: indices of the classes to measure, or one of them; by default all.
+        classes: how many classes there are, which must be said of a function that answers labels.
+            (The flag `--classes` of the command line says which: that is `only`.)
+        only: which classes are measured: their indices, or one of them; by default all.
 
     Returns:
         A Measurement.

@@ -5,7 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from reverse_correlation.figures.class_images import RESPONSES, commonest, reliable_from
+from reverse_correlation.estimates.summary import HEAD, summary_of
+from reverse_correlation.figures.class_images import (
+    RESPONSES,
+    commonest,
+    measured_responses,
+    reliable_from,
+)
 from reverse_correlation.figures.style import SIGNED, image_tag
 from reverse_correlation.files import replacing
 from reverse_correlation.report.summary import summary_lines
@@ -16,7 +22,6 @@ from reverse_correlation.texts import (
     html_of_each,
     html_table,
     json_in_page,
-    number,
 )
 
 TEMPLATE = Path(__file__).with_name("page.html")
@@ -186,45 +191,24 @@ def _canvases(images):
 def _reliability(result):
     """Return a table that its headings sort, a row for each class image."""
     start = reliable_from([shown.measurement for shown in result.shown])
-    head = ["class", "noise", "response", "answered", f"r ({start})" if start else "r"]
-    head += ["needs", "significant", "infoVal", "linear"]
+    head = [f"r ({start})" if start and name == "r" else name for name in HEAD]
+    head[1:1] = ["noise", "response"]
     rows = []
     for shown in result.shown:
-        measurement = shown.measurement
-        for response in (name for name in RESPONSES if name in measurement.classes):
-            estimate = measurement.classes[response]
-            needed, info = estimate.images_needed(), estimate.info_value
-            significant = estimate.significant.sum(axis=(1, 2, 3))
-            for k in commonest(measurement):
-                names = result.class_names[k], shown.title, response
-                numbers = (
-                    (measurement.answered[k], "{:,}"),
-                    (estimate.reliability[k], "{:.3f}"),
-                    (needed[k], "{:,.0f}"),
-                    (significant[k], "{:,}"),
-                    (info[k], "{:.1f}"),
-                )
-                cells = [_cell(name, name) for name in names]
-                linear = _linear_share(estimate, k)
+        for response in measured_responses(shown.measurement):
+            summary = summary_of(shown.measurement, result.class_names, response)
+            for row in (summary.rows[k] for k in summary.shown):
+                cells = [_cell(text, text) for text in (row.name, shown.title, response)]
                 cells += [  # one without a number comes last
-                    _cell(number(value, template), value if np.isfinite(value) else "")
-                    for value, template in numbers
+                    _cell(text, value if text != "-" else "")
+                    for text, value in zip(row.texts[1:], row.values[1:], strict=True)
                 ]
-                cells.append(_cell(linear, linear.partition(" ")[0] if linear != "-" else ""))
                 rows.append(Html("".join(cells)))
     return html_of(
         '<table id="reliability"><thead><tr>$heads</tr></thead><tbody>$body</tbody></table>',
         heads=html_of_each("<th><button>$text</button></th>", head),
         body=html_of_each("<tr>$text</tr>", rows),
     )
-
-
-def _linear_share(estimate, k):
-    """Return the linear share of a response's variance, with its 95 % interval, as a text."""
-    if estimate.variance is None or not np.isfinite(estimate.variance.linear[k]):
-        return "-"
-    share, error = estimate.variance.linear[k], 1.96 * estimate.variance.linear_error[k]
-    return f"{share:.2f} ± {error:.2f}"
 
 
 def _cell(text, key):

@@ -57,10 +57,11 @@ def summary_lines(result):
         label = f"{response} images, r with exact: least, median"
         lines.append((label, [_least_and_median(agreement) for agreement in agreements]))
     for response in ("choice", "logit"):
-        splits = [
-            m.classes[response].variance if response in m.classes else None for m in measurements
+        shares = [
+            m.summary(response).column("linear") if response in m.classes else None
+            for m in measurements
         ]
-        cells = [_least_and_median(None if split is None else split.linear) for split in splits]
+        cells = list(map(_least_and_median, shares))
         lines.append((f"linear share of the {response}: least, median", cells))
     needed = [each.findings.images_needed.get("logit") for each in shown]
     cells = [number(None if n is None else np.max(n), "{:,.0f}") for n in needed]

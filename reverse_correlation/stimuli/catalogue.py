@@ -10,6 +10,7 @@ from reverse_correlation.errors import UserError
 from reverse_correlation.stimuli import KINDS
 
 MOST_PIXELS = 2**26  # of a stimulus in a file, over all channels
+FACTS = ("null", "orthogonal_power")  # of an ensemble, that take seconds to find for large images
 
 
 def ensemble_of(
@@ -51,10 +52,11 @@ def ensemble_of(
 
 
 def kept_fields(noise):
-    """Return the fields of an ensemble as arrays: {name: array}."""
+    """Return the fields of an ensemble, and what of FACTS is known, as arrays: {name: array}."""
     if not dataclasses.is_dataclass(noise):
         return {}
     fields = {field.name: getattr(noise, field.name) for field in dataclasses.fields(noise)}
+    fields |= {name: vars(noise)[name] for name in FACTS if name in vars(noise)}
     return {name: np.asarray(value) for name, value in fields.items() if value is not None}
 
 
@@ -69,6 +71,7 @@ def restored_ensemble(name, fields):
     if home is None:
         raise UserError(f"this measurement was made with {name}: pass that ensemble as `noise`")
     values = {key: value.item() if value.ndim == 0 else value for key, value in fields.items()}
+    null, power = (values.pop(name, None) for name in FACTS)
     for key in {"shape", "scales"} & values.keys():
         values[key] = tuple(np.ravel(values[key]).tolist())
     if math.prod(values.get("shape", ())) > MOST_PIXELS:
@@ -76,7 +79,12 @@ def restored_ensemble(name, fields):
     ensemble = _class_at(home)
     if "orthogonal" in {field.name for field in dataclasses.fields(ensemble)}:
         values.setdefault("orthogonal", False)  # of a file from before there were such numbers
-    return ensemble(**values)
+    restored = ensemble(**values)
+    if np.shape(null) == (3,):
+        vars(restored)["null"] = tuple(null.tolist())
+    if power is not None and np.shape(power) in ((), restored.shape):
+        vars(restored)["orthogonal_power"] = power
+    return restored
 
 
 def _class_at(home):

@@ -23,6 +23,7 @@ from reverse_correlation.errors import UserError
 from reverse_correlation.stimuli.null_images import chi_null, gumbel_quantile, sidak_threshold
 from reverse_correlation.stimuli.numbers import draw_numbers, normal_rows
 from reverse_correlation.stimuli.orthogonal import MOST_COLUMNS, ROWS, orthogonal_numbers
+from reverse_correlation.texts import in_short
 
 UNIFORM_STD = 1 / math.sqrt(12)
 NULL_IMAGES = 2000  # null images drawn for an ensemble's pixel threshold and infoVal
@@ -68,6 +69,19 @@ class Ensemble:
     orthogonal = achromatic = False
     contrast_given, at_threshold = True, None
     _usual_contrast = UNIFORM_STD
+
+    def __init_subclass__(cls, **kwargs):
+        """Give a subclass the `__repr__` below as its own, so that `dataclass` makes no other."""
+        super().__init_subclass__(**kwargs)
+        cls.__repr__ = cls.__repr__
+
+    def __repr__(self):
+        """Return its fields; of a base image, the shape."""
+        if not dataclasses.is_dataclass(self):
+            return object.__repr__(self)
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        told = ", ".join(f"{name}={in_short(value)}" for name, value in fields.items())
+        return f"{type(self).__name__}({told})"
 
     @classmethod
     def of(cls, kind, *, images, **fields):
@@ -280,25 +294,28 @@ class Ensemble:
         draws of Gaussian xi, since the coefficients of an image from many stimuli are Gaussian. Of
         few draws it is that of the Gumbel distribution that has their mean and variance.
         """
-        if self.cells:
-            return sidak_threshold(math.prod(self.coordinates))
-        largest = self._null_images[0]
-        if len(largest) == NULL_IMAGES:
-            return float(np.quantile(largest, 0.95))
-        return float(gumbel_quantile(largest, 0.95))
+        return self.null[0]
 
     @property
     def null_norm(self):
         """Median and scaled MAD of the norm |A xi| of a null image."""
-        if self.cells:
-            copies = self.cells * math.sqrt(self.shape[2] / self.colours)
-            return chi_null(math.prod(self.coordinates), copies * self.deviation)
-        norms = self._null_images[1]
-        return float(np.median(norms)), float(stats.median_abs_deviation(norms, scale="normal"))
+        return self.null[1:]
 
     @functools.cached_property
+    def null(self):
+        """The threshold, and the median and scaled MAD of the norm: three numbers."""
+        if self.cells:
+            copies = self.cells * math.sqrt(self.shape[2] / self.colours)
+            numbers = math.prod(self.coordinates)
+            return sidak_threshold(numbers), *chi_null(numbers, copies * self.deviation)
+        largest, norms = self._null_images()
+        deviation = stats.median_abs_deviation(norms, scale="normal")
+        all_drawn = len(largest) == NULL_IMAGES
+        threshold = np.quantile(largest, 0.95) if all_drawn else gumbel_quantile(largest, 0.95)
+        return float(threshold), float(np.median(norms)), float(deviation)
+
     def _null_images(self):
-        """The largest |z| and the norm of each of 2,000 null images, or fewer of large images."""
+        """Return the largest |z| and the norm of each of 2,000 null images, or fewer if large."""
         largest, norms, size = [], [], self._at_once
         count = int(np.clip(NULL_NUMBERS / math.prod(self.shape), FEWEST_NULL_IMAGES, NULL_IMAGES))
         scale = np.where(self.pixel_std > 0, self.pixel_std, np.inf)

@@ -14,8 +14,10 @@ from reverse_correlation import (
     exact_class_images,
     exact_classification_images,
     exact_receptive_fields,
+    receptive_field,
 )
 from reverse_correlation.estimates.correlation import correlations, cosines
+from reverse_correlation.observers import function
 
 SHAPE = (4, 5, 1)
 
@@ -89,6 +91,28 @@ def test_deep_receptive_fields_agree_with_their_gradients():
     assert exact.shape == filters.covariance.shape == (6, 8, 8, 1)
     assert live.sum() >= 3
     assert np.median(correlations(exact, filters.covariance)[live]) > 0.98
+
+
+@pytest.mark.parametrize(
+    "model",
+    [lambda images: images, function(lambda images: images), ("a", "tuple"), None, "net.keras"],
+)
+def test_what_is_not_a_keras_model_has_no_exact_images(model):
+    noise = WhiteNoise(shape=SHAPE)
+    for refused in (
+        lambda: exact_classification_images(model, noise, 10),
+        lambda: exact_receptive_fields(model, noise, "conv", 10),
+        lambda: receptive_field(model, "conv"),
+    ):
+        with pytest.raises(UserError, match="is not a Keras model.*: pass a Keras model"):
+            refused()
+
+
+def test_noise_of_another_shape_is_refused(rng):
+    network = observer(rng.normal(size=(*SHAPE, 2)))
+    for model in (network, Network(network)):
+        with pytest.raises(UserError, match=r"\(4, 5, 1\), but the noise is \(4, 4, 1\)"):
+            exact_classification_images(model, WhiteNoise(shape=(4, 4, 1)), 10)
 
 
 def test_exact_images_refuse_what_has_no_gradient(rng):

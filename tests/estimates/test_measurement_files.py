@@ -4,9 +4,19 @@ import json
 
 import numpy as np
 import pytest
+from small_observers import observer
 
-from reverse_correlation import Measurement, UserError, WhiteNoise, measure_choices
-from reverse_correlation.estimates.sums import write_sums
+from reverse_correlation import (
+    Ensemble,
+    Measurement,
+    PinkNoise,
+    UserError,
+    WhiteNoise,
+    measure,
+    measure_choices,
+)
+from reverse_correlation.estimates.sums import read_sums, write_sums
+from reverse_correlation.stimuli.catalogue import kept_fields, restored_ensemble
 
 
 @pytest.fixture
@@ -15,6 +25,31 @@ def saved(tmp_path, rng):
     measurement = measure_choices(rng.choice([-1, 1], 40), WhiteNoise(shape=(4, 4, 1)))
     measurement.save(tmp_path / "saved.npz")
     return tmp_path / "saved.npz"
+
+
+def test_what_takes_long_to_find_out_about_noise_is_kept_to_the_bit(tmp_path, rng, monkeypatch):
+    """Of pink noise 36 pixels wide, some coordinates are orthogonal, and some are not."""
+    network = observer(rng.normal(size=(36, 36, 1, 2)))
+    measurement = measure(network, PinkNoise((36, 36, 1)), 4096, progress=False)
+    measurement.save(tmp_path / "saved.npz")
+    for name in ("_null_images", "images"):
+        monkeypatch.delattr(Ensemble, name)
+    noise = restored_noise(tmp_path / "saved.npz")
+    assert noise.null == measurement.noise.null and noise.threshold > 4
+    assert np.array_equal(noise.orthogonal_power, measurement.noise.orthogonal_power)
+    assert np.shape(noise.orthogonal_power) == (36, 36, 1)
+
+
+def test_facts_about_noise_of_another_shape_are_found_out_again(rng):
+    noise = PinkNoise((6, 6, 1))
+    wrong = {"null": np.ones(4), "orthogonal_power": np.ones((2, 2))}
+    restored = restored_ensemble("PinkNoise", {**kept_fields(noise), **wrong})
+    assert restored.null == noise.null and restored.orthogonal_power == noise.orthogonal_power
+
+
+def restored_noise(path):
+    _, provenance, fields = read_sums(path)
+    return restored_ensemble(provenance["noise"]["ensemble"], fields)
 
 
 def no_file(path):

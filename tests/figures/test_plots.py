@@ -76,6 +76,58 @@ def test_names_of_all_classes_follow_chosen_ones_where_layers_were_measured_too(
     assert titles(chosen.plot("logit", names=["no", "yes"])) == ["yes"]
 
 
+@pytest.mark.parametrize(
+    "classes", [[3, 1], ["dog", "bee"], [np.int64(3), "bee"], np.array([3, 1]), ("dog", 1)]
+)
+def test_classes_are_chosen_by_number_or_by_name_in_any_order(classes, measurement):
+    names = np.array(["ant", "bee", "cow", "dog", "elk"])
+    figure = measurement.plot("logit", names, classes)
+    assert titles(figure) == ["dog", "bee"] and "(2 chosen classes)" in figure.get_suptitle()
+    for axis, image in zip(figure.axes, measurement.classes["logit"].image[[3, 1]], strict=False):
+        assert np.allclose(axis.images[0].get_array(), image[..., 0] / np.abs(image).max())
+
+
+def test_one_class_needs_no_list_and_none_means_the_commonest(measurement):
+    assert titles(measurement.plot("logit", classes=0)) == ["0"]
+    assert titles(measurement.plot("logit", classes="4")) == ["4"]
+    for none in (None, (), []):
+        assert titles(measurement.plot("logit", classes=none)) == list("01234")
+
+
+def test_a_number_is_the_network_s_also_of_chosen_classes_whose_names_are_numbers():
+    weights = np.random.default_rng(0).normal(size=(6, 6, 1, 5))
+    chosen = show(observer(weights), 4096, only=(4, 2))
+    assert titles(chosen.plot("logit", ["2", "7"], classes=2)) == ["7"]
+    assert titles(chosen.plot("logit", ["2", "7"], classes="2")) == ["2"]
+
+
+@pytest.mark.parametrize(
+    "classes, said",
+    [
+        (5, "no images of class 5: choose among the classes 0, 1, 2, 3, 4, or the names a, a, c"),
+        (-1, "no images of class -1"),
+        (["c", "z"], "no images of class 'z'"),
+        ("a", "several classes are called 'a'"),
+        ([2, "c"], "name each class once"),
+        ([1.5], "must be a whole number"),
+    ],
+)
+def test_classes_that_were_not_measured_are_refused(classes, said, measurement):
+    with pytest.raises(UserError, match=said):
+        measurement.plot(names=list("aacde"), classes=classes)
+
+
+def test_what_is_about_the_base_is_drawn_by_one_call(measurement):
+    figure = measurement.plot_about_base(list("abcde"), "logit")
+    assert figure.get_suptitle() == "observer: logit images"
+    above, below = figure.subfigs
+    assert [axis.get_title() for axis in above.axes] == ["base", "base + noise", "base - noise"]
+    assert [axis.get_title() for axis in below.axes[:5]] == list("abcde")
+    assert measurement.plot_about_base().get_suptitle() == "observer: choice images"
+    with pytest.raises(UserError, match="not 'rating'"):
+        measurement.plot_about_base(response="rating")
+
+
 @pytest.mark.parametrize("names", [["a"], list("abcdef")])
 def test_another_number_of_names_is_refused(names, measurement):
     with pytest.raises(UserError, match=f"{len(names)} class names were given for 5 classes"):
@@ -209,6 +261,9 @@ def test_an_estimate_plots_its_images(measurement):
     figure = measurement.classes["logit"].plot(names=list("abcde"))
     labels = [axis.get_xlabel() for axis in figure.axes if axis.images]
     assert labels[0].startswith("a\nr ") and len(labels) == 5
+    measurement.classes["logit"].plot(names=np.array(list("abcde")))
+    with pytest.raises(UserError, match="2 names were given for 5 responses"):
+        measurement.classes["logit"].plot(names="ab")
 
 
 def test_a_notebook_shows_a_table_and_the_images(measurement):

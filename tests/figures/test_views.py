@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from small_observers import observer
 
-from reverse_correlation import PinkNoise, WhiteNoise, measure
+from reverse_correlation import GaborNoise, PinkNoise, WhiteNoise, measure
 from reverse_correlation.figures.style import level_between
 from reverse_correlation.figures.views import PUSH, draw_about, draw_views, view_rows
 
@@ -100,6 +100,14 @@ def test_the_figure_shows_what_is_shown_and_each_view_of_each_class(channels):
     assert figure.get_suptitle() == "a net: choice images"
     caption = figure.get_supxlabel().replace("\n", " ")
     assert caption.startswith("4,096 Gaussian noise images, contrast 0.1;")
+
+
+def test_of_noise_without_a_contrast_the_caption_says_none(rng):
+    shape = (6, 5, 1)
+    noise = GaborNoise(np.full(shape, 0.5), rng.normal(size=(8, *shape)), np.full(8, 0.01))
+    figure = about(rng.normal(size=shape), noise).plot_about_base()
+    caption = figure.get_supxlabel().replace("\n", " ")
+    assert caption.startswith("4,096 Gabor-PCA noise images; at its largest")
 
 
 def test_the_figure_about_an_image_says_how_strong_the_noise_was():

@@ -1,0 +1,146 @@
+"""What a measurement says of each class in numbers: for a terminal, a notebook, a page, a table."""
+
+import dataclasses
+
+import numpy as np
+
+from reverse_correlation.errors import UserError
+from reverse_correlation.figures.class_images import (
+    commonest,
+    measured_responses,
+    noise_images,
+    of_how_many,
+    reliable_from,
+    response_of,
+)
+from reverse_correlation.texts import html_of, html_table, number
+
+HEAD = ("class", "answered", "r", "needs", "significant", "infoVal", "linear")
+LEGEND = (
+    "r: split-half reliability; needs: images for r = .9 with the truth; significant: pixels at\n"
+    "family-wise 5 %; infoVal: above 1.96 is more than chance; linear: share of the response's\n"
+    "variance, with its 95 % interval"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassRow:
+    """One class image in numbers; NaN where something is not known.
+
+    Attributes:
+        number: of the class, among all of the network's.
+        name: of the class; by default its number.
+        response: "choice", "decision", "probability" or "logit".
+        answered: how often the class was the answer; of people, how many choices.
+        reliability: split-half correlation of the image, stepped up to the whole.
+        images_needed: stimuli for an expected correlation of .9 with the truth; infinite without
+            any signal so far.
+        significant: pixels that are significant at family-wise 5 %.
+        info_value: informational value; above 1.96 is more than chance.
+        linear, linear_low, linear_high: the share of the response's variance that is linear in
+            the stimulus, and its 95 % interval. The estimate is without bias, so that it may come
+            out a little below 0 or above 1.
+    """
+
+    number: int
+    name: str
+    response: str
+    answered: int
+    reliability: float
+    images_needed: float
+    significant: int
+    info_value: float
+    linear: float
+    linear_low: float
+    linear_high: float
+
+    @property
+    def values(self):
+        """What stands below each of HEAD."""
+        known = self.name, self.answered, self.reliability, self.images_needed
+        return *known, self.significant, self.info_value, self.linear
+
+    @property
+    def texts(self):
+        """The same as texts; a dash where there is no number."""
+        templates = ("{:,}", "{:.3f}", "{:,.0f}", "{:,}", "{:.1f}", "{:.2f}")
+        name, *values = self.values
+        texts = [name, *map(number, values, templates)]
+        half = (self.linear_high - self.linear_low) / 2
+        texts[-1] += f" ± {half:.2f}" if np.isfinite(half) else ""
+        return texts
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Summary:
+    """The images of one response, a ClassRow for each measured class.
+
+    It shows itself in a terminal and in a notebook: the classes answered most often. As data, all
+    classes: `summary.rows`, `summary.column("reliability")`, `pandas.DataFrame(summary.rows)`.
+
+    Attributes:
+        name: of the observer.
+        caption: whose images of which noise these are.
+        rows: of all measured classes, in their order.
+        shown: indices of the rows that are shown.
+    """
+
+    name: str
+    caption: str
+    rows: list
+    shown: np.ndarray
+
+    def column(self, field):
+        """Return one field of a ClassRow for all measured classes: (K,)."""
+        return np.array([getattr(row, field) for row in self.rows])
+
+    @property
+    def _left_out(self):
+        left = len(self.rows) - len(self.shown)
+        return f"{left:,} more classes are in .rows" if left else ""
+
+    def __repr__(self):
+        """Return a table for a terminal, and what its columns are."""
+        lines = [HEAD, *([" ".join(t.split()) for t in self.rows[k].texts] for k in self.shown)]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        table = [
+            "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])])
+            for line in lines
+        ]
+        more = filter(None, [self._left_out])
+        return "\n".join([f"{self.name}: {self.caption}", *table, *more, LEGEND])
+
+    def _repr_html_(self):
+        caption = html_of("<p><b>$name</b>: $text</p>", name=self.name, text=self.caption)
+        table = html_table(HEAD, [self.rows[k].texts for k in self.shown])
+        return caption + table + html_of("<p>$left</p>" * bool(self._left_out), left=self._left_out)
+
+
+def summary_of(measurement, names, response=None):
+    """Return the Summary of the images of one response; see `Measurement.summary`."""
+    if not measured_responses(measurement):
+        raise UserError("this measurement has no images of classes: measure with ClassSums")
+    response, shown = response_of(measurement, response), commonest(measurement)
+    estimate, unknown = measurement.classes[response], np.full(len(names), np.nan)
+    share = half = unknown
+    if estimate.variance is not None:
+        share, half = estimate.variance.linear, 1.96 * estimate.variance.linear_error
+    columns = (
+        measurement.class_indices,
+        names,
+        [response] * len(names),
+        measurement.answered,
+        estimate.reliability,
+        estimate.images_needed(),
+        estimate.significant.sum(axis=(1, 2, 3)),
+        estimate.info_value,
+        share,
+        share - half,
+        share + half,
+    )
+    columns = [values.tolist() if isinstance(values, np.ndarray) else values for values in columns]
+    rows = [ClassRow(*values) for values in zip(*columns, strict=True)]
+    start = reliable_from([measurement])
+    caption = f"{response} images, from {noise_images(measurement)}"
+    caption += of_how_many(measurement, shown) + (start and f"; r {start}")
+    return Summary(measurement.provenance["network"], caption, rows, shown)
