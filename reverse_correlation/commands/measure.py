@@ -92,6 +92,9 @@ def looked_at(path, s, labelled=None, name=None):
         s.independent,
         s.achromatic,
     )
+    if np.ndim(base):
+        least, most = noise.mean.min(), noise.mean.max()
+        print(f"base: {title}, mean {noise.mean.mean():.2g}, from {least:.2g} to {most:.2g}")
     if not needs_contrast(noise) and s.survive != type(s).survive:
         raise UserError(
             "--survive sets the contrast of noise about an image: name one with --base, or leave "

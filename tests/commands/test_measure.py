@@ -117,6 +117,7 @@ def test_an_image_is_fitted_to_the_network_and_classes_have_names(tmp_path, caps
     names = ["--class-names", "yes", "no", "maybe"]
     code, out, error = run(tmp_path, capsys, path, *flags, *names)
     assert code == 0, error
+    assert "base: face.png, mean -0.6, from -0.6 to -0.6" in out
     assert "resized from 5 x 9 to 16 x 16" in out and "noise answered maybe" in out
     noise = Measurement.load(tmp_path / "out/dense.npz").noise
     assert np.allclose(noise.mean, -0.6, atol=1e-6) and noise.contrast == 0.1
