@@ -66,8 +66,20 @@ class FileSettings(flags.Checked):
     """what the difference is divided by, likewise"""
     channels: Literal["first", "last", ""] = ""
     """where the channels of an .onnx file are, if its shape does not tell"""
+    output: flags.Text = ""
+    """name of the output of an .onnx file that answers, if there are several"""
     class_names: tuple[flags.Text, ...] = ()
     """of all classes, or of those that are measured, in their order"""
+
+    @property
+    def reading(self):
+        """How `read_observer` is to read a file: its arguments by name."""
+        return {
+            "channels": self.channels,
+            "means": self.input_mean,
+            "deviations": self.input_std,
+            "output": self.output,
+        }
 
     def check(self):
         """Check every field, and those that belong together."""

@@ -23,7 +23,7 @@ REFUSED = """
 """.split()
 
 
-def load_any_network(path, channels=None):
+def load_any_network(path, channels=None, output=None):
     """Read a `.keras`, `.h5` or `.onnx` file: a Keras model, or an Observer of an ONNX file.
 
     From a `.keras` file, only registered layers are run; from an `.h5` file, only Keras's own. The
@@ -33,6 +33,7 @@ def load_any_network(path, channels=None):
     Args:
         path: of the file; it ends in .keras, .h5, .hdf5 or .onnx.
         channels: "first" or "last", for an ONNX file whose shape does not tell.
+        output: name of the output that answers, for an ONNX file of several.
 
     Raises:
         UserError: if the file is missing, damaged, of another format, or needs other classes.
@@ -41,7 +42,7 @@ def load_any_network(path, channels=None):
     if not path.exists():
         raise UserError(f"there is no file {path}: name a network saved as .keras, .onnx or .h5")
     if path.suffix == ".onnx":
-        return onnx(path, channels)
+        return onnx(path, channels, output=output)
     if path.suffix not in (".keras", *H5):
         raise UserError(
             f"{path} is not a file of a network that can be read: name one saved as .keras, .onnx "
@@ -63,12 +64,12 @@ def load_any_network(path, channels=None):
         raise UserError(f"{path} cannot be read as a Keras network: {reason}") from error
 
 
-def read_observer(path, channels="", means=(), deviations=()):
+def read_observer(path, channels="", means=(), deviations=(), output=""):
     """Read the file of an observer: an Observer that has not been shown anything yet.
 
     Args:
         path: as for `load_any_network`.
-        channels: "first" or "last", for an ONNX file whose shape does not tell.
+        channels, output: as for `load_any_network`; "" for what the file says.
         means, deviations: what is subtracted from each channel before the observer sees it, and
             what the difference is divided by: one number per channel, or one for all; empty to
             leave images as they are.
@@ -78,8 +79,10 @@ def read_observer(path, channels="", means=(), deviations=()):
             another number of channels.
     """
     path = Path(path)
-    model = load_any_network(path, channels or None)
+    model = load_any_network(path, channels or None, output or None)
     if isinstance(model, keras.Model):
+        if output:
+            raise UserError(f"--output is for ONNX files: leave it out for {path}")
         image_shape(model)  # refuses a model that does not take images of one size
         model = Network(model, name=path.stem)
     if model.shape is None:

@@ -377,6 +377,7 @@ def test_an_onnx_file_of_chosen_classes_and_normalised_channels(tmp_path, capsys
         (["n", 3, 3, 3], [], "use --channels first"),
         (["n", 3, "h", "w"], [], "takes images of any size"),
         (["n", 3, 5, 5], ["--input-mean", 1, 2, "--input-std", 1], "--input-mean has 2 numbers"),
+        (["n", 3, 5, 5], ["--output", "age"], "has no output 'age': it answers logits"),
         (["n", 3, 5, 5], ["--classes", 9], "classes 9 cannot be chosen: 'net' has 7"),
         (["n", 3, 5, 5], ["--layers", "conv"], "cannot be tapped"),
         (["n", 3, 5, 5], ["--precision", "bfloat16"], "cannot be copied in bfloat16: use float32"),
