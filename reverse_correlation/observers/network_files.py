@@ -10,7 +10,7 @@ import h5py
 import keras
 
 from reverse_correlation.errors import UserError
-from reverse_correlation.observers.graphs import image_shape
+from reverse_correlation.observers.as_shown import channels_last, in_colours, of_full_size
 from reverse_correlation.observers.keras_networks import Network
 from reverse_correlation.observers.onnx_files import onnx
 
@@ -64,18 +64,25 @@ def load_any_network(path, channels=None, output=None):
         raise UserError(f"{path} cannot be read as a Keras network: {reason}") from error
 
 
-def read_observer(path, channels="", means=(), deviations=(), output=""):
+def read_observer(
+    path, channels="", means=(), deviations=(), output="", size=(), otherwise=(), colours="rgb"
+):
     """Read the file of an observer: an Observer that has not been shown anything yet.
 
     Args:
         path: as for `load_any_network`.
-        channels, output: as for `load_any_network`; "" for what the file says.
+        channels: "first" or "last", where the file does not tell, or tells it wrongly.
         means, deviations: what is subtracted from each channel before the observer sees it, and
             what the difference is divided by: one number per channel, or one for all; empty to
-            leave images as they are.
+            leave images as they are. Channels are in the order that the observer expects.
+        output: name of the output that answers, for an ONNX file of several.
+        size: (h, w) of the images, of an observer that takes any; or ().
+        otherwise: (h, w) where no size is asked for; or ().
+        colours: "rgb" or "bgr", the order that the observer expects. It is shown RGB, which is
+            reversed before it sees it.
 
     Raises:
-        UserError: as for `load_any_network`; or if the observer takes images of any size, or has
+        UserError: as for `load_any_network`; or if its images have no size, another size, or
             another number of channels.
     """
     path = Path(path)
@@ -83,14 +90,10 @@ def read_observer(path, channels="", means=(), deviations=(), output=""):
     if isinstance(model, keras.Model):
         if output:
             raise UserError(f"--output is for ONNX files: leave it out for {path}")
-        image_shape(model)  # refuses a model that does not take images of one size
+        model = channels_last(model, path, channels, size, otherwise)
         model = Network(model, name=path.stem)
-    if model.shape is None:
-        raise UserError(
-            f"{path} takes images of any size: fix the size, for example with python -m "
-            "onnxruntime.tools.make_dynamic_shape_fixed --input_name INPUT --input_shape "
-            "1,3,224,224"
-        )
+    else:
+        model.shape = of_full_size(path.name, model.answer.taken, size, otherwise)
     for flag, values in (("mean", means), ("std", deviations)):
         if len(values) not in (0, 1, model.shape[2]):
             raise UserError(
@@ -98,7 +101,7 @@ def read_observer(path, channels="", means=(), deviations=(), output=""):
                 f"{model.shape[2]} channel{'s' if model.shape[2] > 1 else ''}: give as many, or "
                 "one for all"
             )
-    return model.normalised(means, deviations) if len(means) else model
+    return in_colours(model.normalised(means, deviations) if len(means) else model, colours)
 
 
 def _import_classes_beside(path):

@@ -64,6 +64,11 @@ def look_at_image(path):
     return picture.size, coloured
 
 
+def size_of_base(base):
+    """Return the (height, width) of the image file that a base names; () if it names none."""
+    return look_at_image(base)[0][::-1] if is_image_file(base) else ()
+
+
 def read_image(path, shape):
     """Read an image file as it is seen, resized to a shape, in [0, 1]: (h, w, c) float32.
 

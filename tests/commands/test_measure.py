@@ -371,11 +371,23 @@ def test_an_onnx_file_of_chosen_classes_and_normalised_channels(tmp_path, capsys
     assert (tmp_path / "out/net.html").exists() and (tmp_path / "out/net.json").exists()
 
 
+def test_a_network_of_any_size_and_other_colours_is_shown_the_base_image(tmp_path, capsys, rng):
+    onnx_files.dense(tmp_path / "net.onnx", rng.normal(size=(105, 2)), ["n", "h", "w", 3])
+    Image.fromarray(rng.integers(0, 255, (7, 5, 3), np.uint8)).save(tmp_path / "face.png")
+    flags = ["--base", tmp_path / "face.png", "--contrast", 0.1, "--colours", "bgr"]
+    code, out, error = run(tmp_path, capsys, tmp_path / "net.onnx", *flags)
+    assert code == 0, error
+    assert "net: expects blue, green and red, in that order; see --colours" in out
+    assert Measurement.load(tmp_path / "out/net.npz").noise.shape == (7, 5, 3)
+
+
 @pytest.mark.parametrize(
     ("shape", "flags", "sentence"),
     [
         (["n", 3, 3, 3], [], "use --channels first"),
-        (["n", 3, "h", "w"], [], "takes images of any size"),
+        (["n", 3, "h", "w"], [], "takes images of any size: give one with --size H W"),
+        (["n", 3, "h", "w"], ["--size", 9], "cannot answer images of (3, 9, 9)"),
+        (["n", 3, 5, 5], ["--size", 9], "takes images of 5 x 5 pixels, not of 9 x 9: leave"),
         (["n", 3, 5, 5], ["--input-mean", 1, 2, "--input-std", 1], "--input-mean has 2 numbers"),
         (["n", 3, 5, 5], ["--output", "age"], "has no output 'age': it answers logits"),
         (["n", 3, 5, 5], ["--classes", 9], "classes 9 cannot be chosen: 'net' has 7"),
@@ -399,6 +411,7 @@ def test_what_an_onnx_file_lacks_is_said_in_one_sentence(shape, flags, sentence,
         (["--input-mean", "0.5"], "--input-mean and --input-std belong together"),
         (["--input-mean", "0.5", "--input-std", "0"], "0.0 is not a number other than 0"),
         (["--input-range", "0", "white"], "'white' is not a number"),
+        (["--size", "4", "5", "6"], "--size is one number, or height and width"),
         (["--input-range", "1", "0"], "--input-range goes from a lower to a higher number"),
         (["--noise-kind", "purple"], "invalid choice 'purple'"),
         (["--contrast", "0"], "0.0 is not a positive share of the input range"),
