@@ -8,7 +8,6 @@ import keras
 
 from reverse_correlation.errors import UserError
 from reverse_correlation.observers import graphs
-from reverse_correlation.observers.keras_networks import Network
 
 
 @keras.saving.register_keras_serializable(package="reverse_correlation")
@@ -105,30 +104,32 @@ def _layers(model):
             yield from _layers(layer)
 
 
-def in_colours(observer, colours):
-    """Return the observer that is shown images in RGB, and sees them as it expects them.
+def in_colours(model, name, colours):
+    """Return the model that is shown images in RGB, and sees them as it expects them.
 
     Args:
-        observer: an Observer.
+        model: a Keras model or an ArrayObserver, of images of a fixed size.
+        name: of its file.
         colours: the order that it expects, "rgb" or "bgr".
 
     Raises:
         UserError: if it does not take colours.
     """
     if colours == "rgb":
-        return observer
-    if observer.shape[2] != 3:
+        return model
+    is_keras = isinstance(model, keras.Model)
+    shape = graphs.image_shape(model) if is_keras else model.shape
+    if shape[2] != 3:
         raise UserError(
-            f"--colours {colours} is for images of 3 channels, but {observer.name!r} takes "
-            f"{observer.shape[2]}: leave it out"
+            f"--colours {colours} is for images of 3 channels, but {name} takes {shape[2]}: leave "
+            "it out"
         )
-    if isinstance(observer, Network):
-        images = keras.Input(observer.shape)
-        answers = observer.graph(ReversedChannels()(images))
-        return Network(keras.Model(images, answers, name=observer.name), name=observer.name)
-    seen = copy.copy(observer)
-    seen.answer = functools.partial(_answer_reversed, observer.answer)
-    seen.sha256 = hashlib.sha256(f"{observer.sha256} {colours}".encode()).hexdigest()
+    if is_keras:
+        images = keras.Input(shape)
+        return keras.Model(images, model(ReversedChannels()(images)), name=model.name)
+    seen = copy.copy(model)
+    seen.answer = functools.partial(_answer_reversed, model.answer)
+    seen.sha256 = hashlib.sha256(f"{model.sha256} {colours}".encode()).hexdigest()
     return seen
 
 

@@ -11,10 +11,10 @@ import keras
 
 from reverse_correlation.errors import UserError
 from reverse_correlation.observers.as_shown import channels_last, in_colours, of_full_size
+from reverse_correlation.observers.file_formats import called, format_of
 from reverse_correlation.observers.keras_networks import Network
 from reverse_correlation.observers.onnx_files import onnx
 
-H5 = (".h5", ".hdf5")
 DATA = ("__tuple__", "__keras_tensor__", "__slice__", "__ellipsis__", "__numpy__")  # not code
 # Keras's own layers that run code, or read files, named in their configuration
 REFUSED = """
@@ -31,7 +31,7 @@ def load_any_network(path, channels=None, output=None):
     files for a long time. Registered classes are also looked for in modules of the current folder.
 
     Args:
-        path: of the file; it ends in .keras, .h5, .hdf5 or .onnx.
+        path: of the file, whose content tells which of them it is.
         channels: "first" or "last", for an ONNX file whose shape does not tell.
         output: name of the output that answers, for an ONNX file of several.
 
@@ -41,14 +41,10 @@ def load_any_network(path, channels=None, output=None):
     path = Path(path)
     if not path.exists():
         raise UserError(f"there is no file {path}: name a network saved as .keras, .onnx or .h5")
-    if path.suffix == ".onnx":
+    suffix = format_of(path)
+    if suffix == ".onnx":
         return onnx(path, channels, output=output)
-    if path.suffix not in (".keras", *H5):
-        raise UserError(
-            f"{path} is not a file of a network that can be read: name one saved as .keras, .onnx "
-            "or .h5 (a measurement, .npz, is for compare)"
-        )
-    if path.suffix in H5:
+    if suffix == ".h5":
         _refuse_foreign_classes(path, _h5_configuration(path))
     elif not zipfile.is_zipfile(path):
         raise UserError(
@@ -58,7 +54,8 @@ def load_any_network(path, channels=None, output=None):
     else:
         _import_classes_beside(path)
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
+        with called(path, suffix) as named:
+            return keras.saving.load_model(named, compile=False, safe_mode=True)
     except Exception as error:  # a damaged archive can make any layer fail
         reason = _why(" ".join(str(error).split()))
         raise UserError(f"{path} cannot be read as a Keras network: {reason}") from error
@@ -91,9 +88,12 @@ def read_observer(
         if output:
             raise UserError(f"--output is for ONNX files: leave it out for {path}")
         model = channels_last(model, path, channels, size, otherwise)
-        model = Network(model, name=path.stem)
+        model = Network(in_colours(model, path.name, colours), name=path.stem)
     else:
         model.shape = of_full_size(path.name, model.answer.taken, size, otherwise)
+        model = in_colours(model, path.name, colours)
+    if colours == "bgr":  # the image is normalised before its channels are reversed
+        means, deviations = means[::-1], deviations[::-1]
     for flag, values in (("mean", means), ("std", deviations)):
         if len(values) not in (0, 1, model.shape[2]):
             raise UserError(
@@ -101,7 +101,7 @@ def read_observer(
                 f"{model.shape[2]} channel{'s' if model.shape[2] > 1 else ''}: give as many, or "
                 "one for all"
             )
-    return in_colours(model.normalised(means, deviations) if len(means) else model, colours)
+    return model.normalised(means, deviations) if len(means) else model
 
 
 def _import_classes_beside(path):

@@ -247,7 +247,7 @@ def with_a_lambda(path):
     [
         (lambda path: None, "there is no file"),
         (truncated, "not a whole .keras archive"),
-        (a_pickle, "not a whole .keras archive"),
+        (a_pickle, "is a pickle, which can run any code and is never opened"),
         (unregistered, "custom object 'Odd', which no module of the current folder"),
         (with_a_lambda, "has a Lambda layer, whose code is not run"),
         (two_inputs, "has 2 inputs"),

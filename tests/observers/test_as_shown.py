@@ -78,7 +78,7 @@ def test_the_layer_that_reverses_channels_is_read_again_from_a_file(tmp_path):
 
 def test_a_network_without_colours_has_no_order_of_them(tmp_path):
     path = as_onnx(tmp_path / "grey", WEIGHTS[:, :, :1])
-    with pytest.raises(UserError, match="--colours bgr is for images of 3 channels, but 'grey'"):
+    with pytest.raises(UserError, match="--colours bgr is for images of 3 channels, but grey.onnx"):
         read_observer(path, colours="bgr")
 
 
