@@ -67,9 +67,9 @@ class FileSettings(flags.Checked):
     channels: Literal["first", "last", ""] = ""
     """where the channels of its images are, if the file does not tell"""
     colours: Literal["rgb", "bgr"] = "rgb"
-    """the order in which it expects them, and in which --input-mean and --input-std are given"""
+    """the order in which it expects colours, and in which --input-mean and --input-std are given"""
     size: tuple[flags.Pixels, ...] = ()
-    """of its images, if it takes any: height and width, or one for both; by default those shown"""
+    """of its images, if it takes any: height and width, or one for both; by default as the base"""
     output: flags.Text = ""
     """name of the output of an .onnx file that answers, if there are several"""
     class_names: tuple[flags.Text, ...] = ()

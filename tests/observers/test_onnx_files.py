@@ -55,6 +55,15 @@ def test_weights_are_read_beside_the_model_from_any_folder(tmp_path, monkeypatch
     assert close(show(observers.onnx(path.relative_to(tmp_path))).classes["logit"], IMAGES)
 
 
+def test_links_to_a_model_and_to_its_weights_in_one_folder_are_followed(tmp_path):
+    path = with_weights_beside(tmp_path / "cache")
+    (tmp_path / "networks").mkdir()
+    for file in path.parent.iterdir():
+        (tmp_path / "networks" / file.name).symlink_to(file)
+    observer = observers.onnx(tmp_path / "networks/net.onnx")
+    assert observer.sha256 == observers.onnx(path).sha256
+
+
 def test_weights_beside_the_model_travel_with_it(tmp_path):
     path = with_weights_beside(tmp_path / "networks")
     observer = observers.onnx(path).looked(NOISE)
