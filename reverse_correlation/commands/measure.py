@@ -19,7 +19,7 @@ from reverse_correlation.passes.measure import measure
 from reverse_correlation.passes.threshold import at_threshold, needs_contrast
 from reverse_correlation.report.page import write_report
 from reverse_correlation.report.summary import print_summary, write_summary
-from reverse_correlation.stimuli.base_images import read_base
+from reverse_correlation.stimuli.base_images import read_base, size_of_base
 from reverse_correlation.stimuli.catalogue import ensemble_of
 from reverse_correlation.stimuli.labelled_images import read_labelled_images
 
@@ -78,8 +78,12 @@ def looked_at(path, s, labelled=None, name=None):
     Raises:
         UserError: if the file, the noise or the labelled images do not fit together.
     """
-    observer = read_observer(path, s.channels, s.input_mean, s.input_std)
+    sides = labelled.mean_image.shape[:2] if labelled else size_of_base(s.base)
+    observer = read_observer(path, **s.reading, otherwise=sides)
     observer.name = name or observer.name
+    if observer.shape[2] == 3:
+        order = {"rgb": "red, green and blue", "bgr": "blue, green and red"}[s.colours]
+        print(f"{observer.name}: expects {order}, in that order; see --colours")
     mean, images = (labelled.mean_image, labelled.train[0]) if labelled else (None, None)
     base, title = read_base(s.base, observer.shape, s.input_range, mean)
     noise = ensemble_of(
@@ -92,6 +96,9 @@ def looked_at(path, s, labelled=None, name=None):
         s.independent,
         s.achromatic,
     )
+    if np.ndim(base):
+        least, most = noise.mean.min(), noise.mean.max()
+        print(f"base: {title}, mean {noise.mean.mean():.2g}, from {least:.2g} to {most:.2g}")
     if not needs_contrast(noise) and s.survive != type(s).survive:
         raise UserError(
             "--survive sets the contrast of noise about an image: name one with --base, or leave "

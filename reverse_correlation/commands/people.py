@@ -132,9 +132,8 @@ def read(settings):
     classes = ()
     if settings.model:
         (low, high), name = settings.input_range, settings.model.name
-        network = read_observer(
-            settings.model, settings.channels, settings.input_mean, settings.input_std
-        )
+        sides = study.noise.shape[:2]
+        network = read_observer(settings.model, **settings.reading, otherwise=sides)
         print(f"{name}: is shown pixels from {low:g} (black) to {high:g} (white)")
         classes = classes_of(network, study, (low, high), settings.class_names)
     result = StudyResult(study, participants, group, classes, settings.model)

@@ -65,9 +65,27 @@ class FileSettings(flags.Checked):
     input_std: tuple[flags.Deviation, ...] = ()
     """what the difference is divided by, likewise"""
     channels: Literal["first", "last", ""] = ""
-    """where the channels of an .onnx file are, if its shape does not tell"""
+    """where the channels of its images are, if the file does not tell"""
+    colours: Literal["rgb", "bgr"] = "rgb"
+    """the order in which it expects colours, and in which --input-mean and --input-std are given"""
+    size: tuple[flags.Pixels, ...] = ()
+    """of its images, if it takes any: height and width, or one for both; by default as the base"""
+    output: flags.Text = ""
+    """name of the output of an .onnx file that answers, if there are several"""
     class_names: tuple[flags.Text, ...] = ()
     """of all classes, or of those that are measured, in their order"""
+
+    @property
+    def reading(self):
+        """How `read_observer` is to read a file: its arguments by name."""
+        return {
+            "channels": self.channels,
+            "means": self.input_mean,
+            "deviations": self.input_std,
+            "output": self.output,
+            "colours": self.colours,
+            "size": (self.size * 2)[:2],
+        }
 
     def check(self):
         """Check every field, and those that belong together."""
@@ -76,6 +94,8 @@ class FileSettings(flags.Checked):
             raise UserError("--input-range goes from a lower to a higher number")
         if bool(self.input_mean) != bool(self.input_std):
             raise UserError("--input-mean and --input-std belong together: give both")
+        if len(self.size) > 2:
+            raise UserError("--size is one number, or height and width")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

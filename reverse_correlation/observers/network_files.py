@@ -10,11 +10,11 @@ import keras
 
 from reverse_correlation.errors import UserError
 from reverse_correlation.files import DAMAGED, read_json, refuse_bombs
-from reverse_correlation.observers.graphs import image_shape
+from reverse_correlation.observers.as_shown import channels_last, in_colours, of_full_size
+from reverse_correlation.observers.file_formats import called, format_of
 from reverse_correlation.observers.keras_networks import Network
 from reverse_correlation.observers.onnx_files import onnx
 
-H5 = (".h5", ".hdf5")
 LONGEST_CONFIGURATION = 2**24  # characters
 # what is not code in a configuration
 DATA = "__tuple__ __keras_tensor__ __tensor__ __slice__ __ellipsis__ __numpy__".split()
@@ -38,7 +38,7 @@ HOMES = (
 FUNCTIONS = ("keras", "builtins", "keras.activations", "keras.losses", "keras.metrics")
 
 
-def load_any_network(path, channels=None):
+def load_any_network(path, channels=None, output=None):
     """Read a `.keras`, `.h5` or `.onnx` file: a Keras model, or an Observer of an ONNX file.
 
     The configuration of a network is checked before Keras sees it: it may name layers of Keras's
@@ -47,8 +47,9 @@ def load_any_network(path, channels=None):
     many of its functions, and did not cover `.h5` files for a long time.
 
     Args:
-        path: of the file; it ends in .keras, .h5, .hdf5 or .onnx.
+        path: of the file, whose content tells which of them it is.
         channels: "first" or "last", for an ONNX file whose shape does not tell.
+        output: name of the output that answers, for an ONNX file of several.
 
     Raises:
         UserError: if the file is missing, damaged, of another format, or needs other classes.
@@ -56,15 +57,11 @@ def load_any_network(path, channels=None):
     path = Path(path)
     if not path.exists():
         raise UserError(f"there is no file {path}: name a network saved as .keras, .onnx or .h5")
-    if path.suffix == ".onnx":
-        return onnx(path, channels)
-    if path.suffix not in (".keras", *H5):
-        raise UserError(
-            f"{path} is not a file of a network that can be read: name one saved as .keras, .onnx "
-            "or .h5 (a measurement, .npz, is for compare)"
-        )
-    if path.suffix in H5:
-        _refuse_foreign_classes(path, _h5_configuration(path), {})
+    suffix = format_of(path)
+    if suffix == ".onnx":
+        return onnx(path, channels, output=output)
+    if suffix == ".h5":
+        _refuse_foreign_classes(path, suffix, _h5_configuration(path), {})
     elif not zipfile.is_zipfile(path):
         raise UserError(
             f"{path} is not a whole .keras archive: it is truncated or has another format (pickles "
@@ -73,9 +70,10 @@ def load_any_network(path, channels=None):
     else:
         config = _archive_configuration(path)
         _import_classes_beside(config)
-        _refuse_foreign_classes(path, config, keras.saving.get_custom_objects())
+        _refuse_foreign_classes(path, suffix, config, keras.saving.get_custom_objects())
     try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        with called(path, suffix) as named:
+            model = keras.saving.load_model(named, compile=False, safe_mode=True)
     except Exception as error:  # a damaged archive can make any layer fail
         reason = " ".join(str(error).split())[:160]
         raise UserError(f"{path} cannot be read as a Keras network: {reason}") from error
@@ -84,31 +82,39 @@ def load_any_network(path, channels=None):
     return model
 
 
-def read_observer(path, channels="", means=(), deviations=()):
+def read_observer(
+    path, channels="", means=(), deviations=(), output="", size=(), otherwise=(), colours="rgb"
+):
     """Read the file of an observer: an Observer that has not been shown anything yet.
 
     Args:
         path: as for `load_any_network`.
-        channels: "first" or "last", for an ONNX file whose shape does not tell.
+        channels: "first" or "last", where the file does not tell, or tells it wrongly.
         means, deviations: what is subtracted from each channel before the observer sees it, and
             what the difference is divided by: one number per channel, or one for all; empty to
-            leave images as they are.
+            leave images as they are. Channels are in the order that the observer expects.
+        output: name of the output that answers, for an ONNX file of several.
+        size: (h, w) of the images, of an observer that takes any; or ().
+        otherwise: (h, w) where no size is asked for; or ().
+        colours: "rgb" or "bgr", the order that the observer expects. It is shown RGB, which is
+            reversed before it sees it.
 
     Raises:
-        UserError: as for `load_any_network`; or if the observer takes images of any size, or has
+        UserError: as for `load_any_network`; or if its images have no size, another size, or
             another number of channels.
     """
     path = Path(path)
-    model = load_any_network(path, channels or None)
+    model = load_any_network(path, channels or None, output or None)
     if isinstance(model, keras.Model):
-        image_shape(model)  # refuses a model that does not take images of one size
-        model = Network(model, name=path.stem)
-    if model.shape is None:
-        raise UserError(
-            f"{path} takes images of any size: fix the size, for example with python -m "
-            "onnxruntime.tools.make_dynamic_shape_fixed --input_name INPUT --input_shape "
-            "1,3,224,224"
-        )
+        if output:
+            raise UserError(f"--output is for ONNX files: leave it out for {path}")
+        model = channels_last(model, path, channels, size, otherwise)
+        model = Network(in_colours(model, path.name, colours), name=path.stem)
+    else:
+        model.shape = of_full_size(path.name, model.answer.taken, size, otherwise)
+        model = in_colours(model, path.name, colours)
+    if colours == "bgr":  # the image is normalised before its channels are reversed
+        means, deviations = means[::-1], deviations[::-1]
     for flag, values in (("mean", means), ("std", deviations)):
         if len(values) not in (0, 1, model.shape[2]):
             raise UserError(
@@ -173,24 +179,24 @@ def _h5_configuration(path):
         raise UserError(f"{path} is not a whole HDF5 file of a network: {error}") from error
 
 
-def _refuse_foreign_classes(path, config, registered):
+def _refuse_foreign_classes(path, suffix, config, registered):
     """Raise UserError if any object in a configuration is neither Keras's own nor registered.
 
     Everything that Keras would look up or import by name has that name as its `class_name`.
 
     Args:
-        path, config: of the file, and what it holds.
+        path, suffix, config: of the file: its format, and what it holds.
         registered: {name: class or function}.
     """
     for part in _objects_in(config):
         name = part.get("class_name")
         if name is None or _is_own(name, part) or _is_registered(name, part, registered):
             continue
-        if name == "Lambda" and path.suffix not in H5:
+        if name == "Lambda" and suffix != ".h5":
             raise UserError(
                 f"{path} has a Lambda layer, whose code is not run: write it as a registered layer"
             )
-        if path.suffix in H5 or not _can_be_registered(name, part):
+        if suffix == ".h5" or not _can_be_registered(name, part):
             raise UserError(
                 f"{path} has {str(name)[:80]!r} in it, which is not one of Keras's own layers that "
                 "can be read safely: nothing of it was run; save the network as .keras, with "

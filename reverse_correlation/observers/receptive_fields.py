@@ -54,7 +54,7 @@ POOLINGS = (keras.layers.MaxPooling2D, keras.layers.AveragePooling2D)
 ONE_PLACE = """
     Activation BatchNormalization Dropout SpatialDropout2D GaussianNoise GaussianDropout Identity
     ReLU LeakyReLU PReLU ELU Rescaling Normalization Relu Relu6 LeakyRelu Elu Selu Silu Gelu
-    HardSigmoid HardSilu Sigmoid Tanh Softplus Abs Square Sqrt Exp Negative Clip
+    ReversedChannels HardSigmoid HardSilu Sigmoid Tanh Softplus Abs Square Sqrt Exp Negative Clip
     Add Subtract Multiply TrueDivide Average Maximum Minimum Concatenate
 """.split()
 

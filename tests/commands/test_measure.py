@@ -119,6 +119,7 @@ def test_an_image_is_fitted_to_the_network_and_classes_have_names(tmp_path, caps
     names = ["--class-names", "yes", "no", "maybe"]
     code, out, error = run(tmp_path, capsys, path, *flags, *names)
     assert code == 0, error
+    assert "base: face.png, mean -0.6, from -0.6 to -0.6" in out
     assert "resized from 5 x 9 to 16 x 16" in out and "noise answered maybe" in out
     noise = Measurement.load(tmp_path / "out/dense.npz").noise
     assert np.allclose(noise.mean, -0.6, atol=1e-6) and noise.contrast == 0.1
@@ -253,7 +254,7 @@ def with_a_lambda(path):
     [
         (lambda path: None, "there is no file"),
         (truncated, "not a whole .keras archive"),
-        (a_pickle, "not a whole .keras archive"),
+        (a_pickle, "is a pickle, which can run any code and is never opened"),
         (unregistered, "custom object 'Odd', which no module of the current folder"),
         (with_a_lambda, "has a Lambda layer, whose code is not run"),
         (two_inputs, "has 2 inputs"),
@@ -377,12 +378,25 @@ def test_an_onnx_file_of_chosen_classes_and_normalised_channels(tmp_path, capsys
     assert (tmp_path / "out/net.html").exists() and (tmp_path / "out/net.json").exists()
 
 
+def test_a_network_of_any_size_and_other_colours_is_shown_the_base_image(tmp_path, capsys, rng):
+    onnx_files.dense(tmp_path / "net.onnx", rng.normal(size=(105, 2)), ["n", "h", "w", 3])
+    Image.fromarray(rng.integers(0, 255, (7, 5, 3), np.uint8)).save(tmp_path / "face.png")
+    flags = ["--base", tmp_path / "face.png", "--contrast", 0.1, "--colours", "bgr"]
+    code, out, error = run(tmp_path, capsys, tmp_path / "net.onnx", *flags)
+    assert code == 0, error
+    assert "net: expects blue, green and red, in that order; see --colours" in out
+    assert Measurement.load(tmp_path / "out/net.npz").noise.shape == (7, 5, 3)
+
+
 @pytest.mark.parametrize(
     ("shape", "flags", "sentence"),
     [
         (["n", 3, 3, 3], [], "use --channels first"),
-        (["n", 3, "h", "w"], [], "takes images of any size"),
+        (["n", 3, "h", "w"], [], "takes images of any size: give one with --size H W"),
+        (["n", 3, "h", "w"], ["--size", 9], "cannot answer images of (3, 9, 9)"),
+        (["n", 3, 5, 5], ["--size", 9], "takes images of 5 x 5 pixels, not of 9 x 9: leave"),
         (["n", 3, 5, 5], ["--input-mean", 1, 2, "--input-std", 1], "--input-mean has 2 numbers"),
+        (["n", 3, 5, 5], ["--output", "age"], "has no output 'age': it answers logits"),
         (["n", 3, 5, 5], ["--classes", 9], "classes 9 cannot be chosen: 'net' has 7"),
         (["n", 3, 5, 5], ["--layers", "conv"], "cannot be tapped"),
         (["n", 3, 5, 5], ["--precision", "bfloat16"], "cannot be copied in bfloat16: use float32"),
@@ -404,6 +418,7 @@ def test_what_an_onnx_file_lacks_is_said_in_one_sentence(shape, flags, sentence,
         (["--input-mean", "0.5"], "--input-mean and --input-std belong together"),
         (["--input-mean", "0.5", "--input-std", "0"], "0.0 is not a number other than 0"),
         (["--input-range", "0", "white"], "'white' is not a number"),
+        (["--size", "4", "5", "6"], "--size is one number, or height and width"),
         (["--input-range", "1", "0"], "--input-range goes from a lower to a higher number"),
         (["--noise-kind", "purple"], "invalid choice 'purple'"),
         (["--contrast", "0"], "0.0 is not a positive share of the input range"),
