@@ -78,7 +78,7 @@ def looked_at(path, s, labelled=None, name=None):
     Raises:
         UserError: if the file, the noise or the labelled images do not fit together.
     """
-    observer = read_observer(path, s.channels, s.input_mean, s.input_std)
+    observer = read_observer(path, s.channels, s.input_mean, s.input_std, s.labels)
     observer.name = name or observer.name
     mean, images = (labelled.mean_image, labelled.train[0]) if labelled else (None, None)
     base, title = read_base(s.base, observer.shape, s.input_range, mean)

@@ -134,7 +134,11 @@ def read(settings):
     if settings.model:
         (low, high), name = settings.input_range, settings.model.name
         network = read_observer(
-            settings.model, settings.channels, settings.input_mean, settings.input_std
+            settings.model,
+            settings.channels,
+            settings.input_mean,
+            settings.input_std,
+            settings.labels,
         )
         print(f"{name}: is shown pixels from {low:g} (black) to {high:g} (white)")
         classes = classes_of(network, study, (low, high), settings.class_names)

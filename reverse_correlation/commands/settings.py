@@ -66,6 +66,9 @@ class FileSettings(flags.Checked):
     """what the difference is divided by, likewise"""
     channels: Literal["first", "last", ""] = ""
     """where the channels of an .onnx file are, if its shape does not tell"""
+    labels: Literal["independent", "exclusive", ""] = ""
+    """whether each class is a label of its own, as of sigmoids, or excludes the others, as of a
+    softmax; by default its layers and answers tell"""
     class_names: tuple[flags.Text, ...] = ()
     """of all classes, or of those that are measured, in their order"""
 

@@ -12,6 +12,7 @@ import keras
 from reverse_correlation.errors import UserError
 from reverse_correlation.observers.graphs import image_shape
 from reverse_correlation.observers.keras_networks import Network
+from reverse_correlation.observers.observer import known_kind
 from reverse_correlation.observers.onnx_files import onnx
 
 H5 = (".h5", ".hdf5")
@@ -63,7 +64,7 @@ def load_any_network(path, channels=None):
         raise UserError(f"{path} cannot be read as a Keras network: {reason}") from error
 
 
-def read_observer(path, channels="", means=(), deviations=()):
+def read_observer(path, channels="", means=(), deviations=(), labels=""):
     """Read the file of an observer: an Observer that has not been shown anything yet.
 
     Args:
@@ -72,6 +73,7 @@ def read_observer(path, channels="", means=(), deviations=()):
         means, deviations: what is subtracted from each channel before the observer sees it, and
             what the difference is divided by: one number per channel, or one for all; empty to
             leave images as they are.
+        labels: "independent" or "exclusive", if the file does not tell; see `Observer.label_kind`.
 
     Raises:
         UserError: as for `load_any_network`; or if the observer takes images of any size, or has
@@ -82,6 +84,7 @@ def read_observer(path, channels="", means=(), deviations=()):
     if isinstance(model, keras.Model):
         image_shape(model)  # refuses a model that does not take images of one size
         model = Network(model, name=path.stem)
+    model.label_kind = known_kind(labels)
     if model.shape is None:
         raise UserError(
             f"{path} takes images of any size: fix the size, for example with python -m "

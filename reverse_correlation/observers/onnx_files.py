@@ -13,13 +13,14 @@ from reverse_correlation.observers.arrays import ArrayObserver, library
 TYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
 
 
-def onnx(path, channels=None, name=None):
+def onnx(path, channels=None, name=None, labels=""):
     """Return an Observer of an ONNX file, which ONNX Runtime runs on the CPU.
 
     Args:
         path: of the file, which has one input of images and one output (n, K) of numbers.
         channels: "first" or "last", if the shape of the input does not tell.
         name: by default the file's.
+        labels: "independent" or "exclusive", if the file does not tell; see `Observer.label_kind`.
 
     Raises:
         UserError: if ONNX Runtime is not installed, the file is damaged or has other inputs or
@@ -31,7 +32,8 @@ def onnx(path, channels=None, name=None):
     content = path.read_bytes()
     answer = _Onnx(content, str(path), channels)
     digest = hashlib.sha256(content + answer.layout.encode()).hexdigest()
-    return ArrayObserver(answer, name or path.stem, digest, answer.shape, ["onnxruntime"])
+    packages = ["onnxruntime"]
+    return ArrayObserver(answer, name or path.stem, digest, answer.shape, packages, labels)
 
 
 class _Onnx:
