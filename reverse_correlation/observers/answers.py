@@ -12,8 +12,10 @@ from reverse_correlation.errors import UserError
 
 LEAST_PROBABILITY = 1e-30  # lower limit of probabilities before the logarithm is taken
 FINEST_STEP = 1e-5  # of the largest answer: what is finer than that is not called quantised
+OFF_GRID = 0.02  # of a step: how far from the grid numbers may lie
 COARSEST_STEP = 1 / 8  # of the sum: coarser ones are counts, such as votes, and not roundings
-BITS = {8: ", in bfloat16", 11: ", in half precision", 24: ""}  # of a number that are significant
+BITS = {8: ", in bfloat16", 11: ", in half precision", 16: "", 24: ""}  # that are significant
+LEAST_HALF = 2.0**-24  # the least positive number in half precision, and one step of it
 CONSTANT = 0.2  # standard deviation of sums that do not vary, over that of independent columns
 NEAR = 0.01  # of a sum: how far such sums may lie from it
 SAME = 1e-3  # share of the answers' range by which two answers to the same image may differ
@@ -95,7 +97,8 @@ def read(answers, label_kind=""):
     if columns > 1 and not total and not independent:
         source = "the log-odds of " + source
     source += f", quantised in steps of {step:.2g}" if step else BITS[bits]
-    least = max(step / 2, 2.0**-25 if bits == 11 else 0, LEAST_PROBABILITY)
+    half = LEAST_HALF if bits in (11, 16) else 0  # 16: times 100, for example
+    least = max(step / 2, half / 2, LEAST_PROBABILITY)
     if (p == 0).any() and (p > 0).any() and p[p > 0].min() <= 0.5:
         least = max(float(p[p > 0].min()) / 2, LEAST_PROBABILITY)
     gap = max(step / 2, 2.0 ** -(bits + 1))
@@ -111,7 +114,7 @@ def resolution(answers):
 
     Returns:
         The step of the grid on which all of them lie, 0 if there is none; and how many bits of
-        each are significant: 8 as of bfloat16, 11 as of half precision, or 24.
+        each are significant: 8 as of bfloat16, 11 as of half precision, at most 16, or 24.
     """
     values = np.unique(np.abs(np.asarray(answers, np.float32)))
     used = int(np.bitwise_or.reduce(values.view(np.uint32))) & 0x7FFFFF
@@ -123,16 +126,17 @@ def resolution(answers):
 
 
 def _grid(values):
-    """Return the largest step of which numbers that are not negative are multiples, or 0."""
-    largest = step = values[-1]
+    """Return the largest step of which sorted numbers that are not negative are multiples, or 0."""
+    largest, spaces = values[-1], np.diff(values, prepend=0)
+    step = min(spaces[spaces > 0], default=0)
     while step > FINEST_STEP * largest:
         times = np.round(values / step)
-        step = times @ values / (times @ times)  # as all of them say, and not the smallest alone
         off = np.abs(values - times * step)
-        off = off[off > 1e-6 * largest]
-        if not len(off):
-            return float(step) if step < largest else 0.0
-        step = off.min()
+        if off.max() < step / 4:  # a last digit of the step matters in its large multiples
+            step = times @ values / (times @ times)
+            on_grid = np.abs(values - times * step).max() < OFF_GRID * step
+            return float(step) if on_grid and step < largest else 0.0
+        step = off[off > OFF_GRID * step].min()
     return 0.0
 
 
@@ -143,14 +147,15 @@ def _total(answers, step, bits):
     """
     sums = answers.sum(axis=1, dtype=float)
     constant = sums.std() <= CONSTANT * np.sqrt(answers.var(axis=0, dtype=float).sum())
-    for total in (1.0, float(np.median(sums))):
+    usual = (100.0, 255.0, 256.0) if answers.max() > 1 + NEAR else (1.0,)
+    for total in (*usual, float(np.median(sums))):
         step = step if step <= COARSEST_STEP * total else 0
         rounding = total * 2.0 ** (1 - bits) * (1 + math.sqrt(answers.shape[1]))
         least = np.maximum(answers - step / 2, 0).sum(axis=1).max() - rounding
         most = (answers + step).sum(axis=1).min() + rounding
         rounded = total > 0 and least <= total <= most
         near = np.abs(sums - total).max() <= NEAR * total
-        if rounded and (total == 1 or constant) or near and constant:
+        if rounded and (total in usual or constant) or near and constant:
             return total
     return 0.0
 
