@@ -106,15 +106,22 @@ class Network(Observer):
 
     @functools.cached_property
     def _first_answers(self):
-        """Its answers to a little noise, (n, K); refused if they are others the second time."""
+        """Its answers to a little noise, (n, K); refused if they are others the second time.
+
+        The first are those of the graph, and the second those of the model itself: a model that
+        draws random numbers may do so in its own `call` alone.
+        """
         images = self.noise.draw(0, 0, min(LOOK_IMAGES, self.images_that_fit())).numpy()
-        middle = len(images) // 2
-        parts = (images, images[middle:], images[:middle]) if middle else (images, images)
-        first, *again = (
-            np.asarray(self.graph.predict_on_batch(part), np.float32) for part in parts
-        )
+        first = np.asarray(self.graph.predict_on_batch(images), np.float32)
         refuse_nan(self.name, first)
-        refuse_changing(self.name, first, np.concatenate(again[::-1]))
+        if len(graphs.input_shape(self.model)) == 2:
+            images = images[..., 0]
+        middle, again = len(images) // 2, []
+        for part in (images[middle:], images[:middle]):
+            if len(part):
+                answers = keras.tree.flatten(self.model.predict_on_batch(part))[0]
+                again.insert(0, np.asarray(answers, np.float32).reshape(len(part), -1))
+        refuse_changing(self.name, first, np.concatenate(again))
         return first
 
     def looked(self, noise, classes=None):
