@@ -58,10 +58,11 @@ class Measurement:
         return np.array(self.provenance.get("only") or range(len(self.answered)))
 
     def class_names(self, names=()):
-        """Return the names of the measured classes, in their order.
+        """Return the names of the measured classes, in their order; by default the observer's.
 
         The argument and errors are those of `names_of_classes`.
         """
+        names = names or self.provenance.get("class_names", ())
         described = self.provenance["accumulators"]  # some know all classes, some the measured ones
         classes = max(one["classes"] for one in described if "classes" in one)
         return names_of_classes(names, classes, self.provenance.get("only", ()))
@@ -96,7 +97,7 @@ class Measurement:
 
         Args:
             kind: "choice", "decision", "probability" or "logit"; by default a row for each.
-            names: as for `class_names`; by default the numbers of the measured classes.
+            names: as for `class_names`; by default the observer's, or the numbers of the classes.
 
         Raises:
             UserError: for a kind that was not measured, or another number of names.

@@ -19,6 +19,7 @@ class Observer:
         name: what the observer is called in sentences and records.
         shape: (h, w, c) of its images; None if it takes images of any shape.
         classes: how many it has.
+        class_names: what they are called; empty if it does not tell.
         labels: whether it answers only with the label of a class.
         label_kind: "exclusive" if it tells classes apart, "independent" if each of its classes is a
             label of its own, as of sigmoids; "" if its answers, or layers, tell.
@@ -31,7 +32,7 @@ class Observer:
     """
 
     only, labels, versions, has_gradients = (), False, {}, False
-    label_kind, independent = "", False
+    label_kind, independent, class_names = "", False, ()
 
     def looked(self, noise, classes=None):
         """Show the observer a little noise, and return one that knows what its answers mean.
