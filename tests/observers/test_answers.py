@@ -52,16 +52,16 @@ def agreement(measured, truth, response="logit"):
 
 ROUNDED = {
     "probabilities": (lambda p: p, 0.99999),
-    "half": (lambda p: p.astype(np.float16), 0.999),
-    "half, as float32": (lambda p: p.astype(np.float16).astype(np.float32), 0.999),
-    "bfloat16": (lambda p: p.astype(ml_dtypes.bfloat16).astype(np.float32), 0.999),
+    "half": (lambda p: p.astype(np.float16), 0.9999),
+    "half, as float32": (lambda p: p.astype(np.float16).astype(np.float32), 0.9999),
+    "bfloat16": (lambda p: p.astype(ml_dtypes.bfloat16).astype(np.float32), 0.9999),
     "percent": (lambda p: 100 * p, 0.99999),
-    "percent of half": (lambda p: 100 * p.astype(np.float16).astype(np.float32), 0.999),
-    "whole percent": (lambda p: np.round(100 * p), 0.95),
-    "bytes": (lambda p: np.round(255 * p).astype(np.uint8), 0.97),
-    "quantised": (lambda p: np.clip(np.round(256 * p), 0, 255) / 256, 0.97),
-    "cut off": (lambda p: np.floor(256 * p) / 256, 0.95),
-    "three digits": (lambda p: np.round(p, 3), 0.99),
+    "percent of half": (lambda p: 100 * p.astype(np.float16).astype(np.float32), 0.9999),
+    "whole percent": (lambda p: np.round(100 * p), 0.998),
+    "bytes": (lambda p: np.round(255 * p).astype(np.uint8), 0.998),
+    "quantised": (lambda p: np.clip(np.round(256 * p), 0, 255) / 256, 0.998),
+    "cut off": (lambda p: np.floor(256 * p) / 256, 0.998),
+    "three digits": (lambda p: np.round(p, 3), 0.998),
     "logarithms": (np.log, 0.99999),
 }
 
@@ -75,8 +75,8 @@ def test_however_they_are_rounded_probabilities_have_the_images_of_their_logits(
     ours = show(lambda images: rounded(softmax(logits(images, weights))))
     meaning = ours.provenance["logits"]
     assert ("logits" in meaning) == (how == "logarithms") and "independent" not in meaning
-    assert ("quantised" in meaning) == (how in ROUNDED and least < 0.999)
-    assert agreement(ours, truth) > least - 0.07 * (columns == 40 and least < 0.999)
+    assert ("quantised" in meaning) == (least < 0.999)
+    assert agreement(ours, truth) > least
     assert agreement(ours, truth, "probability") > 0.99
     assert np.abs(ours.answered - truth.answered).max() < 0.05 * ours.count
 
