@@ -84,7 +84,7 @@ def read_observer(path, channels="", means=(), deviations=(), labels=""):
     if isinstance(model, keras.Model):
         image_shape(model)  # refuses a model that does not take images of one size
         model = Network(model, name=path.stem)
-    model.label_kind = known_kind(labels)
+    model.label_kind = known_kind(labels) or model.label_kind
     if model.shape is None:
         raise UserError(
             f"{path} takes images of any size: fix the size, for example with python -m "

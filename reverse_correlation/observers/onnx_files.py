@@ -32,6 +32,8 @@ def onnx(path, channels=None, name=None, labels=""):
     content = path.read_bytes()
     answer = _Onnx(content, str(path), channels)
     digest = hashlib.sha256(content + answer.layout.encode()).hexdigest()
+    if not labels and _maker(content, answer.output) == "Sigmoid":
+        labels = "independent"  # of a single column, this changes nothing
     packages = ["onnxruntime"]
     return ArrayObserver(answer, name or path.stem, digest, answer.shape, packages, labels)
 
@@ -112,3 +114,38 @@ class _Onnx:
             for i in range(0, count, at_once)
         ]
         return np.concatenate(parts)[:count]
+
+
+def _maker(content, output):
+    """Return the type of the node that makes an output of an ONNX file, such as "Sigmoid"."""
+    for graph in _fields(content, 7):  # ModelProto.graph
+        for node in _fields(graph, 1):  # GraphProto.node
+            if output.encode() in _fields(node, 2):  # NodeProto.output
+                return b"".join(_fields(node, 4)).decode(errors="replace")  # NodeProto.op_type
+    return ""
+
+
+def _fields(message, wanted):
+    """Return the bytes of each field of that number in a protocol-buffer message."""
+    found, view, at = [], memoryview(message), 0
+
+    def number():
+        nonlocal at
+        value = shift = 0
+        while True:
+            byte, at = view[at], at + 1
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+
+    while at < len(view):
+        field, kind = divmod(number(), 8)
+        size = {0: 0, 1: 8, 2: -1, 5: 4}[kind]
+        size = number() if size < 0 else size
+        if kind == 0:
+            number()
+        if field == wanted and kind == 2:
+            found.append(view[at : at + size])
+        at += size
+    return found

@@ -154,13 +154,13 @@ def test_an_onnx_node_gives_the_images_of_its_input(kind, tmp_path):
     assert agreement(ours, truth) > 0.99999
 
 
-def headed(path, kind):
+def headed(path, kind, weights=WEIGHTS):
     nodes = [
         helper.make_node("Flatten", ["images"], ["flat"]),
         helper.make_node("MatMul", ["flat", "weights"], ["z"]),
         helper.make_node(kind, ["z"], ["answers"]),
     ]
-    return onnx_files.save(path, nodes, {"weights": WEIGHTS}, ["n", 1, 6, 5], "answers")
+    return onnx_files.save(path, nodes, {"weights": weights}, ["n", 1, 6, 5], "answers")
 
 
 # ----------------------------------------------------------------------- independent labels
@@ -187,6 +187,15 @@ def test_independent_labels_have_their_own_log_odds_as_logits(how, tmp_path):
     assert close(measured.classes["logit"], expected, 5 if how != "half" else 20)
     for template, choice in zip(expected, measured.classes["choice"].covariance, strict=True):
         assert np.corrcoef(template.ravel(), choice.ravel())[0, 1] > 0.99
+
+
+def test_a_sigmoid_at_the_end_of_an_onnx_file_is_seen_even_if_its_rows_have_the_sum_1(tmp_path):
+    opposite = np.concatenate([WEIGHTS[:, :1], -WEIGHTS[:, :1]], axis=1)
+    for kind, meaning in (("Sigmoid", INDEPENDENT), ("Softmax", "centred")):
+        path = headed(tmp_path / f"{kind}.onnx", kind, opposite)
+        assert observers.onnx(path).looked(NOISE).meaning.startswith(meaning)
+    said = observers.onnx(tmp_path / "Sigmoid.onnx", labels="exclusive").looked(NOISE)
+    assert said.meaning == "centred, from its probabilities"
 
 
 def test_decisions_on_independent_labels_are_those_above_a_half():
