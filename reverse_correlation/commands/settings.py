@@ -72,6 +72,9 @@ class FileSettings(flags.Checked):
     """of its images, if it takes any: height and width, or one for both; by default as the base"""
     output: flags.Text = ""
     """name of the output of an .onnx file that answers, if there are several"""
+    labels: Literal["independent", "exclusive", ""] = ""
+    """whether each class is a label of its own, as of sigmoids, or excludes the others, as of a
+    softmax; by default its layers and answers tell"""
     class_names: tuple[flags.Text, ...] = ()
     """of all classes, or of those that are measured, in their order"""
 
@@ -84,6 +87,7 @@ class FileSettings(flags.Checked):
             "deviations": self.input_std,
             "output": self.output,
             "colours": self.colours,
+            "labels": self.labels,
             "size": (self.size * 2)[:2],
         }
 

@@ -41,8 +41,8 @@ class Accumulator:
         Args:
             block: a dictionary: "xi" (p, *coordinates), the independent numbers; "stimuli"
                 (n, h, w, c), A xi followed by the mirror images -A xi of the first n - p;
-                "logits" (n, K), centred (if only labels are known, 1 for the answer and 0
-                elsewhere); and the activity of each layer under its name.
+                "logits" (n, K), as `Observer.logits_of` returns them; and the activity of each
+                layer under its name.
         """
         raise NotImplementedError
 

@@ -26,7 +26,7 @@ class ClassSums(Accumulator):
     If stimuli come in pairs, x = base + A xi and x' = base - A xi, a response has an odd part
     (r(x) - r(x')) / 2 and an even part (r(x) + r(x')) / 2. Only the odd part covaries with xi, and
     its variance gives the error. `choice` is +1 if the first stimulus of a pair has the larger
-    centred logit of the class, and -1 if the second has: two-interval forced choice.
+    logit of the class, and -1 if the second has: two-interval forced choice.
 
     Args:
         coordinates: the shape of xi.
@@ -35,6 +35,8 @@ class ClassSums(Accumulator):
         only: indices of the classes whose sums are kept; empty for all.
         labels: whether the observer answers only labels, so that only decisions are known.
         pixels: how many a stimulus has, over all channels.
+        independent: whether each class is a label of its own. Its logit is then the log-odds, its
+            probability their sigmoid, and its decision whether that is above a half.
 
     Raises:
         UserError: if the sums would not fit in memory.
@@ -47,6 +49,7 @@ class ClassSums(Accumulator):
     labels: bool = False
     pixels: int = 0
     orthogonal: int = 0
+    independent: bool = False
     name = "classes"
 
     def __post_init__(self):
@@ -72,6 +75,7 @@ class ClassSums(Accumulator):
                 observer.labels,
                 math.prod(noise.shape),
                 noise.orthogonal_coordinates,
+                observer.independent,
             )
         ]
 
@@ -132,9 +136,11 @@ class ClassSums(Accumulator):
 
     def _answers(self, logits):
         """Return decisions, probabilities and logits of the measured classes: (n, rows)."""
-        answers = [tf.one_hot(tf.argmax(logits, axis=1), self.classes)]
-        if not self.labels:
-            answers += [tf.nn.softmax(logits), logits]
+        if self.independent:
+            answers = [tf.cast(logits > 0, tf.float32), tf.nn.sigmoid(logits), logits]
+        else:
+            answers = [tf.one_hot(tf.argmax(logits, axis=1), self.classes)]
+            answers += [] if self.labels else [tf.nn.softmax(logits), logits]
         if self.only:
             answers = [tf.gather(rows, self.only, axis=1) for rows in answers]
         return tf.concat(answers, axis=1)

@@ -65,8 +65,9 @@ def exact_class_images(model, noise, count=10_000, seed=1):
     """Return {"logit": ExactImages, "probability": ExactImages} from the same gradients.
 
     Arguments are as for `exact_classification_images`. The gradient of a probability follows from
-    those of the logits z: dp_k = p_k (dz_k - sum over j of p_j dz_j). The agreement of the logit
-    images decides how many stimuli are enough.
+    those of the logits z: dp_k = p_k (dz_k - sum over j of p_j dz_j), and that of an independent
+    label is p_k (1 - p_k) dz_k. The agreement of the logit images decides how many stimuli are
+    enough.
     """
     network, noise = Network.of(model, noise), noise.independent
     network.refuse_shape(noise)
@@ -83,9 +84,13 @@ def exact_class_images(model, noise, count=10_000, seed=1):
         weight = noise.gradient_weight(xi)
         gradients = tf.stack([weight * tape.gradient(z, xi) for z in columns])
         flat = tf.reshape(gradients, (len(columns), tf.shape(xi)[0], -1))
-        p = tf.nn.softmax(logits)
-        mean = tf.einsum("nk,knd->nd", p, flat)
-        of_probabilities = tf.einsum("nk,knd->kd", p, flat - mean)
+        if network.independent:
+            p = tf.nn.sigmoid(logits)
+            of_probabilities = tf.einsum("nk,knd->kd", p * (1 - p), flat)
+        else:
+            p = tf.nn.softmax(logits)
+            mean = tf.einsum("nk,knd->nd", p, flat)
+            of_probabilities = tf.einsum("nk,knd->kd", p, flat - mean)
         both = tf.concat([tf.reduce_sum(flat, axis=1), of_probabilities], axis=0)
         return tf.reshape(both, coordinates)
 

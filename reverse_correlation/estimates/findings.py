@@ -139,7 +139,7 @@ def exact_images_of(observer, noise, path, count, seed, title="noise"):
     possible = observer.has_gradients and noise.has_gradient_identity and not observer.only
     if not possible or observer.classes > EXACT_CLASSES:
         return {}
-    identity = [observer.sha256, noise.describe(), count, seed]
+    identity = [observer.sha256, observer.meaning, noise.describe(), count, seed]
     print(f"{observer.name}: exact images of {title}, from {count:,} gradients at most")
     started = time.monotonic()
     exact = kept_exact(path, identity, lambda: exact_class_images(observer, noise, count, seed))

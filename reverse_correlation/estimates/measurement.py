@@ -67,15 +67,17 @@ class Measurement:
         """Return the names of the measured classes, in their order: a tuple of texts.
 
         Args:
-            names: of all classes, or of the measured ones in their order; by default their numbers.
+            names: of all classes, or of the measured ones in their order; by default those that the
+                observer knows, or their numbers.
 
         Raises:
             UserError: for any other number of names.
         """
+        names = self.provenance.get("class_names", ()) if names is None else names
         described = self.provenance["accumulators"]  # some know all classes, some the measured ones
         classes = max(one["classes"] for one in described if "classes" in one)
         only = self.provenance.get("only", ())
-        return names_of_classes(() if names is None else names, classes, only)
+        return names_of_classes(names, classes, only)
 
     @property
     def answered(self):
@@ -124,7 +126,7 @@ class Measurement:
 
         Args:
             kind: "choice", "decision", "probability" or "logit"; by default a row for each.
-            names: as for `class_names`; by default the numbers of the measured classes.
+            names: as for `class_names`; by default the observer's, or the numbers of the classes.
             classes: which are drawn, in this order, each by its number (as the network counts its
                 classes) or its name; by default the 20 that were answered most often.
 

@@ -11,17 +11,10 @@ import math
 import numpy as np
 
 from reverse_correlation.errors import UserError
-from reverse_correlation.observers.observer import (
-    BLOCK_BYTES,
-    LOOK_IMAGES,
-    Observer,
-    are_probabilities,
-    logits_from,
-)
+from reverse_correlation.observers.answers import read, refuse_changing
+from reverse_correlation.observers.observer import BLOCK_BYTES, LOOK_IMAGES, Observer, known_kind
 
 IMAGES_INSIDE = 16  # memory assumed per image, in images: four activities, each of four images
-SAME = 1e-3  # share of the answers' range by which two answers to the same image may differ
-SAME_LABELS = 0.02  # share of labels that may differ the second time, because of ties
 
 
 class ArrayObserver(Observer):
@@ -37,12 +30,14 @@ class ArrayObserver(Observer):
             text and its answers to noise.
         shape: (h, w, c) of its images; None if it takes images of any shape.
         packages: names of the packages whose versions may change its answers.
+        labels: "independent" or "exclusive", if the answers do not tell; see `Observer.label_kind`.
     """
 
     classes, meaning = None, ""
 
-    def __init__(self, answer, name, sha256="", shape=None, packages=()):
+    def __init__(self, answer, name, sha256="", shape=None, packages=(), labels=""):
         self.answer, self.name, self.sha256 = answer, name, sha256
+        self.label_kind = known_kind(labels)
         self.shape, self.packages = shape, tuple(packages)
         self.text = ""
         with contextlib.suppress(OSError, TypeError):  # no text is known
@@ -65,22 +60,16 @@ class ArrayObserver(Observer):
             raise UserError(f"the observer {self.name!r} answers NaN or infinity to noise")
         middle = len(images) // 2
         again = [seen._rows(part) for part in (images[middle:], images[:middle]) if len(part)]
-        again = np.concatenate(again[::-1])
-        differing = np.abs(again - first).max() > SAME * np.ptp(first)
-        if first.ndim == 1:
-            differing = np.mean(again != first) > SAME_LABELS
-        if differing:
-            raise UserError(
-                f"the observer {self.name!r} answers the same images differently the second time, "
-                "in smaller batches: it is random or in training mode; switch off dropout and "
-                "batch statistics (for a PyTorch module, call module.eval())"
-            )
+        refuse_changing(self.name, first, np.concatenate(again[::-1]))
         seen.labels, seen.meaning, decided = True, "none: it answers labels alone", first
         if first.ndim == 2:
             seen.labels, seen._columns = False, first.shape[1]
-            seen._probabilities = are_probabilities(first)
-            logits, seen.meaning = logits_from(first, seen._probabilities)
-            seen.classes = logits.shape[1]
+            seen._reading = read(first, self.label_kind)
+            seen.independent, seen.meaning = (
+                seen._reading.independent,
+                seen._reading.meaning(first.shape[1]),
+            )
+            seen.classes = max(2, first.shape[1])
             decided = np.append(first.argmax(axis=0), first.argmax(axis=1))  # no last digits
         identity = f"{self.name} {self.text} {decided.tolist()}"
         seen.sha256 = self.sha256 or hashlib.sha256(identity.encode()).hexdigest()
@@ -130,7 +119,7 @@ class ArrayObserver(Observer):
                 f"the observer {self.name!r} answers {rows.shape[1]} numbers per image, but at "
                 f"first answered {self._columns}"
             )
-        return logits_from(rows, self._probabilities)[0]
+        return self._reading.logits(rows)
 
     def normalised(self, means, deviations):
         """Return the observer that is shown (image - mean) / deviation; see Observer."""
@@ -156,13 +145,13 @@ def _answer_normalised(answer, means, deviations, images):
     return answer((images - means) / deviations)
 
 
-def function(answer, name=None):
+def function(answer, name=None, labels=""):
     """Return the observer of a function of images (n, h, w, c) float32; see `ArrayObserver`.
 
     Two functions are told apart by their names, their source text and their answers to noise.
     """
     name = name or getattr(answer, "__qualname__", type(answer).__qualname__)
-    return ArrayObserver(answer, name)
+    return ArrayObserver(answer, name, labels=labels)
 
 
 def library(module, title, extra):

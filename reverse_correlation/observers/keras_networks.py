@@ -15,13 +15,14 @@ import tensorflow as tf
 
 from reverse_correlation.errors import UserError
 from reverse_correlation.observers import graphs
+from reverse_correlation.observers.answers import Reading, read, refuse_changing
 from reverse_correlation.observers.observer import (
     BLOCK_BYTES,
     BLOCK_IMAGES,
     LOOK_IMAGES,
     Observer,
-    are_probabilities,
-    logits_from,
+    known_kind,
+    refuse_nan,
 )
 from reverse_correlation.observers.receptive_fields import CONVOLUTIONS, receptive_fields
 
@@ -34,6 +35,8 @@ class Network(Observer):
         noise: an ensemble; it gives the images' shape if the model leaves it open, and tells
             probabilities from logits if the layers do not.
         name: by default the model's.
+        labels: "independent" or "exclusive", if layers and answers do not tell; see
+            `Observer.label_kind`.
 
     Attributes, beside those of an Observer:
         graph: a functional Keras model that shares the layers and weights of `model`.
@@ -45,8 +48,9 @@ class Network(Observer):
 
     has_gradients = True
 
-    def __init__(self, model, noise=None, name=None):
+    def __init__(self, model, noise=None, name=None, labels=""):
         self.model, self.noise, self.name = model, noise, name or model.name
+        self.label_kind = known_kind(labels)
         self.graph = graphs.flat_graph(model, noise and noise.shape)
         self.tensors = graphs.named_tensors(self.graph)
         self.shape = tuple(self.graph.inputs[0].shape[1:])
@@ -71,50 +75,80 @@ class Network(Observer):
     @property
     def meaning(self):
         """What the logits are, in words."""
-        return self._logits_and_meaning[1]
+        return self._answers[1]
+
+    @property
+    def independent(self):
+        """Whether each of its classes is a label of its own, which excludes no other."""
+        return self._answers[2]
 
     @property
     def classes(self):
         """How many classes it has."""
-        return self._logits_and_meaning[0].shape[-1]
+        return self._answers[0].shape[-1]
 
     @functools.cached_property
-    def _logits_and_meaning(self):
-        """Find the centred logits log p_k - mean log p, (n, K), and say in words what they are.
+    def _answers(self):
+        """Find its logits (n, K), say in words what they are, and whether labels are independent.
 
-        Those of a softmax are taken from its input, so that no probability underflows. Numbers that
-        are not probabilities, and the inputs of sigmoids, count as the input of a softmax. If the
-        layers do not tell, the answers to some noise do.
+        Those of a softmax or of sigmoids are taken from their input, so that no probability
+        underflows. If the layers do not tell, the answers to some noise do.
         """
         output = self.graph.outputs[0]
         operation, below = graphs.sources(output)
-        activation = getattr(operation, "activation", None)
-        if isinstance(operation, keras.layers.Softmax) and len(below) == 1:
-            before, meaning = below[0], "centred, from its softmax layer"
-        elif activation in (keras.activations.softmax, keras.activations.sigmoid):
-            before = _before_activation(operation, below[0])
-            meaning = "centred, from its probabilities"
-            if output.shape[-1] == 1:
-                meaning = "one sigmoid output counts as two classes"
-            elif activation is keras.activations.sigmoid:
-                meaning = "centred, from the inputs of its sigmoids"
+        head, columns = _head(operation, below), output.shape[-1]
+        reading = Reading("its logits" if columns > 1 else "logit")
+        if head == "softmax" and columns > 1 and self.label_kind != "independent":
+            layer = isinstance(operation, keras.layers.Softmax)
+            reading = Reading("its softmax layer" if layer else "its probabilities")
+        elif head == "sigmoid":
+            independent = columns > 1 and self.label_kind != "exclusive"
+            source = "the inputs of its sigmoids" if columns > 1 else "sigmoid output"
+            reading = Reading(source, independent=independent)
         else:
-            probabilities = False
+            head = ""
             if self.noise is not None:
-                stimuli = self.noise.draw(0, 0, min(LOOK_IMAGES, self.images_that_fit()))
-                probabilities = are_probabilities(self.graph.predict_on_batch(stimuli))
-            return logits_from(output, probabilities, keras.ops)
-        return logits_from(before, False, keras.ops)[0], meaning
+                reading = read(self._first_answers, self.label_kind)
+        logits = _before(operation, below[0]) if head else output
+        if logits.dtype != "float32":  # probabilities of which the logarithm would underflow
+            logits = keras.ops.cast(logits, "float32")
+        return reading.logits(logits, keras.ops), reading.meaning(columns), reading.independent
+
+    @functools.cached_property
+    def _first_answers(self):
+        """Its answers to a little noise, (n, K); refused if they are others the second time.
+
+        The first are those of the graph, and the second those of the model itself: a model that
+        draws random numbers may do so in its own `call` alone.
+        """
+        images = self.noise.draw(0, 0, min(LOOK_IMAGES, self.images_that_fit())).numpy()
+        first = np.asarray(self.graph.predict_on_batch(images), np.float32)
+        refuse_nan(self.name, first)
+        if len(graphs.input_shape(self.model)) == 2:
+            images = images[..., 0]
+        middle, again = len(images) // 2, []
+        for part in (images[middle:], images[:middle]):
+            if len(part):
+                answers = keras.tree.flatten(self.model.predict_on_batch(part))[0]
+                again.insert(0, np.asarray(answers, np.float32).reshape(len(part), -1))
+        refuse_changing(self.name, first, np.concatenate(again))
+        return first
 
     def looked(self, noise, classes=None):
-        """Return the network unchanged, or, if it has no ensemble yet, one that has this one."""
+        """Return the network, with this ensemble if it has none yet, once it has been shown some.
+
+        Raises:
+            UserError: if it takes other images, answers NaN, or answers the same images
+                differently the second time.
+        """
         if self.noise is None:
-            return Network(self.model, noise, self.name)
+            return Network(self.model, noise, self.name, self.label_kind).looked(noise)
         self.refuse_shape(noise)
+        self._first_answers  # noqa: B018  (refuses what cannot be measured)
         return self
 
     def logits_of(self, images):
-        """Return centred logits of images, in batches that fit in memory: (n, K) float32."""
+        """Return the logits of images, in batches that fit in memory: (n, K); see Observer."""
         return predict(self._to_logits, images)["logits"]
 
     @functools.cached_property
@@ -130,7 +164,7 @@ class Network(Observer):
         )
         scale = keras.layers.Rescaling((1 / deviations).tolist(), (-means / deviations).tolist())
         rescaled = keras.Model(images, self.model(scale(images)), name=self.model.name)
-        return Network(rescaled, self.noise, self.name)
+        return Network(rescaled, self.noise, self.name, self.label_kind)
 
     def responses(self, layers=(), precision="float32"):
         """Return a Keras model of images to {"logits": (n, K), layer: activity (n, h, w, f)}.
@@ -141,7 +175,7 @@ class Network(Observer):
             UserError: if it does not have such a layer or precision.
         """
         taps = {layer: self.tapped(layer) for layer in layers}
-        model = keras.Model(self.graph.inputs[0], {"logits": self._logits_and_meaning[0], **taps})
+        model = keras.Model(self.graph.inputs[0], {"logits": self._answers[0], **taps})
         return model if precision == "float32" else _in_precision(model, self.name, precision)
 
     # ------------------------------------------------------------------- its layers
@@ -286,9 +320,21 @@ def seconds_a_block(responses, images):
     return min(timeit.repeat(lambda: answer(stimuli), number=1))
 
 
-def _before_activation(operation, source):
-    """Return the symbolic output of a layer without its activation, with the weights copied."""
-    if isinstance(operation, keras.layers.Activation):
+def _head(operation, below):
+    """Return "softmax" or "sigmoid" if an operation ends in one over the columns, or ""."""
+    activation, kind = getattr(operation, "activation", None), type(operation)
+    for name in ("softmax", "sigmoid"):
+        if activation is getattr(keras.activations, name):
+            return name
+        own = kind.__module__.startswith("keras.") and kind.__name__.lower() == name
+        if own and len(below) == 1 and getattr(operation, "axis", -1) in (-1, 1):
+            return name
+    return ""
+
+
+def _before(operation, source):
+    """Return the symbolic input of a softmax or sigmoid; of a layer, by a copy without it."""
+    if isinstance(operation, keras.layers.Activation) or not hasattr(operation, "activation"):
         return source
     linear = type(operation).from_config({**operation.get_config(), "activation": "linear"})
     before = linear(source)

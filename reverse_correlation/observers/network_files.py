@@ -13,6 +13,7 @@ from reverse_correlation.files import DAMAGED, read_json, refuse_bombs
 from reverse_correlation.observers.as_shown import channels_last, in_colours, of_full_size
 from reverse_correlation.observers.file_formats import called, format_of
 from reverse_correlation.observers.keras_networks import Network
+from reverse_correlation.observers.observer import known_kind
 from reverse_correlation.observers.onnx_files import onnx
 
 LONGEST_CONFIGURATION = 2**24  # characters
@@ -83,7 +84,15 @@ def load_any_network(path, channels=None, output=None):
 
 
 def read_observer(
-    path, channels="", means=(), deviations=(), output="", size=(), otherwise=(), colours="rgb"
+    path,
+    channels="",
+    means=(),
+    deviations=(),
+    output="",
+    size=(),
+    otherwise=(),
+    colours="rgb",
+    labels="",
 ):
     """Read the file of an observer: an Observer that has not been shown anything yet.
 
@@ -98,6 +107,7 @@ def read_observer(
         otherwise: (h, w) where no size is asked for; or ().
         colours: "rgb" or "bgr", the order that the observer expects. It is shown RGB, which is
             reversed before it sees it.
+        labels: "independent" or "exclusive", if the file does not tell; see `Observer.label_kind`.
 
     Raises:
         UserError: as for `load_any_network`; or if its images have no size, another size, or
@@ -113,6 +123,7 @@ def read_observer(
     else:
         model.shape = of_full_size(path.name, model.answer.taken, size, otherwise)
         model = in_colours(model, path.name, colours)
+    model.label_kind = known_kind(labels) or model.label_kind
     if colours == "bgr":  # the image is normalised before its channels are reversed
         means, deviations = means[::-1], deviations[::-1]
     for flag, values in (("mean", means), ("std", deviations)):

@@ -10,8 +10,7 @@ from reverse_correlation.errors import UserError, whole_number
 
 BLOCK_IMAGES = 1000  # stimuli shown at once, at most
 BLOCK_BYTES = 2.5e8  # memory for the activities of the stimuli shown at once, at most
-LEAST_PROBABILITY = 1e-30  # lower limit of probabilities before the logarithm is taken
-LOOK_IMAGES = 100  # noise images shown to tell probabilities from logits
+LOOK_IMAGES = 100  # noise images shown, at most, to learn what the answers mean
 
 
 class Observer:
@@ -21,7 +20,11 @@ class Observer:
         name: what the observer is called in sentences and records.
         shape: (h, w, c) of its images; None if it takes images of any shape.
         classes: how many it has.
+        class_names: what they are called; empty if it does not tell.
         labels: whether it answers only with the label of a class.
+        label_kind: "exclusive" if it tells classes apart, "independent" if each of its classes is a
+            label of its own, as of sigmoids; "" if its answers, or layers, tell.
+        independent: whether they are, once it has looked.
         meaning: what its logits are, in words.
         only: indices of the classes that are measured; empty for all.
         sha256: a hash of what it computes.
@@ -30,6 +33,7 @@ class Observer:
     """
 
     only, labels, versions, has_gradients = (), False, {}, False
+    label_kind, independent, class_names = "", False, ()
 
     def __repr__(self):
         """Say in a line what it is shown, and how many classes it has."""
@@ -58,7 +62,8 @@ class Observer:
             images: (n, h, w, c), in the range of its input.
 
         Returns:
-            (n, K) float32; of an observer that answers labels, 1 for the answer and 0 elsewhere.
+            (n, K) float32; of independent labels, the log-odds log p - log(1 - p) of each; of an
+            observer that answers labels alone, 1 for the answer and 0 elsewhere.
         """
         raise NotImplementedError
 
@@ -146,36 +151,11 @@ class Observer:
         return chosen
 
 
-def are_probabilities(answers):
-    """Return whether answers (n, K) to noise are probabilities: not negative, with sums of 1.
-
-    A single column counts as the probability of the second of two classes.
-    """
-    unit = answers.min() >= 0 and answers.max() <= 1
-    return unit and (answers.shape[1] == 1 or np.allclose(answers.sum(axis=1), 1, atol=1e-3))
-
-
-def logits_from(answers, probabilities, ops=np):
-    """Return centred logits (n, K) of logits or probabilities, and what they are, in words.
-
-    A single column z means two classes, with logits -z/2 and z/2.
-
-    Args:
-        answers: (n, K).
-        probabilities: whether they are.
-        ops: numpy; keras.ops for a symbolic tensor.
-    """
-    single, kind = answers.shape[1] == 1, "probability" if probabilities else "logit"
-    if probabilities:
-        logarithms = ops.log(ops.maximum(answers, LEAST_PROBABILITY))
-        if single:
-            logarithms = logarithms - ops.log(ops.maximum(1 - answers, LEAST_PROBABILITY))
-        answers = logarithms
-    if single:
-        halves = ops.concatenate([-answers / 2, answers / 2], axis=1)
-        return halves, f"one {kind} counts as two classes"
-    meaning = f"centred, from its {'probabilities' if probabilities else 'logits'}"
-    return answers - ops.mean(answers, axis=1, keepdims=True), meaning
+def known_kind(label_kind):
+    """Return what an observer's labels are said to be, or raise UserError if it is not known."""
+    if label_kind not in ("", "independent", "exclusive"):
+        raise UserError(f"labels are independent or exclusive, not {label_kind!r}")
+    return label_kind
 
 
 def refuse_nan(name, *answers):

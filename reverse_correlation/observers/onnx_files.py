@@ -12,13 +12,13 @@ import numpy as np
 
 from reverse_correlation.errors import UserError
 from reverse_correlation.observers.arrays import ArrayObserver, library
-from reverse_correlation.observers.onnx_external import external_files
+from reverse_correlation.observers.onnx_external import external_files, fields_of
 
 TYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
 TABLE = "seq(map("  # type of an output of ZipMap: a list of {class: probability}, one an image
 
 
-def onnx(path, channels=None, name=None, output=None):
+def onnx(path, channels=None, name=None, output=None, labels=""):
     """Return an Observer of an ONNX file, which ONNX Runtime runs on the CPU.
 
     Weights may be in files beside it, as PyTorch exports them. If the file leaves the height and
@@ -30,6 +30,7 @@ def onnx(path, channels=None, name=None, output=None):
         channels: "first" or "last", if the shape of the input does not tell.
         name: by default the file's.
         output: name of the output that answers, if there are several.
+        labels: "independent" or "exclusive", if the file does not tell; see `Observer.label_kind`.
 
     Raises:
         UserError: if ONNX Runtime is not installed, the file is damaged or has other inputs or
@@ -45,8 +46,11 @@ def onnx(path, channels=None, name=None, output=None):
         digest.update(file.encode() + hashlib.sha256(weights).digest())
     if output:
         digest.update(f"output {output}".encode())
-    shape = None if None in answer.taken else answer.taken
-    return ArrayObserver(answer, name or path.stem, digest.hexdigest(), shape, ["onnxruntime"])
+    shape, packages = None if None in answer.taken else answer.taken, ["onnxruntime"]
+    if not labels and _maker(content, answer.output) == "Sigmoid":
+        labels = "independent"  # of a single column, this changes nothing
+    name = name or path.stem
+    return ArrayObserver(answer, name, digest.hexdigest(), shape, packages, labels)
 
 
 class _Onnx:
@@ -199,3 +203,13 @@ def _in_a_sentence(before, after):
     except Exception as error:  # ONNX Runtime's error classes have no common parent
         reason = " ".join(str(error).split())[:160]
         raise UserError(f"{before}{reason}{after}") from error
+
+
+def _maker(content, output):
+    """Return the type of the node that makes an output of an ONNX file, such as "Sigmoid"."""
+    graph = dict(fields_of(memoryview(content))).get(7, b"")  # ModelProto.graph
+    for _, node in (each for each in fields_of(graph) if each[0] == 1):  # GraphProto.node
+        fields = list(fields_of(node))
+        if (2, output.encode()) in fields:  # NodeProto.output
+            return bytes(dict(fields).get(4, b"")).decode(errors="replace")  # NodeProto.op_type
+    return ""

@@ -8,7 +8,7 @@ import numpy as np
 from reverse_correlation.observers.arrays import ArrayObserver, library
 
 
-def torch(module, channels_first=True, name=None):
+def torch(module, channels_first=True, name=None, labels=""):
     """Return an Observer of a PyTorch module, which runs on the device of its parameters.
 
     Args:
@@ -16,6 +16,7 @@ def torch(module, channels_first=True, name=None):
             unchanged: call `module.eval()` yourself; a module in training mode is noticed.
         channels_first: False for a module that takes (n, h, w, c).
         name: by default that of its class.
+        labels: "independent" or "exclusive", if the answers do not tell; see `Observer.label_kind`.
 
     Raises:
         UserError: if PyTorch is not installed.
@@ -26,7 +27,8 @@ def torch(module, channels_first=True, name=None):
         digest.update(key.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
     digest.update(str(channels_first).encode())
     answer = functools.partial(_answer, module, channels_first)
-    return ArrayObserver(answer, name or type(module).__name__, digest.hexdigest(), None, ["torch"])
+    name = name or type(module).__name__
+    return ArrayObserver(answer, name, digest.hexdigest(), None, ["torch"], labels)
 
 
 def _answer(module, channels_first, images):

@@ -35,7 +35,7 @@ def first_remarks(work):
             "is nothing to correlate with; check the range of its input, or train it again"
         )
     answers, remarks = np.bincount(logits.argmax(axis=1), minlength=logits.shape[1]), []
-    if answers.max() > 0.999 * count:
+    if answers.max() > 0.999 * count and not work.observer.independent:
         remarks.append(
             f"class {answers.argmax()} is the answer to {answers.max():,} of the first {count:,} "
             "noise images: decision images of other classes will rest on few images or "

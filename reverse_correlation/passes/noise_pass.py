@@ -80,6 +80,8 @@ class NoisePass:
             "machine": backend.machine(),
             "only": list(observer.only),
         }
+        if observer.class_names:
+            identity["class_names"] = list(observer.class_names)
         if noise.at_threshold:
             identity["at_threshold"] = dataclasses.asdict(noise.at_threshold)
         self.identity = json.loads(json.dumps(identity))  # as it will be when read from a file

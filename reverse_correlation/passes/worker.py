@@ -73,7 +73,7 @@ def upload(work):
     plugin.name = f"pass-{_hash([work.identity, sources])}"
     plugin.idempotent = True  # so a restarted client finds the network already built
     plugin.identity, plugin.network, plugin.modules = work.identity, network, modules
-    plugin.observed = observed
+    plugin.observed, plugin.label_kind = observed, work.observer.label_kind
     plugin.environment = {name: os.environ.get(name) for name in ENVIRONMENT}
     plugin.settings = pickle.dumps((type(work.noise), fields, settings))
     return plugin
@@ -262,7 +262,8 @@ class RemadePass:
         else:
             path = Path(folder) / f"{plugin.name}.keras"
             path.write_bytes(plugin.network)
-            model = Network(load_any_network(path), noise, name=plugin.identity["network"])
+            name = plugin.identity["network"]
+            model = Network(load_any_network(path), noise, name, plugin.label_kind)
         self.work = NoisePass(model, noise, **settings)
         # weights may differ in their bytes after saving, and machines in their instructions
         for key in (plugin.identity | self.work.identity).keys() - {"network_sha256", "machine"}:

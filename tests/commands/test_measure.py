@@ -61,6 +61,24 @@ def test_a_network_of_ones_own_gives_figures_with_its_name(tmp_path, capsys):
     assert code == 0 and (tmp_path / "out/sta_second_mine.png").exists()
 
 
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ([], "log-odds of independent labels"),
+        (["--labels", "exclusive"], "centred, from the inputs of its sigmoids"),
+    ],
+)
+def test_what_labels_are_can_be_said(flags, said, tmp_path, capsys):
+    keras.utils.set_random_seed(0)
+    stack = [keras.Input((8, 8, 1)), layers.Flatten(), layers.Dense(3, "sigmoid")]
+    keras.Sequential(stack).save(tmp_path / "labels.keras")
+    code, out, error = run(tmp_path, capsys, tmp_path / "labels.keras", *flags)
+    assert code == 0, error
+    assert f"responses: logits, {said}" in out
+    kept = Measurement.load(tmp_path / "out/labels.npz")
+    assert (kept.answered.sum() == kept.count) == bool(flags)
+
+
 def test_labelled_images_give_templates_too(tmp_path, capsys):
     save_labelled(tmp_path / "mine.npz")
     stack = [keras.Input((28, 28)), layers.Rescaling(1 / 255), layers.Flatten()]

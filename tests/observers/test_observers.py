@@ -341,12 +341,6 @@ def test_onnx_files_that_cannot_be_measured(tmp_path):
         observers.onnx(path)
 
 
-def test_an_estimator_of_other_images_is_refused(rng):
-    estimator = LogisticRegression().fit(rng.random((20, 9)), np.arange(20) % 2)
-    with pytest.raises(UserError, match="fitted to 9 numbers per image"):
-        show(observers.sklearn(estimator))
-
-
 def test_coarse_noise_through_a_function_keeps_its_cells():
     noise = CoarseNoise(shape=(6, 6, 1), cells=3)
     estimate = show(lambda x: x.reshape(len(x), -1)[:, :3], 2_000, noise).classes["logit"]
