@@ -26,8 +26,8 @@ class ArrayObserver(Observer):
         answer: a function of images (n, h, w, c) float32 to logits or probabilities (n, K), to
             one logit or probability (n, 1), or to labels (n,).
         name: what the observer is called in sentences and records.
-        sha256: a hash of what it computes; by default, once it has looked, of its name, its source
-            text and its answers to noise.
+        sha256: a hash of what it is made of, by default of its name and its source text; once it
+            has looked, its answers to noise are part of it.
         shape: (h, w, c) of its images; None if it takes images of any shape.
         packages: names of the packages whose versions may change its answers.
         labels: "independent" or "exclusive", if the answers do not tell; see `Observer.label_kind`.
@@ -36,7 +36,7 @@ class ArrayObserver(Observer):
     classes, meaning = None, ""
 
     def __init__(self, answer, name, sha256="", shape=None, packages=(), labels=""):
-        self.answer, self.name, self.sha256 = answer, name, sha256
+        self.answer, self.name, self.sha256, self.given = answer, name, sha256, sha256
         self.label_kind = known_kind(labels)
         self.shape, self.packages = shape, tuple(packages)
         self.text = ""
@@ -71,8 +71,9 @@ class ArrayObserver(Observer):
             )
             seen.classes = max(2, first.shape[1])
             decided = np.append(first.argmax(axis=0), first.argmax(axis=1))  # no last digits
-        identity = f"{self.name} {self.text} {decided.tolist()}"
-        seen.sha256 = self.sha256 or hashlib.sha256(identity.encode()).hexdigest()
+        # what it is made of may not say all that it computes, as an attribute that chooses a task
+        identity = f"{self.given or f'{self.name} {self.text}'} {decided.tolist()}"
+        seen.sha256 = hashlib.sha256(identity.encode()).hexdigest()
         return seen
 
     def _rows(self, images):
@@ -127,8 +128,9 @@ class ArrayObserver(Observer):
         changed, by = copy.copy(self), (np.float32(means), np.float32(deviations))
         changed.answer = functools.partial(_answer_normalised, self.answer, *by)
         changed.text = f"{self.text} {[np.ravel(values).tolist() for values in by]}"
-        if self.sha256:
-            changed.sha256 = hashlib.sha256(f"{self.sha256} {how}".encode()).hexdigest()
+        if self.given:
+            digest = hashlib.sha256(f"{self.sha256} {how}".encode()).hexdigest()
+            changed.sha256 = changed.given = digest
         return changed
 
     @property

@@ -223,8 +223,7 @@ def _resume(checkpoint, work, shards):
         return SumTree(), checkpoint
     levels, kept, _ = read_sums(checkpoint)
     whole = {"shards": kept.pop("shards", None), "count": kept.pop("count", None)}
-    if kept != work.identity:
-        differing = [key for key in work.identity if kept.get(key) != work.identity[key]]
+    if differing := work.differing(kept):
         raise UserError(
             f"{checkpoint} is of another run (it differs in {', '.join(differing)}): delete it "
             "or name another checkpoint"

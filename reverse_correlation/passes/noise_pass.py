@@ -11,12 +11,14 @@ import tensorflow as tf
 
 from reverse_correlation import backend
 from reverse_correlation.estimates.accumulators import ACCUMULATORS
+from reverse_correlation.observers.answers import SAME
 from reverse_correlation.observers.observer import BLOCK_IMAGES, refuse_nan
 from reverse_correlation.observers.observer_of import observer_of
 from reverse_correlation.stimuli.orthogonal import ROWS
 
 SHARD_BLOCKS = 8  # blocks summed by one graph call, in float32; shards are added in float64
 AT_ONCE = 10  # blocks that may be in the works at once, so that some are drawn ahead
+COMPARED_ANSWERS = 8  # stimuli, and classes, whose logits tell one observer from another
 FEW_IMAGES = 100  # with smaller blocks, as of a large network, there is one block at a time
 
 
@@ -84,12 +86,27 @@ class NoisePass:
             identity["class_names"] = list(observer.class_names)
         if noise.at_threshold:
             identity["at_threshold"] = dataclasses.asdict(noise.at_threshold)
+        answers = np.asarray(self.block(0, COMPARED_ANSWERS)["logits"])[:, :COMPARED_ANSWERS]
+        identity["answers"] = [[float(f"{z:.6g}") for z in row] for row in answers]
         self.identity = json.loads(json.dumps(identity))  # as it will be when read from a file
+
+    def differing(self, kept):
+        """Return in what a record differs from this pass: a list of the names of its entries.
+
+        Answers to noise may differ in their last digits, as they do with another number of threads.
+        """
+        found = [key for key in kept | self.identity if kept.get(key) != self.identity.get(key)]
+        if found != ["answers"]:
+            return [key for key in found if key != "answers"]  # which follow from the others
+        here, there = np.array(self.identity["answers"]), np.array(kept.get("answers"), float)
+        same = here.shape == there.shape and np.abs(here - there).max() <= SAME * np.ptp(here)
+        return [] if same else found
 
     @property
     def digest(self):
         """Eight hexadecimal digits that stand for the identity in the name of a file."""
-        return hashlib.sha256(json.dumps(self.identity).encode()).hexdigest()[:8]
+        sure = {key: value for key, value in self.identity.items() if key != "answers"}
+        return hashlib.sha256(json.dumps(sure).encode()).hexdigest()[:8]
 
     def shard_sums(self, index, images=None):
         """Return the sums of a shard, or of its first images: {accumulator: {name: (2, ...)}}.

@@ -33,6 +33,9 @@ from reverse_correlation.backend import import_tensorflow_quietly
 from reverse_correlation.errors import UserError
 from reverse_correlation.passes.shards import GROUP, SumTree
 
+# of a record: weights may differ in their bytes after saving, machines in their instructions and so
+# in last digits; and a worker does not know how the contrast was found
+MAY_DIFFER = {"network_sha256", "machine", "answers", "at_threshold"}
 ENVIRONMENT = ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA")  # these change last digits
 
 
@@ -265,8 +268,7 @@ class RemadePass:
             name = plugin.identity["network"]
             model = Network(load_any_network(path), noise, name, plugin.label_kind)
         self.work = NoisePass(model, noise, **settings)
-        # weights may differ in their bytes after saving, and machines in their instructions
-        for key in (plugin.identity | self.work.identity).keys() - {"network_sha256", "machine"}:
+        for key in (plugin.identity | self.work.identity).keys() - MAY_DIFFER:
             here, there = self.work.identity.get(key), plugin.identity.get(key)
             if here != there:
                 raise UserError(f"its {key} is {here}, but this pass needs {there}")

@@ -238,6 +238,19 @@ def test_noise_made_of_arrays_and_a_network_of_another_name_travel(machines):
         assert np.allclose(estimate.covariance, here.classes[response].covariance, atol=1e-6)
 
 
+def test_the_contrast_that_was_looked_for_here_is_shown_there(machines):
+    base = np.random.default_rng(1).random(NOISE.shape)
+    noise = WhiteNoise(shape=NOISE.shape, base=base)
+    with cluster.connect(machines.address) as client:
+        there, here = (
+            measure(network(), noise, 3 * 2048, client=where, progress=False)
+            for where in (client, None)
+        )
+    assert there.provenance == here.provenance and "at_threshold" in here.provenance
+    for response, estimate in there.classes.items():
+        assert np.allclose(estimate.covariance, here.classes[response].covariance, atol=1e-6)
+
+
 def as_onnx(folder):
     weights = np.random.default_rng(0).normal(size=(90, 3))
     return observers.onnx(onnx_files.dense(folder / "net.onnx", weights, ["n", 1, 10, 9]))

@@ -22,12 +22,14 @@ from reverse_correlation import (
     SparseNoise,
     UserError,
     WhiteNoise,
+    measure,
     observers,
 )
 from reverse_correlation.estimates.class_sums import ClassSums
 from reverse_correlation.estimates.exact import ExactImages, kept_exact
 from reverse_correlation.estimates.layer_sums import FilterSums
 from reverse_correlation.estimates.sums import read_sums, write_sums
+from reverse_correlation.observers.arrays import ArrayObserver
 from reverse_correlation.passes.noise_pass import NoisePass
 from reverse_correlation.people.study import Study
 
@@ -165,6 +167,30 @@ def test_functions_with_the_same_text_are_told_apart_by_what_they_answer():
     assert one == again != other
 
 
+def test_observers_of_the_same_parts_that_compute_something_else_share_no_checkpoint(tmp_path):
+    """As wrappers of one module that differ in an attribute: the head that answers, or a scale."""
+
+    def head(first, scale=1.0):
+        weights = np.random.default_rng(0).normal(size=(64, 6)).astype(np.float32)
+
+        def answer(images):
+            return scale * (images.reshape(len(images), -1) @ weights[:, first : first + 3])
+
+        return ArrayObserver(answer, "wrapper", sha256="of the weights alone")
+
+    noise = WhiteNoise(shape=SHAPE)
+    looked = [head(*given).looked(noise).sha256 for given in ((0,), (3,), (0,))]
+    assert looked[0] == looked[2] != looked[1]
+    path, settings = tmp_path / "sums.npz", {"progress": False}
+    one = measure(head(0), noise, 4096, checkpoint=path, **settings)
+    for other in (head(3), head(0, 2.0)):  # the second has the same decisions
+        with pytest.raises(UserError, match="is of another run .*(network_sha256|answers)"):
+            measure(other, noise, 4096, checkpoint=path, **settings)
+    last_digits = head(0, 1 + 1e-6)  # as on another number of threads
+    again = measure(last_digits, noise, 4096, checkpoint=path, **settings)
+    assert np.array_equal(again.classes["logit"].covariance, one.classes["logit"].covariance)
+
+
 def test_modules_of_other_weights_settings_or_order_of_channels_are_other_observers():
     torch = pytest.importorskip("torch")
 
@@ -255,7 +281,8 @@ def test_whatever_a_pass_is_asked_for_is_in_its_identity(settings, differing, ne
     usual = {"noise": PASS_NOISE, "layers": ("conv",), "block_images": 100}
     usual["accumulators"] = (ClassSums, FilterSums)
     one, other = (NoisePass(network, **asked).identity for asked in (usual, {**usual, **settings}))
-    assert {key for key in {**one, **other} if one.get(key) != other.get(key)} == differing
+    different = {key for key in {**one, **other} if one.get(key) != other.get(key)}
+    assert different - {"answers"} == differing  # answers to other noise are others, too
 
 
 def test_shards_are_eight_blocks_of_independent_or_2048_images_of_orthogonal_numbers(
