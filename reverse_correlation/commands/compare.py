@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from reverse_correlation.commands.flags import how_to_repeat
-from reverse_correlation.commands.measure import looked_at, with_contrast
+from reverse_correlation.commands.measure import looked_at, print_first_answers, with_contrast
 from reverse_correlation.commands.running import check_writable, connected
 from reverse_correlation.errors import UserError
 from reverse_correlation.estimates.agreement import compare, difference
@@ -33,7 +33,8 @@ def compare_files(s):
         observer, noise, _ = looked_at(files[name], s, labelled, name)
         observers[name] = observer, at_their_contrast(noise, found)
         refuse_other_noise(observers[name][1], name, found)
-        names_of_classes(class_names, observer.classes, observer.only)
+        of_classes = names_of_classes(class_names, observer.classes, observer.only)
+        print_first_answers(observer, noise, s, of_classes)
     observers = at_the_lowest_threshold(observers, s, class_names)
     with connected(s.scheduler) as client:
         for name, (observer, noise) in observers.items():

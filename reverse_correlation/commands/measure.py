@@ -15,6 +15,7 @@ from reverse_correlation.figures.templates import draw_templates
 from reverse_correlation.figures.views import draw_views
 from reverse_correlation.observers.network_files import read_observer
 from reverse_correlation.observers.observer import names_of_classes
+from reverse_correlation.passes.first_look import base_remark, range_remark
 from reverse_correlation.passes.measure import measure
 from reverse_correlation.passes.threshold import at_threshold, needs_contrast
 from reverse_correlation.report.page import write_report
@@ -38,6 +39,7 @@ def measure_file(s):
     usual = tuple(dict.fromkeys(convolutions[:1] + convolutions[-1:]))
     layers = findings.layers_to_measure(noise, usual, s.layers)
     print_what_it_is(observer, s.input_range, bool(convolutions), bool(layers))
+    print_first_answers(observer, noise, s, names)
     noise = with_contrast(observer, noise, s, names)
     with connected(s.scheduler) as client:
         measurement = measure(
@@ -118,10 +120,22 @@ def with_contrast(observer, noise, s, names):
     if not needs_contrast(noise):
         return noise
     noise = at_threshold(observer, noise, s.survive, s.seed)
-    of_all = {k: name for k, name in zip(observer.measured, names, strict=True)}
-    named = [of_all.get(k, f"class {k}") for k in range(observer.classes)]
-    print(f"{observer.name}: {noise.at_threshold.sentence(named)}")
+    print(f"{observer.name}: {noise.at_threshold.sentence(names_of_all(observer, names))}")
     return noise
+
+
+def names_of_all(observer, names):
+    """Return what all classes are called, of which `names` are those that are measured."""
+    measured = {k: name for k, name in zip(observer.measured, names, strict=True)}
+    return [measured.get(k, f"class {k}") for k in range(observer.classes)]
+
+
+def print_first_answers(observer, noise, s, names):
+    """Print what an observer answers to the base, and whether its input range looks wrong."""
+    named = names_of_all(observer, names)
+    print(base_remark(observer, noise, named))
+    if not s.input_mean and (remark := range_remark(observer, noise, named)):
+        print(remark)
 
 
 def test_images(labelled, observer, input_range):

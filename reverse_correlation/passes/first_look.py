@@ -11,6 +11,17 @@ from reverse_correlation.observers.observer import BLOCK_IMAGES, refuse_nan
 
 FIRST_IMAGES = 1000  # noise images shown before the long pass, at most
 FIRST_BLOCKS = 10  # blocks shown before it at most, for an observer with small blocks
+RANGE_IMAGES = 128  # noise images shown in each of the usual ranges, at most
+ONE_ANSWER, SEVERAL = 0.98, 0.8  # shares of the commonest answer: nothing else, and others too
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pixels, from 0 to 1
+USUAL_RANGES = {  # flags, and the images of an observer that was trained so, from images in [0, 1]
+    "--input-range 0 1": lambda unit: unit,
+    "--input-range -1 1": lambda unit: 2 * unit - 1,
+    "--input-range 0 255": lambda unit: 255 * unit,
+    "--input-mean .485 .456 .406 --input-std .229 .224 .225": lambda unit: (
+        (unit - np.float32(MEAN)) / np.float32(DEVIATION)
+    ),
+}
 
 
 def first_remarks(work):
@@ -42,6 +53,57 @@ def first_remarks(work):
             "none; logit images and filters remain meaningful"
         )
     return remarks
+
+
+def base_remark(observer, noise, names):
+    """Say what an observer that has looked answers to the base; names are of all its classes."""
+    base = np.broadcast_to(np.asarray(noise.mean, np.float32), noise.shape)[None]
+    logits = observer.logits_of(base)[0].astype(np.float64)
+    refuse_nan(observer.name, logits)
+    answer = int(logits.argmax())
+    line = f"{observer.name}: its answer to the base is {names[answer]}"
+    if observer.labels:
+        return line
+    odds = np.exp(-logits) if observer.independent else np.exp(logits - logits[answer])
+    p = 1 / (1 + odds[answer]) if observer.independent else 1 / odds.sum()
+    return line + f", p = {p:.2f}".replace("0.", ".")
+
+
+def range_remark(observer, noise, names):
+    """Say so if an observer gives one answer to all noise, but several in another usual range.
+
+    Args:
+        observer: that has looked, and is shown images as they are.
+        noise: an ensemble.
+        names: of all classes.
+
+    Returns:
+        A sentence that names the flag, or "".
+    """
+    if observer.independent:
+        return ""
+    images = noise.draw(0, 0, min(RANGE_IMAGES, observer.images_that_fit())).numpy()
+    answers = observer.logits_of(images).argmax(axis=1)
+    common = np.bincount(answers).argmax()
+    if np.mean(answers == common) < ONE_ANSWER:
+        return ""
+    unit, found = (images - noise.low) / (noise.high - noise.low), {}
+    for flag, in_range in USUAL_RANGES.items():
+        if "mean" not in flag or noise.shape[2] == 3:
+            logits = observer.logits_of(np.float32(in_range(unit)))
+            counts = (
+                np.bincount(logits.argmax(axis=1)) if np.isfinite(logits).all() else [len(unit)]
+            )
+            found[flag] = np.max(counts) / len(unit), np.count_nonzero(counts)
+    flag = min(found, key=found.get)
+    share, different = found[flag]
+    if share > SEVERAL:
+        return ""
+    return (
+        f"{observer.name}: its answer to {np.mean(answers == common):.0%} of {len(answers)} noise "
+        f"images is {names[common]}; with {flag} it would give {different} different answers: see "
+        "on which pixels it was trained"
+    )
 
 
 def speed_remarks(work, count):
