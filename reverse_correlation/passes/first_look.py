@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import tensorflow as tf
+from scipy import special
 
 from reverse_correlation.errors import UserError
 from reverse_correlation.observers.keras_networks import seconds_a_block
@@ -64,8 +65,7 @@ def base_remark(observer, noise, names):
     line = f"{observer.name}: its answer to the base is {names[answer]}"
     if observer.labels:
         return line
-    odds = np.exp(-logits) if observer.independent else np.exp(logits - logits[answer])
-    p = 1 / (1 + odds[answer]) if observer.independent else 1 / odds.sum()
+    p = (special.expit if observer.independent else special.softmax)(logits)[answer]
     return line + f", p = {p:.2f}".replace("0.", ".")
 
 
