@@ -17,11 +17,13 @@ from reverse_correlation.figures.style import (
     scale,
     show_signed,
     styled,
+    wrapped,
 )
 
 RESPONSES = ("choice", "decision", "probability", "logit")  # the rows of a figure
 SHOWN_CLASSES = 20  # in one figure
 COLUMNS = 10  # of a figure
+LETTERS = 12  # that fit above a narrow image
 NOT_MORE = "not above\nchance"
 
 
@@ -288,7 +290,7 @@ def fill_rows(figure, axes, rows, names):
     for first in range(0, len(names), columns):
         line = first // columns * len(rows)
         for place, name in enumerate(names[first : first + columns]):
-            axes[line, place].set_title(name, pad=3)
+            axes[line, place].set_title(wrapped(name, LETTERS if columns > 6 else 24), pad=3)
         for lower, (label, row) in enumerate(rows.items()):
             cells = axes[line + lower]
             cells[0].set_ylabel(label)

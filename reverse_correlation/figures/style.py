@@ -172,7 +172,7 @@ def outline(axis, base):
     """Draw the outline of an image (h, w, c), between what is dark and what is bright in it."""
     grey = luminance(np.asarray(base)[None])[0]
     if min(grey.shape) > 1:
-        grey = gaussian_filter(grey, min(grey.shape) / 100)
+        grey = gaussian_filter(grey, min(grey.shape) ** 2 / 7000)  # of photographs, no hairs
         style = {"colors": OUTLINE, "linewidths": 0.7, "linestyles": "solid"}
         axis.contour(grey, levels=[level_between(grey)], **style)
 

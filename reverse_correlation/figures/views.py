@@ -64,11 +64,25 @@ def view_rows(measurement, shown, response):
         rows[name] = ImageRow(*parts)
     white = noise.whitened(np.nan_to_num(estimate.image[shown]))
     if white is not None and not (noise.cells and noise.shape[2] != 3):
-        maps = np.where(np.isnan(plain.maps), np.nan, luminance(white))
+        maps = in_blocks(np.where(np.isnan(plain.maps), np.nan, luminance(white)))
         rows["whitened"] = ImageRow(
             maps, np.zeros(maps.shape, bool), (), reasons, faint, plain.base
         )
     return rows
+
+
+def in_blocks(maps):
+    """Return maps (n, h, w) whose blocks of pixels have their mean, so that some 32 are a side.
+
+    The means of white noise are white noise, in which what is coarse is seen.
+    """
+    count, height, width = maps.shape
+    size = max(1, min(height, width) // 32)
+    blocks = maps[:, : height // size * size, : width // size * size]
+    means = blocks.reshape(count, height // size, size, width // size, size).mean(axis=(2, 4))
+    whole = np.repeat(np.repeat(means, size, axis=1), size, axis=2)
+    after = ((0, 0), (0, height - whole.shape[1]), (0, width - whole.shape[2]))
+    return np.pad(whole, after, mode="edge")
 
 
 @styled
@@ -117,7 +131,9 @@ def views_caption(measurement, rows):
     if noise.about_image:
         parts.append("green: outline of the base")
     if "whitened" in rows:
-        parts.append("whitened: every spatial frequency in units of its error")
+        size = max(1, min(noise.shape[:2]) // 32)
+        means = f", means of {size} x {size} pixels" if size > 1 else ""
+        parts.append(f"whitened: every spatial frequency in units of its error{means}")
     return "; ".join(parts) + "."
 
 

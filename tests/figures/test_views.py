@@ -6,7 +6,7 @@ from small_observers import observer
 
 from reverse_correlation import GaborNoise, PinkNoise, WhiteNoise, measure
 from reverse_correlation.figures.style import level_between
-from reverse_correlation.figures.views import PUSH, draw_about, draw_views, view_rows
+from reverse_correlation.figures.views import PUSH, draw_about, draw_views, in_blocks, view_rows
 
 SHAPE = (6, 5, 1)
 
@@ -48,6 +48,14 @@ def test_the_whitened_image_of_pink_noise_is_what_the_network_weighs_up_to_one_g
     assert np.corrcoef(white.ravel(), expected.ravel())[0, 1] > 1 - 1e-5
     rows = view_rows(seen, np.array([0, 1]), "logit")
     assert np.allclose(rows["whitened"].maps[1], white)
+
+
+def test_blocks_of_a_large_map_have_the_mean_of_their_pixels():
+    maps = np.random.default_rng(0).normal(size=(2, 100, 70))
+    shown = in_blocks(maps)
+    assert shown.shape == maps.shape
+    assert np.allclose(shown[1, 4:6, 6:8], maps[1, 4:6, 6:8].mean())
+    assert np.array_equal(in_blocks(maps[:, :40, :40]), maps[:, :40, :40])  # few enough
 
 
 def test_images_in_colour_are_shown_as_luminance_and_two_opponents():
