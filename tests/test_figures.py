@@ -54,6 +54,18 @@ def test_the_same_figure_gives_the_same_bytes(tmp_path):
     assert dict(matplotlib.rcParams) == before  # no global setting was touched
 
 
+@pytest.mark.parametrize("other", ["pdf", "svg"])
+def test_a_figure_for_a_paper_lies_beside_the_png_and_has_the_same_bytes_again(other, tmp_path):
+    found = []
+    for i in (0, 1):
+        path = save(
+            panels(MAPS, NAMES, NAMES, "title", "label"), tmp_path / f"{i}" / "a.png", other
+        )
+        found.append(path.with_suffix(f".{other}").read_bytes())
+        assert path.exists()
+    assert found[0] == found[1] and found[0].startswith({"pdf": b"%PDF", "svg": b"<?xml"}[other])
+
+
 @pytest.mark.parametrize("count", [2, 7])
 def test_any_number_of_classes_fits(count, tmp_path):
     figure = panels(MAPS[:count], NAMES[:count], NAMES[:count], "title", "label")

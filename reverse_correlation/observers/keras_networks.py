@@ -149,6 +149,8 @@ class Network(Observer):
 
     def logits_of(self, images):
         """Return the logits of images, in batches that fit in memory: (n, K); see Observer."""
+        if len(images) <= min(BLOCK_IMAGES, self.images_that_fit()):  # nothing is compiled for few
+            return self._to_logits(tf.constant(images), training=False)["logits"].numpy()
         return predict(self._to_logits, images)["logits"]
 
     @functools.cached_property
