@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from small_observers import observer
 
-from reverse_correlation import GaborNoise, PinkNoise, WhiteNoise, measure
+from reverse_correlation import Estimate, GaborNoise, PinkNoise, WhiteNoise, measure
+from reverse_correlation.figures.class_images import luminance_significant
 from reverse_correlation.figures.style import level_between
 from reverse_correlation.figures.views import PUSH, draw_about, draw_views, in_blocks, view_rows
 
@@ -70,6 +71,15 @@ def test_images_in_colour_are_shown_as_luminance_and_two_opponents():
     assert found == pytest.approx([red / 3, red / np.sqrt(2), -red / np.sqrt(6)], rel=1e-3)
     for name in list(rows)[2:5]:
         assert rows[name].significant[0].sum() == 1 and rows[name].significant[0, 2, 3]
+
+
+def test_the_luminance_of_independent_channels_has_the_sum_of_their_z_over_the_root_of_three():
+    """At a threshold of 3, that sum must exceed 5.196: here it is 5.4, 5.13 and 0."""
+    z = np.zeros((1, 1, 3, 3))
+    z[0, 0, 0], z[0, 0, 1] = (2.1, 1.8, 1.5), (2.01, 1.71, 1.41)
+    one = np.ones(1)
+    estimate = Estimate(z, np.ones_like(z), one, one, one, 100, False, threshold=3.0)
+    assert luminance_significant(estimate).tolist() == [[[True, False, False]]]
 
 
 def test_achromatic_noise_has_one_map():

@@ -102,7 +102,9 @@ def test_a_folder_of_tensorflow_is_refused_with_how_to_convert_it(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"a text", bytes(100), b"\x08\x07 but no more", archive("a")[:-9]]
+    "content",
+    [b"", b"a text", bytes(100), b"\x08\x07 but no more", archive("a")[:-9]],
+    ids=["nothing", "a text", "zeros", "two bytes of ONNX", "a cut archive"],
 )
 def test_what_is_not_known_is_refused_in_a_sentence(content, tmp_path):
     (tmp_path / "net.bin").write_bytes(content)

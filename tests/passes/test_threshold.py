@@ -63,6 +63,25 @@ def test_it_survives_in_noise_of_other_numbers_too(ensemble):
     assert kept == pytest.approx(0.75, abs=TOLERANCE + 4 * np.sqrt(0.75 * 0.25 / 4000))
 
 
+def test_the_search_draws_numbers_that_no_pass_draws(monkeypatch):
+    """Else the contrast would be chosen on the very images that are then measured."""
+    drawn = set()
+    xi = WhiteNoise.xi
+
+    def noted(noise, seed, *where):
+        drawn.add(seed)
+        return xi(noise, seed, *where)
+
+    noise = WhiteNoise(shape=SHAPE, base=BASE)
+    seen = observer_of(NETWORK, noise)
+    monkeypatch.setattr(WhiteNoise, "xi", noted)
+    at_threshold(seen, noise, seed=7)
+    assert len(drawn) == 1 and min(drawn) >= 2**32  # seeds of passes are below
+    first = drawn.pop()
+    at_threshold(seen, noise, seed=8)
+    assert drawn.pop() != first
+
+
 def test_functions_and_labels_have_the_same_threshold_as_the_network():
     noise = WhiteNoise(shape=SHAPE, base=BASE)
     network = measure(NETWORK, noise, 2048, progress=False)
