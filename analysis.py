@@ -111,6 +111,14 @@ def measured(observer, noise, stem, folder, how, layers=()):
 LOOKED_AT = {"mnist": 4, "fashion_mnist": 6}  # the class of the image that noise is about: a shirt
 
 
+def refuse_unknown_image(index, count):
+    """Raise UserError if there is no test image of that index, None for any, among so many."""
+    if index is not None and index >= count:
+        raise UserError(
+            f"--about {index}: there are {count:,} test images, from 0 to {count - 1:,}"
+        )
+
+
 def noise_about_one_image(network, test, dataset, *, index, noise_kind, independent, contrast,
                           survive, seed):  # fmt: skip
     """Return noise about one test image at the network's threshold, and the image's true class.
@@ -123,17 +131,13 @@ def noise_about_one_image(network, test, dataset, *, index, noise_kind, independ
         noise_kind, independent, contrast, survive, seed: as main.py's flags.
 
     Raises:
-        UserError: if there is no such image, or the noise does not have a base of its own.
+        UserError: if the noise does not have a base of its own.
     """
     images, labels = test
     if index is None:
         wanted = np.flatnonzero(labels == LOOKED_AT[dataset])
         right = network.logits_of(images[wanted]).argmax(axis=1) == LOOKED_AT[dataset]
         index = int((wanted[right] if right.any() else wanted)[0])
-    if index >= len(labels):
-        raise UserError(
-            f"--about {index}: there are {len(labels):,} test images, from 0 to {len(labels) - 1:,}"
-        )
     names, base = CLASS_NAMES[dataset], images[index]
     noise = ensemble_of(
         noise_kind, base.shape, base=base, contrast=contrast, independent=independent

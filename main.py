@@ -75,6 +75,7 @@ from analysis import (
     noise_about_one_image,
     noise_ensembles,
     predict,
+    refuse_unknown_image,
     show_noise,
 )
 from data import CLASS_NAMES
@@ -93,6 +94,7 @@ def main(s):
 
     # Part 1: the data
     train, validation, test = load_splits(s.dataset)
+    refuse_unknown_image(s.about, len(test[1]))
 
     # Part 2: two networks, trained or loaded
     recipe = {"folder": models, "epochs": s.epochs, "seed": s.seed, "retrain": s.retrain}
