@@ -19,7 +19,6 @@ from reverse_correlation.observers.answers import Reading, read, refuse_changing
 from reverse_correlation.observers.observer import (
     BLOCK_BYTES,
     BLOCK_IMAGES,
-    LOOK_IMAGES,
     Observer,
     known_kind,
     refuse_nan,
@@ -121,18 +120,27 @@ class Network(Observer):
         The first are those of the graph, and the second those of the model itself: a model that
         draws random numbers may do so in its own `call` alone.
         """
-        images = self.noise.draw(0, 0, min(LOOK_IMAGES, self.images_that_fit())).numpy()
+        images = self._first_images
         first = np.asarray(self.graph.predict_on_batch(images), np.float32)
         refuse_nan(self.name, first)
         if len(graphs.input_shape(self.model)) == 2:
             images = images[..., 0]
-        middle, again = len(images) // 2, []
-        for part in (images[middle:], images[:middle]):
-            if len(part):
-                answers = keras.tree.flatten(self.model.predict_on_batch(part))[0]
-                again.insert(0, np.asarray(answers, np.float32).reshape(len(part), -1))
-        refuse_changing(self.name, first, np.concatenate(again))
+        part = images[len(images) // 2 :]
+        again = keras.tree.flatten(self.model.predict_on_batch(part))[0]
+        again = np.asarray(again, np.float32).reshape(len(part), -1)
+        refuse_changing(self.name, first[-len(part) :], again)
         return first
+
+    @property
+    def _first_images(self):
+        return self.noise.draw(0, 0, self.look_images).numpy()
+
+    @property
+    def first_decisions(self):
+        """Its answers to the noise that it was shown when it looked: (n,) int."""
+        if self.classes == 2:  # maybe from a single column
+            return self.logits_of(self._first_images).argmax(axis=1)
+        return self._first_answers.argmax(axis=1)
 
     def looked(self, noise, classes=None):
         """Return the network, with this ensemble if it has none yet, once it has been shown some.

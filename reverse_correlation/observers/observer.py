@@ -10,7 +10,8 @@ from reverse_correlation.errors import UserError, whole_number
 
 BLOCK_IMAGES = 1000  # stimuli shown at once, at most
 BLOCK_BYTES = 2.5e8  # memory for the activities of the stimuli shown at once, at most
-LOOK_IMAGES = 100  # noise images shown, at most, to learn what the answers mean
+LOOK_IMAGES = 100  # noise images shown to learn what the answers mean,
+FEW_IMAGES = 16  # and to an observer so large that it cannot be shown as many at once
 
 
 class Observer:
@@ -26,6 +27,7 @@ class Observer:
             label of its own, as of sigmoids; "" if its answers, or layers, tell.
         independent: whether they are, once it has looked.
         meaning: what its logits are, in words.
+        first_decisions: its answers, (n,) int, to the noise that it was shown when it looked.
         only: indices of the classes that are measured; empty for all.
         sha256: a hash of what it computes.
         versions: {package: version} of what may change its answers, beside TensorFlow and Keras.
@@ -106,6 +108,16 @@ class Observer:
     def images_that_fit(self, layers=(), gradients=False):
         """Return how many images it can be shown at once; this depends on the observer alone."""
         raise NotImplementedError
+
+    @property
+    def is_large(self):
+        """Whether it takes so long that a look is at few images."""
+        return self.images_that_fit() < LOOK_IMAGES
+
+    @property
+    def look_images(self):
+        """How many noise images it is shown to learn what its answers mean."""
+        return min(FEW_IMAGES, self.images_that_fit()) if self.is_large else LOOK_IMAGES
 
     def normalised(self, means, deviations):
         """Return the observer that is shown (image - mean) / deviation, channel by channel.

@@ -11,8 +11,6 @@ from reverse_correlation.observers.keras_networks import seconds_a_block
 from reverse_correlation.observers.observer import BLOCK_IMAGES, refuse_nan
 
 FIRST_IMAGES = 1000  # noise images shown before the long pass, at most
-FIRST_BLOCKS = 10  # blocks shown before it at most, for an observer with small blocks
-RANGE_IMAGES = 128  # noise images shown in each of the usual ranges, at most
 ONE_ANSWER, SEVERAL = 0.98, 0.8  # shares of the commonest answer: nothing else, and others too
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pixels, from 0 to 1
 USUAL_RANGES = {  # flags, and the images of an observer that was trained so, from images in [0, 1]
@@ -26,20 +24,15 @@ USUAL_RANGES = {  # flags, and the images of an observer that was trained so, fr
 
 
 def first_remarks(work):
-    """Show an observer 1,000 images before the long pass; return remarks to be printed.
+    """Say what the answers to the first images of a pass reveal; return remarks to be printed.
+
+    A thousand images; of a large observer, those that it was shown already.
 
     Raises:
         UserError: if it answers NaN, or answers all of them alike.
     """
-    count = min(FIRST_IMAGES, FIRST_BLOCKS * work.block_images)
-    blocks = range(-(-count // work.block_images))
-    look, images = work.block, work.block_images
-    if work.responses and work.block_images < BLOCK_IMAGES:
-        look = tf.function(work.block)  # eagerly, a large network would keep all its activities
-        # tensors, so that it is traced once and not once for every block
-        blocks, images = tf.range(len(blocks), dtype=tf.int64), tf.constant(images, tf.int64)
-    logits = [look(block, images)["logits"] for block in blocks]
-    logits = np.concatenate(logits)[:count].astype(np.float64)
+    logits = work.first_logits if work.observer.is_large else _first_thousand(work)
+    logits, count = logits.astype(np.float64), len(logits)
     refuse_nan(work.name, logits)
     if np.all(np.ptp(logits, axis=0) <= 1e-6 * np.abs(logits).max(axis=0)):
         raise UserError(
@@ -54,6 +47,17 @@ def first_remarks(work):
             "none; logit images and filters remain meaningful"
         )
     return remarks
+
+
+def _first_thousand(work):
+    """Return the logits of the first 1,000 images of a pass."""
+    blocks = range(-(-FIRST_IMAGES // work.block_images))
+    look, images = work.block, work.block_images
+    if work.responses and work.block_images < BLOCK_IMAGES:
+        look = tf.function(work.block)  # eagerly, a large network would keep all its activities
+        # tensors, so that it is traced once and not once for every block
+        blocks, images = tf.range(len(blocks), dtype=tf.int64), tf.constant(images, tf.int64)
+    return np.concatenate([look(block, images)["logits"] for block in blocks])[:FIRST_IMAGES]
 
 
 def base_remark(observer, noise, names):
@@ -82,11 +86,11 @@ def range_remark(observer, noise, names):
     """
     if observer.independent:
         return ""
-    images = noise.draw(0, 0, min(RANGE_IMAGES, observer.images_that_fit())).numpy()
-    answers = observer.logits_of(images).argmax(axis=1)
+    answers = observer.first_decisions
     common = np.bincount(answers).argmax()
     if np.mean(answers == common) < ONE_ANSWER:
         return ""
+    images = noise.draw(0, 0, len(answers)).numpy()  # as it was shown
     unit, found = (images - noise.low) / (noise.high - noise.low), {}
     for flag, in_range in USUAL_RANGES.items():
         if "mean" not in flag or noise.shape[2] == 3:
@@ -108,10 +112,12 @@ def range_remark(observer, noise, names):
 
 def speed_remarks(work, count):
     """Time a block of the compiled pass; return what should be said of how long it will take."""
-    work.shard_sums(0, work.block_images)  # compiles
+    large = work.observer.is_large
+    work.shard_sums(0, 2 if large else work.block_images)  # compiles
+    images = work.block_images * (1 if large else 2)
     started = time.perf_counter()
-    work.shard_sums(0, 2 * work.block_images)
-    seconds = (time.perf_counter() - started) / (2 * work.block_images) * count
+    work.shard_sums(0, images)
+    seconds = (time.perf_counter() - started) / images * count
     remarks = [
         f"{count:,} images at most, {_in_seconds(seconds)} here if all are shown "
         f"({_in_seconds(1000 * seconds / count)} for 1,000)"

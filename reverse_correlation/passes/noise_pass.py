@@ -12,14 +12,16 @@ import tensorflow as tf
 from reverse_correlation import backend
 from reverse_correlation.estimates.accumulators import ACCUMULATORS
 from reverse_correlation.observers.answers import SAME
-from reverse_correlation.observers.observer import BLOCK_IMAGES, refuse_nan
+from reverse_correlation.observers.observer import BLOCK_IMAGES, FEW_IMAGES, refuse_nan
 from reverse_correlation.observers.observer_of import observer_of
 from reverse_correlation.stimuli.orthogonal import ROWS
 
 SHARD_BLOCKS = 8  # blocks summed by one graph call, in float32; shards are added in float64
 AT_ONCE = 10  # blocks that may be in the works at once, so that some are drawn ahead
 COMPARED_ANSWERS = 8  # stimuli, and classes, whose logits tell one observer from another
-FEW_IMAGES = 100  # with smaller blocks, as of a large network, there is one block at a time
+SMALL_BLOCK = (
+    100  # images; with smaller blocks, as of a large network, there is one block at a time
+)
 
 
 class NoisePass:
@@ -31,6 +33,7 @@ class NoisePass:
 
     Attributes:
         observer: the Observer.
+        first_logits: (n, K), its answers to the first stimuli of the pass.
         shard_images: stimuli per shard.
         identity: everything that the sums depend on, JSON-serialisable.
     """
@@ -86,7 +89,9 @@ class NoisePass:
             identity["class_names"] = list(observer.class_names)
         if noise.at_threshold:
             identity["at_threshold"] = dataclasses.asdict(noise.at_threshold)
-        answers = np.asarray(self.block(0, COMPARED_ANSWERS)["logits"])[:, :COMPARED_ANSWERS]
+        few = FEW_IMAGES if observer.is_large else COMPARED_ANSWERS
+        self.first_logits = np.asarray(self.block(0, min(few, self.block_images))["logits"])
+        answers = self.first_logits[:COMPARED_ANSWERS, :COMPARED_ANSWERS]
         identity["answers"] = [[float(f"{z:.6g}") for z in row] for row in answers]
         self.identity = json.loads(json.dumps(identity))  # as it will be when read from a file
 
@@ -223,7 +228,7 @@ class NoisePass:
                 lambda index, _: index * size < images,
                 lambda index, sums: add(index, sums, first, images, orthogonal),
                 (tf.constant(0, tf.int64), self._zeros()),
-                parallel_iterations=AT_ONCE if size >= FEW_IMAGES else 1,
+                parallel_iterations=AT_ONCE if size >= SMALL_BLOCK else 1,
             )
             return sums
 

@@ -329,7 +329,7 @@ class Ensemble:
     @property
     def _at_once(self):
         """To how many images A is applied at once."""
-        return max(1, min(250, 2**24 // math.prod(self.shape)))
+        return max(1, min(250, 2**22 // math.prod(self.shape)))
 
     def gradient_weight(self, xi):
         """Return w such that cov(r, xi) = E[w dr/dxi], elementwise, for a differentiable r.

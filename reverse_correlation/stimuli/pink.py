@@ -78,6 +78,22 @@ class PinkNoise(StructuredNoise):
         """Standard deviation of each pixel, (h, w, c)."""
         return np.full(self.shape, self.deviation)
 
+    @property
+    def orthogonal_power(self):
+        """The share of each pixel's variance from orthogonal coordinates, the same for all."""
+        if not self.by_frequency:
+            return float(self.orthogonal_coordinates > 0)
+        return float(np.sum(self.gain[self._is_lowest] ** 2) / np.sum(self.gain**2))
+
+    @property
+    def _is_lowest(self):
+        """Which frequencies have numbers of their own: (h, w) bool."""
+        rows, columns = (
+            np.abs(np.fft.fftfreq(size, 1 / size)) <= window // 2
+            for size, window in zip(self.shape, self._window, strict=False)
+        )
+        return np.outer(rows, columns)
+
     def fluctuation(self, xi):
         """Return xi with each frequency multiplied by its gain."""
         return self._on_all_channels(self._filtered(xi, self.gain))
@@ -101,11 +117,7 @@ class PinkNoise(StructuredNoise):
         if self.by_frequency:
             lowest = self._strongest_coordinates
             pixels = tf.reshape(xi[:, lowest:], (-1, height, width, self.colours))
-            rows, columns = (
-                np.abs(np.fft.fftfreq(size, 1 / size)) <= window // 2
-                for size, window in zip(self.shape, self._window, strict=False)
-            )
-            of_pixels = np.where(np.outer(rows, columns), 0, gain)
+            of_pixels = np.where(self._is_lowest, 0, gain)
         spectrum = tf.signal.rfft2d(tf.transpose(pixels, (0, 3, 1, 2)))
         spectrum *= tf.cast(tf.constant(of_pixels[:, :half], xi.dtype), spectrum.dtype)
         if lowest:

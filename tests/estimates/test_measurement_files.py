@@ -10,6 +10,7 @@ from reverse_correlation import (
     Ensemble,
     Measurement,
     PinkNoise,
+    SinusoidNoise,
     UserError,
     WhiteNoise,
     measure,
@@ -28,16 +29,16 @@ def saved(tmp_path, rng):
 
 
 def test_what_takes_long_to_find_out_about_noise_is_kept_to_the_bit(tmp_path, rng, monkeypatch):
-    """Of pink noise 36 pixels wide, some coordinates are orthogonal, and some are not."""
-    network = observer(rng.normal(size=(36, 36, 1, 2)))
-    measurement = measure(network, PinkNoise((36, 36, 1)), 4096, progress=False)
+    """Of sinusoid patches on 32 pixels, some coordinates are orthogonal, and some are not."""
+    network = observer(rng.normal(size=(32, 32, 1, 2)))
+    measurement = measure(network, SinusoidNoise((32, 32, 1)), 4096, progress=False)
     measurement.save(tmp_path / "saved.npz")
     for name in ("_null_images", "images"):
         monkeypatch.delattr(Ensemble, name)
     noise = restored_noise(tmp_path / "saved.npz")
     assert noise.null == measurement.noise.null and noise.threshold > 4
     assert np.array_equal(noise.orthogonal_power, measurement.noise.orthogonal_power)
-    assert np.shape(noise.orthogonal_power) == (36, 36, 1)
+    assert np.shape(noise.orthogonal_power) == (32, 32, 1)
 
 
 def test_facts_about_noise_of_another_shape_are_found_out_again(rng):

@@ -51,7 +51,7 @@ def test_an_input_range_that_looks_wrong_is_said_with_the_flag_of_another():
     noise = WhiteNoise(shape=SHAPE, contrast=0.15)
     observer = trained_on(0, 255).looked(noise)
     said = range_remark(observer, noise, "abc")
-    assert "its answer to 100% of 128 noise images is a" in said
+    assert "its answer to 100% of 100 noise images is a" in said
     assert "with --input-range 0 255 it would give 3 different answers" in said
     right = WhiteNoise(shape=SHAPE, low=0, high=255, contrast=0.15)
     assert range_remark(observer.looked(right), right, "abc") == ""
