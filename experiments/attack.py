@@ -152,7 +152,7 @@ def own_gradient(model):
     """Return each image's own gradient of target minus source logit, as a direction."""
     responses = Network.of(model).responses()
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def gradient(images, source, target):
         with tf.GradientTape() as tape:
             tape.watch(images)
@@ -175,7 +175,7 @@ def attack_rates(model, images, direction, norms):
     responses, rates = Network.of(model).responses(), []
     shares = tf.reshape(tf.constant(norms, tf.float32), (-1, 1, 1, 1, 1))
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def answers(batch, push):
         def length(x):
             return tf.sqrt(tf.reduce_sum(tf.square(x), axis=(1, 2, 3), keepdims=True))

@@ -80,7 +80,7 @@ def answers_to_mixtures(model, gammas):
     """
     weights = tf.reshape(tf.constant(gammas, tf.float32), (-1, 1, 1, 1, 1))
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def answers(signals, backgrounds):
         stimuli = mixture(signals, backgrounds, weights, 1 - weights)  # (G, n, h, w, c)
         stimuli = tf.reshape(stimuli, (-1, *backgrounds.shape[1:]))

@@ -62,7 +62,7 @@ def four_cells(model, images, labels, classes, gamma, noise, count, seed=0):
     network = Network.of(model)
     responses, pixels = network.responses(), int(np.prod(noise.shape))
 
-    @tf.function
+    @tf.function(autograph=False)
     def block_sums(block, trials):
         fields = noise.draw(seed, block, trials)
         number = (tf.cast(block, tf.int64) * BLOCK_IMAGES + tf.range(trials, dtype=tf.int64)) // 2

@@ -174,7 +174,7 @@ def root_mean_square_images(model, noise, count, seed=0):
     """
     classes, pixels = model.outputs[0].shape[-1], int(np.prod(noise.shape))
 
-    @tf.function
+    @tf.function(autograph=False)
     def block_sums(block, images):
         stimuli = noise.draw(seed, block, images)
         answered = tf.one_hot(tf.argmax(model(stimuli, training=False), axis=1), classes)

@@ -10,10 +10,9 @@ from reverse_correlation.errors import UserError
 from reverse_correlation.estimates.accumulator import Accumulator
 from reverse_correlation.estimates.correlation import split_half
 from reverse_correlation.estimates.estimate import Estimate, VarianceSplit
-from reverse_correlation.estimates.sums import covariance_of, moments, whole_and_halves
+from reverse_correlation.estimates.sums import EPSILON, covariance_of, moments, whole_and_halves
 from reverse_correlation.stimuli.orthogonal import ROWS
 
-EPSILON = float(np.finfo(np.float32).eps)  # of the sums of a shard
 CLASS_SUMS_BYTES = 2e9  # memory for the sums and images of classes, at most
 RESPONSES = ("decision", "probability", "logit", "choice")  # the last if stimuli come in pairs
 PER_PASS = ("n", "pairs", "x", "blocks")  # sums that are not of one response
@@ -261,6 +260,7 @@ class ClassSums(Accumulator):
             ratio, z2 = total["residual"] / total["power"], z2[:, self.orthogonal :]
             linear = 1 - ratio
             spread = total["residual2"] - 2 * ratio * total["both"] + ratio**2 * total["power2"]
+            spread = np.maximum(spread, 0)  # below 0 by rounding, where all is linear
             error = spread * blocks / max(blocks - 1, 1) / total["power"] ** 2
             if blocks == 1:
                 error = 2 * ratio**2 * (1 / (ROWS - self.orthogonal) + 1 / ROWS)

@@ -6,7 +6,7 @@ import functools
 import numpy as np
 
 from reverse_correlation.estimates.correlation import split_half
-from reverse_correlation.estimates.sums import covariance_of, moments, whole_and_halves
+from reverse_correlation.estimates.sums import EPSILON, covariance_of, moments, whole_and_halves
 from reverse_correlation.stimuli.null_images import sidak_threshold
 
 MORE_THAN_CHANCE = 1.96  # the usual criterion of the informational value
@@ -200,6 +200,9 @@ class Estimate:
 def estimate_from_sums(sums, nonnegative):
     """Turn sums of responses and signals into an Estimate; its error is that between shards.
 
+    Linear filters have no other error with orthogonal numbers than that of rounding, which shards
+    may share: no covariance is taken to be known better than float32 can say.
+
     Args:
         sums: {name: (2, ...)} of n, r, rr, x, rx, and those that `with_covariance` adds.
         nonnegative: whether the response is a rate.
@@ -211,10 +214,11 @@ def estimate_from_sums(sums, nonnegative):
         mean, std = moments(total)
         spread = total["ncc"] - total["nc"] ** 2 / n
         error = np.sqrt(np.maximum(spread, 0) / (freedom * n))
+        rounding = EPSILON * np.abs(covariance).max(axis=(1, 2, 3), keepdims=True)
         reliability = split_half(covariance_of(even), covariance_of(odd))
     return Estimate(
         covariance=covariance,
-        standard_error=error,
+        standard_error=np.maximum(error, rounding),
         mean_response=mean,
         response_std=std,
         reliability=reliability,

@@ -11,6 +11,7 @@ import numpy as np
 from reverse_correlation.errors import FileError, UserError
 from reverse_correlation.files import DAMAGED, read_json, read_npz, replacing
 
+EPSILON = float(np.finfo(np.float32).eps)  # of the sums of a shard
 ZIP_HEADER = 30  # bytes of a zip archive before the name of the first thing in it,
 FIRST_NAME = b"provenance.npy"  # which is this one in every file that `write_sums` writes
 MOST_LEVELS = 64  # of a SumTree: 8**64 shards

@@ -220,7 +220,9 @@ class NoisePass:
             block = self.block(first + index, count, orthogonal)
             return index + 1, self._added(sums, first + index, block)
 
-        @tf.function(input_signature=[tf.TensorSpec((), tf.int64), tf.TensorSpec((), tf.int64)])
+        number = tf.TensorSpec((), tf.int64)
+
+        @tf.function(input_signature=[number, number], autograph=False)  # which takes a second
         def shard(first, images):
             """Return the sums over `images` stimuli, from block `first` on."""
             orthogonal = self._orthogonal(first)
@@ -238,13 +240,13 @@ class NoisePass:
         """Return a function for the sums of one shard if the observer has no graph to compile."""
         size = self.block_images
 
-        @tf.function(reduce_retracing=True)
+        @tf.function(reduce_retracing=True, autograph=False)
         def drawn(index, images, orthogonal):
             block = self._drawn(index, images, orthogonal)
             return block, self.noise.mean + block["stimuli"]
 
-        added = tf.function(self._added, reduce_retracing=True)
-        numbers = tf.function(self._orthogonal, reduce_retracing=True)
+        added = tf.function(self._added, reduce_retracing=True, autograph=False)
+        numbers = tf.function(self._orthogonal, reduce_retracing=True, autograph=False)
 
         def shard(first, images):
             """Return the sums over `images` stimuli, from block `first` on."""

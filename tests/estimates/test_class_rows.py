@@ -7,7 +7,7 @@ import pytest
 from helpers import show
 from small_observers import observer
 
-from reverse_correlation import PinkNoise, UserError, measure_choices
+from reverse_correlation import Measurement, PinkNoise, UserError, measure_choices
 
 NAMES = ("ant", "bee", "cow", "dog", "elk")
 
@@ -45,6 +45,13 @@ def test_the_interval_of_the_linear_share_is_two_standard_errors_either_way(meas
     assert summary.column("linear") == pytest.approx(1, abs=0.01)  # the logits are linear
     half = (summary.column("linear_high") - summary.column("linear_low")) / 2
     assert half == pytest.approx(1.96 * variance.linear_error)
+
+
+def test_the_interval_of_the_linear_share_is_known_however_sums_are_rounded(measurement):
+    sums = {**measurement.sums["classes"]}
+    sums["both"] = sums["both"] * (1 + 1e-6)  # as much as float32 knows of it, and more than enough
+    rounded = Measurement({"classes": sums}, measurement.provenance, measurement.noise)
+    assert np.isfinite(rounded.classes["logit"].variance.linear_error).all()
 
 
 def test_choice_is_summed_up_unless_another_is_asked_for_and_else_what_there_is(measurement):

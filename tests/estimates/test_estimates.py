@@ -89,6 +89,16 @@ def test_sums_say_what_numpy_says(rng):
     assert np.allclose(found.reliability, spearman_brown(np.array(correlation)))
 
 
+def test_shards_that_agree_to_the_bit_are_known_as_well_as_float32_says(rng):
+    r, x = rng.normal(size=(50, 2)), rng.normal(size=(50, 3, 2, 1))
+    one = {"n": np.float64(50), "r": r.sum(axis=0), "rr": (r**2).sum(axis=0)}
+    one = with_covariance(one | {"x": x.sum(axis=0), "rx": np.tensordot(r, x, (0, 0))})
+    found = estimate_from_sums({name: np.stack([v, v]) for name, v in one.items()}, False)
+    largest = np.abs(found.covariance).max(axis=(1, 2, 3))
+    assert np.allclose(found.standard_error, largest[:, None, None, None] * 2**-23)
+    assert np.isfinite(found.z).all()
+
+
 def test_the_threshold_is_sidaks():
     assert sidak_threshold(784) == pytest.approx(3.99, abs=0.005)
     assert sidak_threshold(1) == pytest.approx(1.96, abs=0.001)
