@@ -2,17 +2,27 @@
 
     pip install onnxruntime onnx torch
     python benchmarks/observers.py --seconds 5 --rounds 5
+    python benchmarks/observers.py --imagenet    # with the packages of docs/imagenet.py
 
 The paper's net, 1,000 images at once, in PyTorch and as an ONNX file. The loops draw Gaussian noise
 by the framework's own generator (or NumPy's), answer it, and sum decisions by one matrix product;
 the pass draws the documented noise and sums four responses. They take turns in one process, and
 what is printed is the ratio of their speeds.
+
+With --imagenet: pink noise about a photograph, 224 x 224 x 3, through EfficientNet-Lite0, as a
+PyTorch module and as an ONNX file, eight classes measured, beside the same framework answering
+images that lie ready. And what a call of `measure` costs beside its pass: the seconds of one of 192
+images, less their share.
 """
 
 import argparse
+import functools
+import resource
 import sys
+import time
 from pathlib import Path
 
+LARGE_BLOCK = 16  # images of 224 x 224 x 3 that a pass shows at once
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
@@ -28,7 +38,7 @@ from onnx import helper  # noqa: E402
 from throughput import rate  # noqa: E402
 from torch_loop import BATCH, network  # noqa: E402
 
-from reverse_correlation import WhiteNoise, observers  # noqa: E402
+from reverse_correlation import PinkNoise, WhiteNoise, measure, observers  # noqa: E402
 from reverse_correlation.passes.noise_pass import NoisePass  # noqa: E402
 
 
@@ -87,11 +97,69 @@ def as_onnx(net, path):
     return onnx_files.save(path, nodes, constants, ["n", 1, 28, 28], last)
 
 
+def imagenet(path, seconds, rounds):
+    """Print the ratios of a network of 1,000 classes, and what a call costs beside its pass.
+
+    Args:
+        path: where its ONNX file is written.
+        seconds, rounds: as of the flags.
+    """
+    sys.path.insert(0, str(ROOT))
+    from docs.imagenet import PHOTOGRAPHS, SHAPE, network, photograph
+
+    file, classes = PHOTOGRAPHS["cat"]
+    noise = PinkNoise(SHAPE, base=photograph(file), contrast=0.04)
+    module, in_torch = network(0)
+    example = torch.zeros(2, 3, *SHAPE[:2])
+    torch.onnx.export(module, example, path, dynamo=False, dynamic_axes={"images": {0: "n"}},
+                      input_names=["images"])  # fmt: skip
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    ready = (noise.draw(1, 0, LARGE_BLOCK).numpy() - np.float32(0.5)) / np.float32(0.5)
+    ready = np.ascontiguousarray(ready.transpose(0, 3, 1, 2))
+
+    @torch.inference_mode()
+    def torch_alone():
+        module(torch.from_numpy(ready))
+
+    def onnx_alone():
+        session.run(None, {"images": ready})
+
+    in_onnx = observers.onnx(path).normalised((0.5,) * 3, (0.5,) * 3)
+    for name, observer, alone in (
+        ("PyTorch", in_torch, torch_alone),
+        ("ONNX", in_onnx, onnx_alone),
+    ):
+        work = NoisePass(observer, noise, only=tuple(classes))
+        step, images = functools.partial(work.shard_sums, 0, 4 * LARGE_BLOCK), 4 * LARGE_BLOCK
+        ours = step, images
+        compared(f"{name}, EfficientNet-Lite0", ours, (alone, LARGE_BLOCK), seconds, rounds)
+        started = time.perf_counter()
+        measure(observer, noise, 192, only=tuple(classes))
+        whole = time.perf_counter() - started
+        beside = whole - 192 / rate(*ours, seconds)
+        print(f"{name}: measure of 192 images {whole:.1f} s, less their share {beside:.1f} s")
+    print(f"memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GB")
+
+
+def compared(name, ours, loop, seconds, rounds):
+    """Print the ratio of our speed to a loop's, which take turns; each is (step, images)."""
+    ratios = []
+    for _ in range(rounds):
+        speeds = rate(*ours, seconds), rate(*loop, seconds)
+        ratios.append(speeds[0] / speeds[1])
+    low, middle, high = np.quantile(ratios, [0, 0.5, 1])
+    print(
+        f"{name}: pass {speeds[0]:,.0f}, loop {speeds[1]:,.0f} images/s; ratio "
+        f"{middle:.2f} ({low:.2f} to {high:.2f})"
+    )
+
+
 def main():
     """Print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--imagenet", action="store_true")
     args = parser.parse_args()
     torch.manual_seed(0)
     net = network().eval()
@@ -102,15 +170,9 @@ def main():
             "ONNX": (passed(observers.onnx(as_onnx(net, path))), onnx_loop(path)),
         }
         for name, (ours, loop) in pairs.items():
-            ratios = []
-            for _ in range(args.rounds):
-                speeds = rate(*ours, args.seconds), rate(*loop, args.seconds)
-                ratios.append(speeds[0] / speeds[1])
-            low, middle, high = np.quantile(ratios, [0, 0.5, 1])
-            print(
-                f"{name}: pass {speeds[0]:,.0f}, loop {speeds[1]:,.0f} images/s; ratio "
-                f"{middle:.2f} ({low:.2f} to {high:.2f})"
-            )
+            compared(name, ours, loop, args.seconds, args.rounds)
+        if args.imagenet:
+            imagenet(path, args.seconds, args.rounds)
     finally:
         path.unlink(missing_ok=True)
 

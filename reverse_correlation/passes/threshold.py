@@ -24,6 +24,7 @@ LAST_BATCHES = 4  # of which those that are shown while contrasts are still bein
 CLEAR = 4  # standard errors
 FARTHEST = 0.35  # that a fit moves the logarithm of a contrast: half an octave
 ROUNDS = 3  # of a last look
+VALUES_AT_ONCE = 2**22  # of pixels that are drawn at once
 OWN_SEED = 2**33  # added to the seed of the pass, which is below 2**32
 
 
@@ -116,6 +117,7 @@ class _Search:
     Attributes:
         answer: to the base.
         images: shown so far.
+        at_once: how many of them are drawn at once.
         tried: [(contrast, images shown at it, share that got the answer)].
     """
 
@@ -124,6 +126,7 @@ class _Search:
         base = np.broadcast_to(np.asarray(noise.mean, np.float32), noise.shape)
         self.answer = int(self._answers(base[None])[0])
         self.images, self.tried, self.block = 1, [], 0
+        self.at_once = max(2, 2 * (VALUES_AT_ONCE // math.prod(noise.shape) // 2))
 
     def _answers(self, images):
         logits = self.observer.logits_of(images)
@@ -134,11 +137,9 @@ class _Search:
         """Show batches at a contrast until it is clear on which side of the threshold it is."""
         right = shown = 0
         for count in batches:
-            xi = self.noise.xi(self.seed, self.block, count // 2)
-            push = contrast / self.noise.contrast * self.noise.fluctuation(xi).numpy()
-            stimuli = np.concatenate([self.noise.mean + push, self.noise.mean - push])
-            right += np.sum(self._answers(stimuli.astype(np.float32)) == self.answer)
-            shown, self.block = shown + count, self.block + 1
+            for first in range(0, count, self.at_once):
+                right += self._kept(contrast, min(self.at_once, count - first))
+            shown += count
             error = math.sqrt(self.survive * (1 - self.survive) / shown)
             if abs(right / shown - self.survive) > CLEAR * error:
                 break
@@ -146,6 +147,14 @@ class _Search:
         share = float(right / shown)
         self.tried.append((contrast, shown, share))
         return share
+
+    def _kept(self, contrast, count):
+        """Show so many images of a new block at a contrast; return how many got the answer."""
+        xi = self.noise.xi(self.seed, self.block, count // 2)
+        push = contrast / self.noise.contrast * self.noise.fluctuation(xi).numpy()
+        stimuli = np.concatenate([self.noise.mean + push, self.noise.mean - push])
+        self.block += 1
+        return int(np.sum(self._answers(stimuli.astype(np.float32)) == self.answer))
 
     def contrast(self):
         """Look for the contrast: (contrast, end), see Threshold."""
