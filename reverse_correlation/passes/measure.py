@@ -202,13 +202,9 @@ def _provenance(work, shards, count=None):
 def _sums_here(work, first, whole, rest, bar):
     """Compute shards in this process, one by one, as `sums_on` does on a cluster."""
     for index in range(first, whole):
-        sums = work.shard_sums(index)
-        bar.update(work.shard_images)
-        yield sums, 0
+        yield work.shard_sums(index, progress=bar.update), 0
     if rest:
-        sums = work.shard_sums(whole, rest)
-        bar.update(rest)
-        yield sums, None
+        yield work.shard_sums(whole, rest, bar.update), None
 
 
 def _resume(checkpoint, work, shards):

@@ -113,16 +113,21 @@ class NoisePass:
         sure = {key: value for key, value in self.identity.items() if key != "answers"}
         return hashlib.sha256(json.dumps(sure).encode()).hexdigest()[:8]
 
-    def shard_sums(self, index, images=None):
+    def shard_sums(self, index, images=None, progress=None):
         """Return the sums of a shard, or of its first images: {accumulator: {name: (2, ...)}}.
 
         The first row is for even shards and the second for odd ones; one of them is zero.
+
+        Args:
+            index, images: of the shard, and how many of its images.
+            progress: is told of every few images that they were shown, if the observer has no
+                graph to compile; else of all at the end.
 
         Raises:
             UserError: if the observer answers NaN or infinity.
         """
         images = self.shard_images if images is None else images
-        computed = self._shard(index * self.shard_blocks, images)
+        computed = self._shard(index * self.shard_blocks, images, progress or (lambda images: None))
         sums = {}
         for accumulator in self.accumulators:
             tensors = computed[accumulator.name]
@@ -234,7 +239,13 @@ class NoisePass:
             )
             return sums
 
-        return shard
+        def followed(first, images, progress):
+            """Return the same, and say at the end that they were shown."""
+            sums = shard(first, images)
+            progress(images)
+            return sums
+
+        return followed
 
     def _by_blocks(self):
         """Return a function for the sums of one shard if the observer has no graph to compile."""
@@ -248,8 +259,8 @@ class NoisePass:
         added = tf.function(self._added, reduce_retracing=True, autograph=False)
         numbers = tf.function(self._orthogonal, reduce_retracing=True, autograph=False)
 
-        def shard(first, images):
-            """Return the sums over `images` stimuli, from block `first` on."""
+        def shard(first, images, progress):
+            """Return the sums over `images` stimuli, from block `first` on; say how far it is."""
             sums = self._zeros()
             orthogonal = numbers(tf.constant(first, tf.int64))
             for index in range(-(-images // size)):
@@ -257,6 +268,7 @@ class NoisePass:
                 block, shown = drawn(tf.constant(first + index, tf.int64), count, orthogonal)
                 block["logits"] = tf.constant(self.observer.logits_of(shown.numpy()))
                 sums = added(sums, tf.constant(first + index, tf.int64), block)
+                progress(int(count))
             return sums
 
         return shard

@@ -99,9 +99,9 @@ def test_asking_for_more_continues_and_for_less_starts_afresh(tmp_path, monkeypa
     assert shards_in(checkpoint) == 5
     shown, shard_sums = [], NoisePass.shard_sums
 
-    def noted(work, index, *images):
+    def noted(work, index, *images, **how):
         shown.append(index)
-        return shard_sums(work, index, *images)
+        return shard_sums(work, index, *images, **how)
 
     monkeypatch.setattr(NoisePass, "shard_sums", noted)
     more = run(9 * SHARD + 3, checkpoint=checkpoint)
@@ -121,9 +121,9 @@ def test_whole_blocks_of_orthogonal_numbers_continue_and_fewer_images_start_afre
     assert shards_in(checkpoint) == 3  # rounded up
     shown, shard_sums = [], NoisePass.shard_sums
 
-    def noted(work, index, *images):
+    def noted(work, index, *images, **how):
         shown.append((index, *images))
-        return shard_sums(work, index, *images)
+        return shard_sums(work, index, *images, **how)
 
     monkeypatch.setattr(NoisePass, "shard_sums", noted)
     more = run(4 * block + 3, noise=ORTHOGONAL, checkpoint=checkpoint)
