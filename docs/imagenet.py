@@ -25,14 +25,16 @@ import numpy as np  # noqa: E402
 from PIL import Image, ImageOps  # noqa: E402
 
 from reverse_correlation import Measurement, PinkNoise, compare, measure, observers  # noqa: E402
+from reverse_correlation.figures.class_images import draw_rows  # noqa: E402
 from reverse_correlation.figures.comparison import draw_comparison  # noqa: E402
 from reverse_correlation.figures.style import save  # noqa: E402
-from reverse_correlation.figures.views import draw_views  # noqa: E402
+from reverse_correlation.figures.views import draw_views, view_rows  # noqa: E402
 from reverse_correlation.report.tables import write_tables  # noqa: E402
 from reverse_correlation.texts import number  # noqa: E402
 
 SHAPE = (224, 224, 3)  # of a photograph
 NETWORKS = (0, 1, 2)  # EfficientNet-Lite0 to Lite2
+FRONT = ("tabby", "Egyptian cat", "lynx", "golden retriever")  # of the README's figure
 RESPONSE = "logit"  # whose images are drawn and compared
 COMPARED = ("cat", "coffee")  # shown to all networks; to the others, half as many noise images
 PHOTOGRAPHS = {  # of scikit-image: file, and classes chosen before the first measurement
@@ -109,6 +111,21 @@ def all_measured(count, out):
     return found
 
 
+def draw_front(measurement, names):
+    """Draw the base plus and minus the images of a few classes, and their red - green maps."""
+    chosen = np.array([names.index(name) for name in FRONT])
+    rows = view_rows(measurement, chosen, RESPONSE)
+    r = measurement.classes[RESPONSE].reliability[chosen]
+    caption = (
+        f"{RESPONSE} images from {measurement.count:,} pink noise images about the photograph, "
+        f"contrast {measurement.noise.contrast:.3g}; black: significant pixels (family-wise 5 %); "
+        f"green: outline of the photograph; split-half reliability {r.min():.2f} to {r.max():.2f}"
+    )
+    title = f"What would make this cat another class for {measurement.provenance['network']}"
+    views = {label: rows[label] for label in ("base\n+ image", "base\n- image", "red - green")}
+    return draw_rows(views, FRONT, title, caption)
+
+
 def table(measurement, names):
     """Return the rows of a table on the class images of one measurement."""
     choice, logit = (measurement.summary(each, names).rows for each in ("choice", "logit"))
@@ -157,6 +174,8 @@ def main():
         first = of_networks[0]
         place = f"{first.provenance['network']}, about a photograph ({photo})"
         save(draw_views(first, names, place, RESPONSE), out / f"{title}.png")
+        if title == "cat":
+            save(draw_front(first, names), out / "front.png")
         notes += [f"{title}: {note(each)}" for each in of_networks]
         tables[title] = table(first, names)
         if len(of_networks) > 1:

@@ -38,6 +38,7 @@ FOUND_IN = {
     "images_per_picture": "images_per_picture.json",
     "faces_face": "face/fer.json",
     "faces_grey": "grey/fer.json",
+    "imagenet": "imagenet/imagenet.json",
 }
 MARKED = re.compile(r"(<!-- numbers: (.+?) -->)(.*?)(<!-- end -->)", re.DOTALL)
 

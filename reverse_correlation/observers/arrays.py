@@ -111,9 +111,8 @@ class ArrayObserver(Observer):
 
     def logits_of(self, images):
         """Return centred logits of images; see Observer."""
-        size = self.images_that_fit()
-        parts = [self._logits(images[i : i + size]) for i in range(0, len(images), size)]
-        return np.concatenate(parts)
+        parts = np.array_split(images, -(-len(images) // self.images_that_fit()))
+        return np.concatenate([self._logits(part) for part in parts])
 
     def _logits(self, images):
         """Return centred logits of images shown at once: (n, K) float32."""
@@ -150,7 +149,12 @@ class ArrayObserver(Observer):
 
 
 def _answer_normalised(answer, means, deviations, images):
-    return answer((images - means) / deviations)
+    count, height, width, channels = images.shape
+    # a row of pixels at once: by the three channels of each, NumPy takes four times as long
+    means, deviations = (np.tile(np.broadcast_to(v, channels), width) for v in (means, deviations))
+    shown = images.reshape(count, height, -1) - means
+    shown /= deviations
+    return answer(shown.reshape(images.shape))
 
 
 def function(answer, name=None, labels=""):

@@ -165,7 +165,8 @@ class _Onnx:
         """Return its answers (n, ...) to images as it takes them."""
         count, at_once = len(images), self.batch or len(images)
         missing = -count % at_once  # the file takes exactly `batch` images at a time
-        images = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
+        if missing:
+            images = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
         name = self.session.get_inputs()[0].name
         said = f"{self.path} cannot answer images of {images.shape[1:]}: ", "; is that their shape?"
         with _in_a_sentence(*said):

@@ -8,7 +8,7 @@ from scipy import special
 
 from reverse_correlation.errors import UserError
 from reverse_correlation.observers.keras_networks import seconds_a_block
-from reverse_correlation.observers.observer import BLOCK_IMAGES, refuse_nan
+from reverse_correlation.observers.observer import BLOCK_IMAGES, FEW_IMAGES, refuse_nan
 
 FIRST_IMAGES = 1000  # noise images shown before the long pass, at most
 ONE_ANSWER, SEVERAL = 0.98, 0.8  # shares of the commonest answer: nothing else, and others too
@@ -114,7 +114,7 @@ def speed_remarks(work, count):
     """Time a block of the compiled pass; return what should be said of how long it will take."""
     large = work.observer.is_large
     work.shard_sums(0, 2 if large else work.block_images)  # compiles
-    images = work.block_images * (1 if large else 2)
+    images = min(work.block_images, FEW_IMAGES) if large else 2 * work.block_images
     started = time.perf_counter()
     work.shard_sums(0, images)
     seconds = (time.perf_counter() - started) / images * count

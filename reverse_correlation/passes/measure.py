@@ -204,7 +204,7 @@ def _sums_here(work, first, whole, rest, bar):
     for index in range(first, whole):
         yield work.shard_sums(index, progress=bar.update), 0
     if rest:
-        yield work.shard_sums(whole, rest, bar.update), None
+        yield work.shard_sums(whole, rest, progress=bar.update), None
 
 
 def _resume(checkpoint, work, shards):

@@ -4,6 +4,8 @@ import dataclasses
 import functools
 import hashlib
 import json
+import math
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
@@ -18,6 +20,7 @@ from reverse_correlation.stimuli.orthogonal import ROWS
 
 SHARD_BLOCKS = 8  # blocks summed by one graph call, in float32; shards are added in float64
 AT_ONCE = 10  # blocks that may be in the works at once, so that some are drawn ahead
+DRAWN_VALUES = 10**7  # of pixels in a block, for an observer that has no graph to compile
 COMPARED_ANSWERS = 8  # stimuli, and classes, whose logits tell one observer from another
 SMALL_BLOCK = (
     100  # images; with smaller blocks, as of a large network, there is one block at a time
@@ -60,6 +63,8 @@ class NoisePass:
             for accumulator in accumulator_class.for_pass(observer, noise, self.layers)
         ]
         fit = block_images or min(BLOCK_IMAGES, observer.images_that_fit(layers))
+        if self.responses is None and not block_images:  # which answers a few of them at a time
+            fit = max(fit, min(BLOCK_IMAGES, DRAWN_VALUES // math.prod(noise.shape)))
         self.block_images, self.shard_blocks = fit, SHARD_BLOCKS
         if noise.orthogonal_coordinates:  # a shard is a block of orthogonal numbers, in parts
             pairs = 2 ** max(min(fit // 2, ROWS // 2).bit_length() - 1, 0)
@@ -263,12 +268,21 @@ class NoisePass:
             """Return the sums over `images` stimuli, from block `first` on; say how far it is."""
             sums = self._zeros()
             orthogonal = numbers(tf.constant(first, tf.int64))
-            for index in range(-(-images // size)):
-                count = tf.constant(min(images - index * size, size), tf.int64)
-                block, shown = drawn(tf.constant(first + index, tf.int64), count, orthogonal)
-                block["logits"] = tf.constant(self.observer.logits_of(shown.numpy()))
-                sums = added(sums, tf.constant(first + index, tf.int64), block)
-                progress(int(count))
+            counts = [min(size, images - start) for start in range(0, images, size)]
+
+            def block_of(index):
+                where = tf.constant(first + index, tf.int64)
+                return drawn(where, tf.constant(counts[index], tf.int64), orthogonal)
+
+            with ThreadPoolExecutor(1) as ahead:  # a block is drawn while another is answered
+                following = ahead.submit(block_of, 0)
+                for index, count in enumerate(counts):
+                    block, shown = following.result()
+                    if index + 1 < len(counts):
+                        following = ahead.submit(block_of, index + 1)
+                    block["logits"] = tf.constant(self.observer.logits_of(shown.numpy()))
+                    sums = added(sums, tf.constant(first + index, tf.int64), block)
+                    progress(count)
             return sums
 
         return shard
