@@ -221,6 +221,7 @@ class ClassSums(Accumulator):
             threshold=noise.threshold if halves else np.nan,
             coefficients=coefficients,
             coefficient_error=pooled,
+            errors_apart=np.stack([error, rest]),
             weights=noise.weights(coefficients) if halves else None,
             variance=variance,
             null_norm=noise.null_norm if halves else None,

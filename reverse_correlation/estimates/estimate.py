@@ -51,6 +51,7 @@ class Estimate:
             ensemble; None if the stimulus is not the ensemble's.
         coefficient_error: (R,), standard error of the coefficients, root mean square over the
             power of the ensemble if it is not the same for all; None likewise.
+        errors_apart: (2, R), that of orthogonal coefficients and that of the others; None likewise.
         weights: (R, h, w, c), the coefficients as weights on pixels (for Gaussian noise the mean
             gradient); None if the ensemble cannot be inverted.
         variance: a VarianceSplit; None if stimuli come without mirror images.
@@ -71,6 +72,7 @@ class Estimate:
     freedom: float | None = None
     coefficients: np.ndarray | None = None
     coefficient_error: np.ndarray | None = None
+    errors_apart: np.ndarray | None = None
     weights: np.ndarray | None = None
     variance: VarianceSplit | None = None
     null_norm: tuple | None = None

@@ -121,6 +121,27 @@ class Measurement:
 
         return summary_of(self, self.class_names(names), response)
 
+    def regions(self, response=None, smooth=None, mask=None):
+        """Find which regions of the class images matter: Regions, with a family-wise p each.
+
+        Clusters of smoothed z, their masses held against those of null images of the ensemble; of
+        images in colour, those of the luminance. It shows itself as a table.
+
+        Args:
+            response: as for `summary`.
+            smooth: standard deviation of the Gaussian in pixels; by default a 32nd of the shorter
+                side, so that a region is about as wide as an eye in a face, or a digit's stroke.
+            mask: (h, w) bool: the regions inside are looked for, and count as one family; they
+                come with the mean z and the informational value inside.
+
+        Raises:
+            UserError: for a response that was not measured, or a mask of another size, without
+                any pixel or with all.
+        """
+        from reverse_correlation.estimates.regions import find_regions
+
+        return find_regions([self], response, smooth, mask)[0]
+
     def plot(self, kind=None, names=None, classes=()):
         """Draw the class images: a matplotlib Figure.
 

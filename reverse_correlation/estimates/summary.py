@@ -13,7 +13,7 @@ from reverse_correlation.figures.class_images import (
     reliable_from,
     response_of,
 )
-from reverse_correlation.texts import html_of, html_table, number
+from reverse_correlation.texts import aligned, html_of, html_table, number
 
 HEAD = ("class", "answered", "r", "needs", "significant", "infoVal", "linear")
 LEGEND = (
@@ -102,13 +102,8 @@ class Summary:
     def __repr__(self):
         """Return a table for a terminal, and what its columns are."""
         lines = [HEAD, *([" ".join(t.split()) for t in self.rows[k].texts] for k in self.shown)]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        table = [
-            "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])])
-            for line in lines
-        ]
         more = filter(None, [self._left_out])
-        return "\n".join([f"{self.name}: {self.caption}", *table, *more, LEGEND])
+        return "\n".join([f"{self.name}: {self.caption}", *aligned(lines), *more, LEGEND])
 
     def _repr_html_(self):
         caption = html_of("<p><b>$name</b>: $text</p>", name=self.name, text=self.caption)

@@ -314,16 +314,23 @@ class Ensemble:
         threshold = np.quantile(largest, 0.95) if all_drawn else gumbel_quantile(largest, 0.95)
         return float(threshold), float(np.median(norms)), float(deviation)
 
-    def _null_images(self):
-        """Return the largest |z| and the norm of each of 2,000 null images, or fewer if large."""
-        largest, norms, size = [], [], self._at_once
+    def null_numbers(self):
+        """Yield blocks of the numbers xi behind null images, 2,000 in all, or fewer if large.
+
+        They are normal, as the coefficients of an image from many stimuli are, whatever was shown.
+        """
         count = int(np.clip(NULL_NUMBERS / math.prod(self.shape), FEWEST_NULL_IMAGES, NULL_IMAGES))
+        for block in range(-(-count // self._at_once)):
+            yield draw_numbers("gaussian", 0, block, (self._at_once, *self.coordinates))
+
+    def _null_images(self):
+        """Return the largest |z| and the norm of each null image."""
+        largest, norms = [], []
         scale = np.where(self.pixel_std > 0, self.pixel_std, np.inf)
-        for block in range(-(-count // size)):
-            xi = draw_numbers("gaussian", 0, block, (size, *self.coordinates))
+        for xi in self.null_numbers():
             images = self.fluctuation(xi).numpy()
             largest.append(np.abs(images / scale).max(axis=(1, 2, 3)))
-            norms.append(np.linalg.norm(images.reshape(size, -1), axis=1))
+            norms.append(np.linalg.norm(images.reshape(len(images), -1), axis=1))
         return np.concatenate(largest), np.concatenate(norms)
 
     @property
