@@ -20,7 +20,7 @@ from reverse_correlation.passes.measure import measure
 from reverse_correlation.passes.threshold import at_threshold, needs_contrast
 from reverse_correlation.report.page import write_report
 from reverse_correlation.report.summary import print_summary, write_summary
-from reverse_correlation.stimuli.base_images import read_base, size_of_base
+from reverse_correlation.stimuli.base_images import read_base, read_mask, size_of_base
 from reverse_correlation.stimuli.catalogue import ensemble_of
 from reverse_correlation.stimuli.labelled_images import read_labelled_images
 
@@ -39,6 +39,7 @@ def measure_file(s):
     usual = tuple(dict.fromkeys(convolutions[:1] + convolutions[-1:]))
     layers = findings.layers_to_measure(noise, usual, s.layers)
     print_what_it_is(observer, s.input_range, bool(convolutions), bool(layers))
+    mask = read_mask(s.mask, observer.shape) if s.mask else None
     print_first_answers(observer, noise, s, names)
     noise = with_contrast(observer, noise, s, names)
     with connected(s.scheduler) as client:
@@ -55,7 +56,8 @@ def measure_file(s):
             only=observer.only,
         )
     measurement.save(s.out / f"{stem}.npz")
-    result = findings_of(s, observer, measurement, layers, names, test, title, stem, place)
+    regions = measurement.regions(smooth=s.smooth, mask=mask)
+    result = findings_of(s, observer, measurement, layers, names, test, title, stem, place, regions)
     written = draw_all(result, layers, test, stem, s)
     how = how_to_repeat("python -m reverse_correlation measure", s)
     write_summary([result], s.out / f"{stem}.json", how[0])
@@ -168,7 +170,7 @@ def print_what_it_is(observer, input_range, has_convolutions, has_layers):
         print(f"{name}: receptive fields are measured with white noise about grey alone")
 
 
-def findings_of(s, observer, measurement, layers, names, test, title, stem, place):
+def findings_of(s, observer, measurement, layers, names, test, title, stem, place, regions):
     """Say how good the class images and filters of a measurement are: a Result."""
     exact = findings.exact_images_of(
         observer, measurement.noise, s.out / f"{stem}.exact.npz", s.exact_images, s.seed + 1
@@ -181,7 +183,7 @@ def findings_of(s, observer, measurement, layers, names, test, title, stem, plac
         for layer in layers.values()
     ]
     right = observer.accuracy(*test) if test and not observer.only else None
-    of_classes = findings.class_findings(measurement, exact, test)
+    of_classes = findings.class_findings(measurement, exact, test, regions)
     shown = (findings.Shown(title, measurement, of_classes),)
     return findings.Result(observer, observer.name, place, names, shown, tuple(of_layers), right)
 
@@ -193,7 +195,8 @@ def draw_all(result, layers, test, stem, s):
     figures = {f"bias_{stem}": draw_bias(result.shown, names, place)}
     if test:
         figures[f"template_{stem}"] = draw_templates(result.shown, names, place, len(test[1]))
-    figures[f"base_{stem}"] = draw_views(measurement, names, place)
+    regions = shown.findings.regions
+    figures[f"base_{stem}"] = draw_views(measurement, names, place, regions=regions)
     for (label, layer), found in zip(layers.items(), result.layers, strict=True):
         if test:
             maps = activation_maps(observer, layer, *test)

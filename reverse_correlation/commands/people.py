@@ -12,8 +12,13 @@ from reverse_correlation.people.figure import draw_people
 from reverse_correlation.people.observers import StudyResult, classes_of, participants_of
 from reverse_correlation.people.page import write_page
 from reverse_correlation.people.study import Study
-from reverse_correlation.people.tables import print_network, print_people
-from reverse_correlation.stimuli.base_images import is_image_file, look_at_image, read_base
+from reverse_correlation.people.tables import print_network, print_people, print_regions
+from reverse_correlation.stimuli.base_images import (
+    is_image_file,
+    look_at_image,
+    read_base,
+    read_mask,
+)
 from reverse_correlation.stimuli.catalogue import ensemble_of
 from reverse_correlation.stimuli.labelled_images import read_labelled_images
 
@@ -126,6 +131,7 @@ def read(settings):
             raise UserError(f"there is no file {path}: name the CSV files of choices")
     file = settings.study or settings.files[0].parent / "study.npz"
     study = Study.load(file)
+    mask = read_mask(settings.mask, study.noise.shape) if settings.mask else None
     out = settings.out or file.parent
     check_writable(out / "measurements")
     participants, group = participants_of(read_answers(settings.files, study), study)
@@ -141,6 +147,7 @@ def read(settings):
     for person, stem in zip(result.people, stems, strict=True):
         person.measurement.save(out / f"measurements/{stem}.npz")
     print_people(result)
+    print_regions(result, settings.smooth, mask)
     if classes:
         print_network(result)
     path = save(draw_people(result), out / "people.png")

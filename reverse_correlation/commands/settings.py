@@ -133,7 +133,18 @@ class InsideSettings(PassSettings):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class MeasureSettings(InsideSettings, FileSettings, ResultSettings):
+class RegionSettings(flags.Checked):
+    """Which regions of the images are looked for."""
+
+    smooth: flags.optional(flags.Smoothing) = None
+    """deviation in pixels of the Gaussian under which regions are looked for, on the scale of what
+    is expected; by default a 32nd of the shorter side"""
+    mask: flags.optional(flags.File) = None
+    """an image file of the observer's size, white where regions are looked for, black elsewhere"""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MeasureSettings(InsideSettings, FileSettings, ResultSettings, RegionSettings):
     """What does a classifier of images look for? Figures, a page and a measurement of it."""
 
     file: Positional[flags.File]
@@ -201,7 +212,7 @@ class MakeSettings(NoiseSettings):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ReadSettings(FileSettings):
+class ReadSettings(FileSettings, RegionSettings):
     """What participants look for, and a network on the very same trials."""
 
     files: Positional[tuple[flags.File, ...]]

@@ -13,6 +13,7 @@ from reverse_correlation.estimates.exact import (
     kept_exact,
 )
 from reverse_correlation.estimates.measurement import Measurement
+from reverse_correlation.estimates.regions import Regions
 from reverse_correlation.estimates.templates import confusion, match_templates
 from reverse_correlation.observers.observer import Observer
 
@@ -34,12 +35,14 @@ class ClassFindings:
             images, as shares of each true class (row); None if no class has an image; {} without
             test images.
         template_accuracy: {response: share of the test images that they classify correctly}.
+        regions: the Regions of one response; None where they were not looked for.
     """
 
     exact_agreement: dict
     images_needed: dict
     template_confusions: dict
     template_accuracy: dict
+    regions: Regions | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,12 +107,13 @@ class Result:
         return deep[-1].agreement[deep[-1].live & np.isfinite(deep[-1].agreement)] if deep else None
 
 
-def class_findings(measurement, exact=None, test=None):
+def class_findings(measurement, exact=None, test=None, regions=None):
     """Find how good the class images of a Measurement are: ClassFindings.
 
     Args:
         exact: {"logit": ExactImages, "probability": ExactImages}; empty or None without any.
         test: (images, labels) to be classified by the class images alone, or None.
+        regions: of its images, or None.
     """
     classes, exact, agreement = measurement.classes, dict(exact or {}), {}
     if exact and "choice" in classes:
@@ -125,7 +129,7 @@ def class_findings(measurement, exact=None, test=None):
             answers = match_templates(estimate.image, test[0])
             confusions[name] = confusion(test[1], answers, len(estimate.image))
             accuracy[name] = float(np.mean(answers == test[1]))
-    return ClassFindings(agreement, needed, confusions, accuracy)
+    return ClassFindings(agreement, needed, confusions, accuracy, regions)
 
 
 def exact_images_of(observer, noise, path, count, seed, title="noise"):

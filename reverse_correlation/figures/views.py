@@ -39,16 +39,18 @@ COLUMNS = 10  # of a figure
 EXAMPLES = ("base", "base + noise", "base - noise")
 
 
-def view_rows(measurement, shown, response):
+def view_rows(measurement, shown, regions):
     """Return three views of the class images of a measurement, {label: ImageRow}.
 
-    The base plus and minus each image; the image with its significant pixels, and the two colour
-    opponents of one in colour; and the whitened image, where the noise can be whitened.
+    The base plus and minus each image; the image with its significant regions, and the two colour
+    opponents of one in colour, with their significant pixels; and the whitened image, where the
+    noise can be whitened. An image with a significant region is more than chance.
     """
-    estimate, noise = measurement.classes[response], measurement.noise
-    images = estimate.image[shown]
-    plain = class_row(measurement, response, shown)
-    faint, reasons, rows = plain.chance, plain.reasons, {}
+    response, noise = regions.response, measurement.noise
+    estimate, found = measurement.classes[response], regions.significant[shown]
+    images, plain = estimate.image[shown], class_row(measurement, response, shown)
+    faint, reasons, rows = plain.chance & ~found.any(axis=(1, 2)), plain.reasons, {}
+    plain = dataclasses.replace(plain, significant=found, chance=faint)
     with np.errstate(invalid="ignore"):
         step = PUSH * images / np.abs(images).max(axis=(1, 2, 3), keepdims=True)
     for sign, label in ((1, "base\n+ image"), (-1, "base\n- image")):
@@ -86,7 +88,7 @@ def in_blocks(maps):
 
 
 @styled
-def draw_views(measurement, names, place, response=None):
+def draw_views(measurement, names, place, response=None, regions=None):
     """Draw what is shown, and three views of each class image: a matplotlib Figure.
 
     Args:
@@ -94,13 +96,15 @@ def draw_views(measurement, names, place, response=None):
         names: of the measured classes.
         place: what the observer is called.
         response: whose images; by default choice, if there is one.
+        regions: their Regions; by default those that the measurement finds.
     """
     response = response_of(measurement, response)
+    regions = regions or measurement.regions(response)
     shown = commonest(measurement)[:COLUMNS]
-    rows = view_rows(measurement, shown, response)
+    rows = view_rows(measurement, shown, regions)
     side = min(1.3, (WIDTH - 1.4) / max(len(shown), 4))
     title = f"{place}: {response} images{of_how_many(measurement, shown)}"
-    caption = views_caption(measurement, rows)
+    caption = views_caption(measurement, rows, regions)
     width = max(side * len(shown) + 1.1, 4.5)
     below = wrapped(caption, 17 * width)
     heights = 1.45, (side + 0.05) * len(rows) + 0.45
@@ -118,7 +122,7 @@ def draw_views(measurement, names, place, response=None):
     return figure
 
 
-def views_caption(measurement, rows):
+def views_caption(measurement, rows, regions):
     """Return the caption of three views."""
     noise, start = measurement.noise, reliable_from([measurement])
     contrast = getattr(noise, "contrast", None)  # Gabor-PCA noise has none
@@ -126,8 +130,10 @@ def views_caption(measurement, rows):
         noise_images(measurement) + (f", contrast {contrast:.3g}" if contrast else ""),
         f"at its largest, an image changes a pixel of the base by {PUSH:g} of the input range",
         f"r: split-half reliability{start and ', ' + start}",
-        "black: significant pixels (family-wise 5 %)",
+        f"black: {regions.short}",
     ]
+    if "red - green" in rows:
+        parts.append("in the rows of opponent colours, significant pixels")
     if noise.about_image:
         parts.append("green: outline of the base")
     if "whitened" in rows:

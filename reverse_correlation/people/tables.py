@@ -5,12 +5,13 @@ import numpy as np
 from reverse_correlation.estimates.agreement import compare
 from reverse_correlation.estimates.estimate import MORE_THAN_CHANCE
 from reverse_correlation.estimates.intervals import wilson_interval
+from reverse_correlation.estimates.regions import find_regions
 from reverse_correlation.people.findings import (
     people_agreement,
     presses,
     same_choices,
 )
-from reverse_correlation.texts import number
+from reverse_correlation.texts import aligned, number
 
 
 def print_people(result):
@@ -43,6 +44,23 @@ def print_people(result):
     )
     if result.group:
         print_agreement(people_agreement(result.participants))
+
+
+def print_regions(result, smooth=None, mask=None):
+    """Print the regions of each choice image of a StudyResult.
+
+    Args:
+        smooth, mask: as for `Measurement.regions`.
+    """
+    people = [person.measurement for person in result.people]
+    found = find_regions(people, smooth=smooth, mask=mask)
+    tables = [
+        each.tables(names=[person.name]) for each, person in zip(found, result.people, strict=True)
+    ]
+    print(f"\n{found[0].title}")
+    for of_people in zip(*tables, strict=True):
+        head = ("", *of_people[0][0][1:])
+        print(*aligned([head, *(row for rows in of_people for row in rows[1:])]), sep="\n")
 
 
 def print_agreement(found):

@@ -14,7 +14,7 @@ from reverse_correlation.figures.class_images import (
 )
 from reverse_correlation.figures.style import SIGNED, image_tag
 from reverse_correlation.files import replacing
-from reverse_correlation.report.summary import summary_lines
+from reverse_correlation.report.summary import region_tables, summary_lines
 from reverse_correlation.texts import (
     Html,
     base64_of,
@@ -78,6 +78,7 @@ def write_report(result, figures, path, command, constants=""):
         ),
         maps=Html("\n".join(map(_canvases, sets))),
         reliability=_reliability(result),
+        regions=_regions(result),
         figures=Html("\n".join(map(_figure, figures))),
         command=command,
         constants=constants,
@@ -209,6 +210,18 @@ def _reliability(result):
         heads=html_of_each("<th><button>$text</button></th>", head),
         body=html_of_each("<tr>$text</tr>", rows),
     )
+
+
+def _regions(result):
+    """Return the tables of regions, where they were looked for: Html."""
+    parts = []
+    for title, tables in region_tables(result):
+        parts += [html_of("<h3>Regions</h3><p>$title</p>", title=title)]
+        parts += [
+            html_of('<div class="wide">$table</div>', table=html_table(rows[0], rows[1:]))
+            for rows in tables
+        ]
+    return Html("".join(parts))
 
 
 def _cell(text, key):

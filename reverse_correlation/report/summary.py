@@ -4,7 +4,7 @@ import numpy as np
 
 from reverse_correlation.figures.class_images import RESPONSES, commonest
 from reverse_correlation.report.tables import write_tables
-from reverse_correlation.texts import number
+from reverse_correlation.texts import aligned, number
 
 
 def print_summary(results, written, folder):
@@ -16,6 +16,8 @@ def print_summary(results, written, folder):
         )
         for label, cells in summary_lines(result):
             print(f"{label:48}" + "".join(f"{cell:>24}" for cell in cells))
+        for title, tables in region_tables(result):
+            print("", title, *(line for rows in tables for line in aligned(rows)), sep="\n")
     print(
         f"\n{len(written)} figures and pages in {folder}, beside the measurements (.npz) and "
         "this table (.json)"
@@ -34,6 +36,9 @@ def write_summary(results, path, command):
         head, *rows = [[label, *cells] for label, cells in summary_lines(result)]
         right = number(result.test_accuracy, "{:.2%}")
         tables[result.place] = [head, ["test set right", *[right] * len(result.shown)], *rows]
+        for title, found in region_tables(result):
+            for what, rows in zip((title, "inside the mask"), found, strict=False):
+                tables[f"{result.place}: {what}"] = rows
     write_tables(tables, path, command)
 
 
@@ -74,6 +79,15 @@ def summary_lines(result):
     cosines = _least_and_median(result.kernel_cosines, 5)
     lines.append(("conv1, cosine with kernels: least, median", [cosines]))
     return [(label, cells) for label, cells in lines if any(cell != "-" for cell in cells)]
+
+
+def region_tables(result):
+    """Return what was looked for in regions, and its tables, of each ensemble: [(text, tables)]."""
+    return [
+        (found.title, found.tables(commonest(each.measurement), result.class_names))
+        for each in result.shown
+        if (found := each.findings.regions)
+    ]
 
 
 def _least_and_median(agreement, digits=3):

@@ -8,6 +8,7 @@ from PIL import Image, ImageOps
 from reverse_correlation.errors import UserError
 
 BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0  # tags of a TIFF, and a value
+BLACK_TO, WHITE_FROM, MOST_GREY = 63, 192, 0.1  # of a mask: levels, and the share in between
 WHITE_IS_65535 = ("PNG", "PPM", "JPEG2000")  # formats that say so, of grey in 16 bits
 # what opening a damaged or very large image raises
 UNREADABLE = (
@@ -93,8 +94,48 @@ def read_image(path, shape):
     return np.asarray(picture, np.float32).reshape(shape) / 255
 
 
-def _opened(path):
+def read_mask(path, shape):
+    """Read a mask for images of a shape (h, w, c), as it is seen, white inside: (h, w) bool.
+
+    Raises:
+        UserError: if it cannot be read, has another size, is not black and white, or is all of one.
+    """
+    picture, _, remarks = _opened(path, "mask", "")
+    for remark in remarks:
+        print(f"mask: {path} {remark}")
+    grey = np.asarray(picture.convert("L"))
+    if np.mean((grey > BLACK_TO) & (grey < WHITE_FROM)) > MOST_GREY:
+        raise UserError(
+            f"the mask {path} is not black and white, but has much grey: paint what counts white, "
+            "and the rest black"
+        )
+    return checked_mask(grey >= 128, shape, f"the mask {path}")
+
+
+def checked_mask(mask, shape, name="the mask"):
+    """Return a mask for images of a shape (h, w, c): (h, w) bool.
+
+    Raises:
+        UserError: if it has another size, or holds no pixel or all.
+    """
+    mask = np.asarray(mask) != 0
+    if mask.shape != tuple(shape[:2]):
+        has, wanted = (" x ".join(map(str, size)) for size in (mask.shape, shape[:2]))
+        raise UserError(
+            f"{name} is {has} pixels, but the images are {wanted}: give one of that size"
+        )
+    if mask.all() or not mask.any():
+        held = "every pixel" if mask.all() else "no pixel"
+        raise UserError(f"{name} holds {held}: mark (in white) what you ask about, or leave it out")
+    return mask
+
+
+def _opened(path, what="base", instead="a number, mean, or "):
     """Return an image file as it is seen.
+
+    Args:
+        path: of the file.
+        what: it is called; and what might be given instead of an image, for errors.
 
     Returns:
         (PIL image, L or RGB; whether it is in colour; what should be said of it, [text]).
@@ -109,11 +150,11 @@ def _opened(path):
     except UserError:
         raise
     except FileNotFoundError as error:
-        raise UserError(f"there is no file {path}: give a number, mean, or an image") from error
+        raise UserError(f"there is no file {path}: give {instead}an image") from error
     except UNREADABLE as error:
         raise UserError(
-            f"the base {path} cannot be read as an image ({error}): give a number, mean, or a "
-            "PNG or JPEG file"
+            f"the {what} {path} cannot be read as an image ({error}): give {instead}a PNG or JPEG "
+            "file"
         ) from error
     coloured = picture.mode == "RGB" and np.ptp(np.asarray(picture), axis=2).any()
     return picture, bool(coloured), remarks

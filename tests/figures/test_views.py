@@ -22,7 +22,7 @@ def test_a_base_plus_an_image_is_brighter_where_the_image_is_positive():
     template = np.zeros(SHAPE)
     template[1, 2], template[4, 0] = 2, -1  # of class 1
     seen = about(template, WhiteNoise(shape=SHAPE, low=-1, high=1, base=0.2, contrast=0.1))
-    rows = view_rows(seen, np.array([0, 1]), "logit")
+    rows = view_rows(seen, np.array([0, 1]), seen.regions("logit"))
     assert list(rows) == ["base\n+ image", "base\n- image", "image"]
     for sign, label in ((1, "base\n+ image"), (-1, "base\n- image")):
         for towards, pixels in zip((-sign, sign), rows[label].maps, strict=True):
@@ -33,7 +33,7 @@ def test_a_base_plus_an_image_is_brighter_where_the_image_is_positive():
 
 def test_pictures_about_a_base_stay_within_the_range():
     seen = about(np.ones(SHAPE), WhiteNoise(shape=SHAPE, base=0.9, contrast=0.3))
-    rows = view_rows(seen, np.array([0, 1]), "choice")
+    rows = view_rows(seen, np.array([0, 1]), seen.regions("choice"))
     plus = rows["base\n+ image"].maps
     assert plus.max() == 1 and plus.min() == pytest.approx(0.9 - PUSH)
 
@@ -47,7 +47,7 @@ def test_the_whitened_image_of_pink_noise_is_what_the_network_weighs_up_to_one_g
     white = noise.whitened(seen.classes["logit"].covariance)[1, ..., 0]
     expected = np.fft.ifft2(np.fft.fft2(template[..., 0]) * noise.gain).real
     assert np.corrcoef(white.ravel(), expected.ravel())[0, 1] > 1 - 1e-5
-    rows = view_rows(seen, np.array([0, 1]), "logit")
+    rows = view_rows(seen, np.array([0, 1]), seen.regions("logit"))
     assert np.allclose(rows["whitened"].maps[1], white)
 
 
@@ -64,7 +64,7 @@ def test_images_in_colour_are_shown_as_luminance_and_two_opponents():
     template = np.zeros((6, 5, 3))
     template[2, 3, 0] = 1
     seen = about(template, WhiteNoise(shape=(6, 5, 3), contrast=0.1, base=0.5))
-    rows = view_rows(seen, np.array([1]), "logit")
+    rows = view_rows(seen, np.array([1]), seen.regions("logit"))
     assert list(rows)[2:5] == ["luminance", "red - green", "blue - yellow"]
     red = seen.classes["logit"].covariance[1, 2, 3, 0]
     found = [rows[name].maps[0, 2, 3] for name in list(rows)[2:5]]
@@ -86,7 +86,8 @@ def test_achromatic_noise_has_one_map():
     template = np.zeros((6, 5, 3))
     template[2, 3, 0] = 1
     noise = WhiteNoise(shape=(6, 5, 3), contrast=0.1, base=0.5, achromatic=True)
-    rows = view_rows(about(template, noise), np.array([1]), "logit")
+    seen = about(template, noise)
+    rows = view_rows(seen, np.array([1]), seen.regions("logit"))
     assert "luminance" in rows and "red - green" not in rows
 
 
