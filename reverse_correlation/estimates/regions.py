@@ -118,19 +118,18 @@ class Regions:
         return (self.labels > 0) & (self.labels <= np.array(count)[:, None, None])
 
     @property
-    def short(self):
-        """What is outlined in a figure."""
-        where = " inside a mask" if self.inside else ""
-        return f"significant regions{where} (family-wise 5 %, smoothed by {self.smooth:.2g} pixels)"
-
-    @property
     def title(self):
         """What its tables hold."""
-        where = f" inside {self.mask.sum():,} pixels" if self.mask is not None else ""
+        where = f" inside {self.mask.sum():,} pixels" if self.inside else ""
+        return f"regions of {self.response} images{where}, smoothed by {self.smooth:.2g} pixels"
+
+    @property
+    def legend(self):
+        """What stands below the tables."""
         return (
-            f"regions of {self.response} images{where}: p < {LEVEL:g}, the {LISTED} largest of an "
-            f"image (z smoothed by {self.smooth:.2g} pixels, above {FORMING}; p family-wise within "
-            f"an image, {self.null_images:,} null images)"
+            f"the {LISTED} largest of an image with p < {LEVEL:g}, family-wise within it, from "
+            f"{self.null_images:,} null images;\nrow, column: of the centre, from 0; mass: sum of "
+            f"|z| - {FORMING} over the pixels"
         )
 
     def tables(self, shown=None, names=None):
@@ -154,9 +153,9 @@ class Regions:
         return [listed, inside][: 1 + bool(self.inside)]
 
     def text(self, shown=None, names=None):
-        """Return the title and the tables for a terminal."""
+        """Return the title, the tables and the legend for a terminal."""
         lines = (line for table in self.tables(shown, names) for line in aligned(table))
-        return "\n".join([self.title, *lines])
+        return "\n".join([self.title, *lines, self.legend])
 
     def __repr__(self):
         """Return what a terminal shows of all classes."""

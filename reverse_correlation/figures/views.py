@@ -130,7 +130,7 @@ def views_caption(measurement, rows, regions):
         noise_images(measurement) + (f", contrast {contrast:.3g}" if contrast else ""),
         f"at its largest, an image changes a pixel of the base by {PUSH:g} of the input range",
         f"r: split-half reliability{start and ', ' + start}",
-        f"black: {regions.short}",
+        f"black: significant {regions.title} (family-wise 5 %)",
     ]
     if "red - green" in rows:
         parts.append("in the rows of opponent colours, significant pixels")

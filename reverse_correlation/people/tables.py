@@ -61,6 +61,7 @@ def print_regions(result, smooth=None, mask=None):
     for of_people in zip(*tables, strict=True):
         head = ("", *of_people[0][0][1:])
         print(*aligned([head, *(row for rows in of_people for row in rows[1:])]), sep="\n")
+    print(found[0].legend)
 
 
 def print_agreement(found):

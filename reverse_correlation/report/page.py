@@ -14,7 +14,7 @@ from reverse_correlation.figures.class_images import (
 )
 from reverse_correlation.figures.style import SIGNED, image_tag
 from reverse_correlation.files import replacing
-from reverse_correlation.report.summary import region_tables, summary_lines
+from reverse_correlation.report.summary import listed_classes, regions_of, summary_lines
 from reverse_correlation.texts import (
     Html,
     base64_of,
@@ -215,12 +215,12 @@ def _reliability(result):
 def _regions(result):
     """Return the tables of regions, where they were looked for: Html."""
     parts = []
-    for title, tables in region_tables(result):
-        parts += [html_of("<h3>Regions</h3><p>$title</p>", title=title)]
-        parts += [
-            html_of('<div class="wide">$table</div>', table=html_table(rows[0], rows[1:]))
-            for rows in tables
-        ]
+    for found in regions_of(result):
+        parts.append(html_of("<h3>$title</h3>", title=found.title.capitalize()))
+        for head, *rows in found.tables(*listed_classes(result)):
+            table = html_table(head, rows)
+            parts.append(html_of('<div class="wide">$table</div>', table=table))
+        parts.append(html_of("<p>$legend</p>", legend=found.legend))
     return Html("".join(parts))
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from reverse_correlation.figures.class_images import RESPONSES, commonest
 from reverse_correlation.report.tables import write_tables
-from reverse_correlation.texts import aligned, number
+from reverse_correlation.texts import number
 
 
 def print_summary(results, written, folder):
@@ -16,8 +16,8 @@ def print_summary(results, written, folder):
         )
         for label, cells in summary_lines(result):
             print(f"{label:48}" + "".join(f"{cell:>24}" for cell in cells))
-        for title, tables in region_tables(result):
-            print("", title, *(line for rows in tables for line in aligned(rows)), sep="\n")
+        for found in regions_of(result):
+            print("\n" + found.text(*listed_classes(result)))
     print(
         f"\n{len(written)} figures and pages in {folder}, beside the measurements (.npz) and "
         "this table (.json)"
@@ -36,9 +36,10 @@ def write_summary(results, path, command):
         head, *rows = [[label, *cells] for label, cells in summary_lines(result)]
         right = number(result.test_accuracy, "{:.2%}")
         tables[result.place] = [head, ["test set right", *[right] * len(result.shown)], *rows]
-        for title, found in region_tables(result):
-            for what, rows in zip((title, "inside the mask"), found, strict=False):
-                tables[f"{result.place}: {what}"] = rows
+        for found in regions_of(result):
+            both = found.tables(*listed_classes(result))
+            for title, rows in zip((found.title, "inside the mask"), both, strict=False):
+                tables[f"{result.place}: {title}"] = rows
     write_tables(tables, path, command)
 
 
@@ -81,13 +82,14 @@ def summary_lines(result):
     return [(label, cells) for label, cells in lines if any(cell != "-" for cell in cells)]
 
 
-def region_tables(result):
-    """Return what was looked for in regions, and its tables, of each ensemble: [(text, tables)]."""
-    return [
-        (found.title, found.tables(commonest(each.measurement), result.class_names))
-        for each in result.shown
-        if (found := each.findings.regions)
-    ]
+def regions_of(result):
+    """Return the Regions that were looked for, of each ensemble."""
+    return [each.findings.regions for each in result.shown if each.findings.regions]
+
+
+def listed_classes(result):
+    """Return the classes that a table lists, by their places, and the names of all."""
+    return commonest(result.shown[0].measurement), result.class_names
 
 
 def _least_and_median(agreement, digits=3):

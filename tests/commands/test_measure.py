@@ -459,6 +459,29 @@ def test_numbers_may_have_separators_or_be_powers_of_ten(tmp_path, capsys):
         assert Measurement.load(tmp_path / "out/dense.npz").count == 2000
 
 
+def test_regions_are_listed_inside_a_mask_that_is_read_before_anything_is_measured(
+    tmp_path, capsys, rng
+):
+    template = np.zeros((12, 12, 1, 2))
+    template[2:5, 6:9, 0, 1] = 1
+    observer(template + rng.normal(size=template.shape) / 100).save(tmp_path / "net.keras")
+    mask = np.zeros((12, 12), np.uint8)
+    refused = {"(holds no pixel)": mask, "(12 x 11 pixels.*12 x 12)": mask[:, :11] + 255}
+    mask = np.where(np.add.outer(np.arange(12), np.arange(12)) < 14, 255, mask)
+    for sentence, pixels in {**refused, "": mask}.items():
+        Image.fromarray(np.uint8(pixels)).save(tmp_path / "mask.png")
+        flags = ["--mask", tmp_path / "mask.png", "--smooth", 0.5, "--no-report"]
+        code, out, error = run(tmp_path, capsys, tmp_path / "net.keras", *flags)
+        assert code == (2 if sentence else 0) and re.search(sentence, error), error
+        assert (tmp_path / "out/net.npz").exists() == (code == 0)
+    assert "regions of choice images inside 90 pixels, smoothed by 0.5 pixels" in out
+    tables = json.loads((tmp_path / "out/net.json").read_text())
+    _, regions, inside = (table["rows"] for table in tables.values())
+    # class 1 wants what class 0 does not
+    assert [row[:4] for row in regions[1:]] == [["0", "-", "3", "7"], ["1", "+", "3", "7"]]
+    assert inside[0][1] == "mean z inside" and float(inside[2][1]) > 1
+
+
 def test_the_command_on_the_page_repeats_the_run(tmp_path, capsys):
     path = saved_dense(tmp_path / "a dense.keras")
     flags = ["--contrast", "0.123456789", "--classes", "2", "0", "--seed", "7", "--until", "0"]

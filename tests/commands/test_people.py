@@ -45,6 +45,8 @@ def test_what_participants_choose_is_measured_and_kept(studied, capsys):
     ]
     assert np.allclose(group.classes["choice"].covariance, np.mean(images, axis=0))
     assert "ICC(3,1)" in out and "ICC(3,2)" in out
+    listed = out[out.index("regions of choice images, smoothed by 0.25 pixels") :].splitlines()
+    assert [line.split()[0] for line in listed[2:5]] == ["ann", "bob", "all"]
     assert (files[0].parent / "people.png").stat().st_size > 10_000
 
 
@@ -84,6 +86,14 @@ def test_a_network_judges_the_very_same_trials(studied, tmp_path, capsys):
     same = int(np.sum(np.sign((first - second) @ template) == choices))
     rows = {line.split()[0]: line.split() for line in out.splitlines() if line.split()}
     assert rows["yes"][1] == str(same) and rows["no"][1] == str(40 - same) and same > 25
+
+
+def test_a_mask_of_another_size_is_refused_before_anything_is_read(studied, tmp_path, capsys):
+    Image.fromarray(np.eye(9, dtype=bool)).save(tmp_path / "mask.png")
+    code, out, error = run_people(
+        capsys, "read", *studied[1], "--mask", tmp_path / "mask.png", "--smooth", 1
+    )
+    assert code == 2 and "is 9 x 9 pixels, but the images are 8 x 8" in error and not out
 
 
 def test_a_base_image_gives_size_and_colours(tmp_path, capsys):
