@@ -103,11 +103,6 @@ def significant(measurements, mask=None):
     return some, sum(inside.p < LEVEL for each in found for inside in each.inside)
 
 
-def interval(images):
-    """Return how many of so many images may be significant, with probability .95: (low, high)."""
-    return tuple(int(n) for n in stats.binom.interval(0.95, images, LEVEL))
-
-
 def middle(shape):
     """Return a mask of the middle of images, a half of each side: (h, w) bool."""
     mask = np.zeros(shape[:2], bool)
@@ -120,15 +115,19 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--images", type=int, default=1000, help="of each ensemble, default 1000")
     args = parser.parse_args()
-    low, high = interval(args.images)
+    low, high = stats.binom.interval(0.95, args.images, LEVEL) / np.float64(args.images)
     rows = [["images by chance", "a region", "a region in a mask", "the mean in a mask"]]
-    print(f"of {args.images:,} images, p < .05; 95 % interval of a share of .05: {low} to {high}")
+    note = (
+        f"share of {args.images:,} images with p < .05; if that is 5 %, it lies between {low:.1%} "
+        f"and {high:.1%} in 95 % of such tables' cells"
+    )
+    print(note)
     for name, noise in ENSEMBLES.items():
         shown = null_measurements(name, noise, args.images)
         anywhere, _ = significant(shown)
-        rows.append([name, anywhere, *significant(shown, middle(noise.shape))])
-        print(f"{name:40}" + "".join(f"{count:6,}" for count in rows[-1][1:]), flush=True)
-    note = f"of {args.images:,}, those of p < .05; of a share of .05, {low} to {high} in 95 %"
+        counts = anywhere, *significant(shown, middle(noise.shape))
+        rows.append([name, *(f"{count / args.images:.1%}" for count in counts)])
+        print(f"{name:40}" + "".join(f"{share:>8}" for share in rows[-1][1:]), flush=True)
     command = f"python benchmarks/calibration.py --images {args.images}"
     write_tables({"regions of nothing": rows}, ROOT / FOUND, command, [note])
 

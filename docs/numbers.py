@@ -36,6 +36,7 @@ FOUND_IN = {
     **{f"paper_{dataset}": f"paper_{dataset}.json" for dataset in DATASETS},
     "agreement": "compare_mnist_lenet_mnist_alexnet_choice.json",
     "images_per_picture": "images_per_picture.json",
+    "calibration": "calibration.json",
     "faces_face": "face/fer.json",
     "faces_grey": "grey/fer.json",
     "imagenet": "imagenet/imagenet.json",

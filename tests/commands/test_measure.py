@@ -474,7 +474,7 @@ def test_regions_are_listed_inside_a_mask_that_is_read_before_anything_is_measur
         code, out, error = run(tmp_path, capsys, tmp_path / "net.keras", *flags)
         assert code == (2 if sentence else 0) and re.search(sentence, error), error
         assert (tmp_path / "out/net.npz").exists() == (code == 0)
-    assert "regions of choice images inside 90 pixels, smoothed by 0.5 pixels" in out
+    assert "regions of choice images inside 99 pixels, smoothed by 0.5 pixels" in out
     tables = json.loads((tmp_path / "out/net.json").read_text())
     _, regions, inside = (table["rows"] for table in tables.values())
     # class 1 wants what class 0 does not
