@@ -53,6 +53,7 @@ def measure_file(s):
             client=client,
             until=s.until,
             only=observer.only,
+            prediction_images=s.prediction_images,
         )
     measurement.save(s.out / f"{stem}.npz")
     result = findings_of(s, observer, measurement, layers, names, test, title, stem, place)

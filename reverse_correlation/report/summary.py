@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from reverse_correlation.estimates.prediction import PREDICTED, TEST
 from reverse_correlation.figures.class_images import RESPONSES, commonest
 from reverse_correlation.report.tables import write_tables
 from reverse_correlation.texts import number
@@ -63,6 +64,7 @@ def summary_lines(result):
         ]
         cells = list(map(_least_and_median, shares))
         lines.append((f"linear share of the {response}: least, median", cells))
+    lines += prediction_lines(measurements)
     needed = [each.findings.images_needed.get("logit") for each in shown]
     cells = [number(None if n is None else np.max(n), "{:,.0f}") for n in needed]
     lines.append(("noise images for r = .9 in every logit image", cells))
@@ -74,6 +76,26 @@ def summary_lines(result):
     cosines = _least_and_median(result.kernel_cosines, 5)
     lines.append(("conv1, cosine with kernels: least, median", [cosines]))
     return [(label, cells) for label, cells in lines if any(cell != "-" for cell in cells)]
+
+
+def prediction_lines(measurements):
+    """Return the lines of `summary_lines` on what class images predict of fresh pairs."""
+    records = [m.provenance.get(TEST) for m in measurements]
+    lines = [
+        ("fresh stimuli put to the test", [f"{r['stimuli']:,}" if r else "-" for r in records])
+    ]
+    if not any(records):
+        return []
+    for response in PREDICTED:
+        found = [m.predictions.get(response) for m in measurements]
+        for field, label, digits in (
+            ("share", f"choices that {response} images predict: least, median", 3),
+            ("ceiling", "their ceiling by the linear share: least, median", 3),
+            ("explained", f"R2 of the logit by {response} images: least, median", 2),
+        ):
+            cells = [_least_and_median(each and getattr(each, field), digits) for each in found]
+            lines.append((label, cells))
+    return lines
 
 
 def _least_and_median(agreement, digits=3):
