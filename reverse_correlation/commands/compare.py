@@ -165,20 +165,15 @@ def intraclass_cells(found, k):
 def predicted(s, observers, measurements):
     """Show observers, {name: Observer or None}, fresh pairs: a CrossPrediction, or None of none."""
     count = images_of_a_test(s.prediction_images, min(m.count for m in measurements))
-    if (
-        count < 2 * LEAST_PAIRS
-        or not any(observers.values())
-        or not measurements[0].noise.symmetric
-    ):
+    pairs = count >= 2 * LEAST_PAIRS and measurements[0].noise.symmetric
+    if not pairs or not any(observers.values()):
         return None
     return cross_predict(observers, measurements, s.response, count, s.seed + OWN_SEED)
 
 
 def print_prediction(crossed):
     """Print a CrossPrediction; return its table, {title: rows}."""
-    title = (
-        f"share of choices that images predict, mean over classes, {crossed.pairs:,} fresh pairs"
-    )
+    title = f"choices that images predict, mean over classes, {crossed.pairs:,} fresh pairs"
     limits = zip(crossed.share, crossed.low, crossed.high, strict=True)
     rows = [["images of, choices of", *crossed.names]]
     rows += [

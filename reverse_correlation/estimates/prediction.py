@@ -1,7 +1,7 @@
 """How much of an observer's behaviour on new pairs an image predicts.
 
 The drive of a stimulus base + A xi is c . xi, where c is the covariance of a response with xi; that
-of its mirror image is -c . xi. So an image says which of a pair looks more like its class, and, with
+of its mirror image is -c . xi. So an image says which of a pair looks more like its class and, with
 a curve that never falls, what the logit of any stimulus is. Pairs that the image was not made of
 tell how often that is right.
 """

@@ -81,11 +81,10 @@ def summary_lines(result):
 def prediction_lines(measurements):
     """Return the lines of `summary_lines` on what class images predict of fresh pairs."""
     records = [m.provenance.get(TEST) for m in measurements]
-    lines = [
-        ("fresh stimuli put to the test", [f"{r['stimuli']:,}" if r else "-" for r in records])
-    ]
     if not any(records):
         return []
+    shown = [f"{record['stimuli']:,}" if record else "-" for record in records]
+    lines = [("fresh stimuli, for a test", shown)]
     for response in PREDICTED:
         found = [m.predictions.get(response) for m in measurements]
         for field, label, digits in (
