@@ -11,6 +11,7 @@ from reverse_correlation.people.answers import read_answers
 from reverse_correlation.people.figure import draw_people
 from reverse_correlation.people.observers import StudyResult, classes_of, participants_of
 from reverse_correlation.people.page import write_page
+from reverse_correlation.people.prediction import prediction_rows, print_predictions
 from reverse_correlation.people.study import Study
 from reverse_correlation.people.tables import print_network, print_people
 from reverse_correlation.stimuli.base_images import is_image_file, look_at_image, read_base
@@ -143,6 +144,7 @@ def read(settings):
     print_people(result)
     if classes:
         print_network(result)
+    print_predictions(prediction_rows(result), len(participants))
     path = save(draw_people(result), out / "people.png")
     print(f"\n{path}")
     return path

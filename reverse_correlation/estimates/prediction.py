@@ -35,7 +35,8 @@ class Prediction:
         explained: R**2 of the logit by a curve of the drive that never falls, fitted to one half
             of the pairs and scored on the other, both ways round; below 0 where the curve says
             less than the mean.
-        explained_error: its standard error.
+        explained_error: its standard error, over pairs; too small for a logit whose variance comes
+            from a few pairs.
         ceiling: the share that the image itself, if it were known without error, would predict,
             were drive and response Gaussian: 1/2 + arcsin(rho) / pi, with rho**2 the linear share
             of the response's odd part. A response that is a bent function of one drive can be
@@ -55,7 +56,7 @@ class Prediction:
 
 
 def predictions_of(sums, classes):
-    """Return {response: Prediction} from `tested_sums`; {} without any.
+    """Return {response: Prediction} from `prediction_sums`; {} without any.
 
     Args:
         sums: {name: (2, responses, K)}, or None.
@@ -117,11 +118,11 @@ def right_choices(drives, differences):
         drives, differences: arrays of one shape; the drive of the first stimulus of a pair, and by
             how much the observer's answer to it exceeds that to the second, or its choice.
     """
-    both = np.sign(np.nan_to_num(drives)) * np.sign(differences)
+    both = np.sign(np.nan_to_num(drives)) * np.sign(np.nan_to_num(differences))
     return np.where(both == 0, np.nan, both > 0)
 
 
-def tested_sums(drives, logits):
+def prediction_sums(drives, logits):
     """Put images to the test: sums over the even pairs, and over the odd ones.
 
     Args:
@@ -195,7 +196,7 @@ def cross_prediction(names, drives, differences):
     Args:
         names: of M observers.
         drives: (N, K) each: the drive of their images in N pairs.
-        differences: (N, K) each: their answers, as for `right_choices`; None where not known.
+        differences: (N, K) each: their answers, as for `right_choices`, NaN for none; or None.
     """
     found = np.full((3, len(names), len(names)), np.nan)
     for j, answers in enumerate(differences):
@@ -210,7 +211,7 @@ def cross_prediction(names, drives, differences):
 
 
 def refuse_impossible(sums, record, responses, classes):
-    """Raise ValueError if sums of a file are not those that `tested_sums` may give.
+    """Raise ValueError if sums of a file are not those that `prediction_sums` may give.
 
     Args:
         sums: {name: (2, ...)}, or None.

@@ -22,8 +22,8 @@ LEGEND = (
     "r: split-half reliability; needs: images for r = .9 with the truth; significant: pixels at\n"
     "family-wise 5 %; infoVal: above 1.96 is more than chance; linear: share of the response's\n"
     "variance; predicts: share of the choices on fresh pairs that the image predicts, by chance\n"
-    "50 %, and its ceiling, which the linear share implies for Gaussian drive; R2: of the logit on\n"
-    "fresh stimuli, by a curve of the image's drive; each with its 95 % interval"
+    "50 %, and its ceiling, which the linear share implies for Gaussian drive; R2: of the logit\n"
+    "on fresh stimuli, by a curve of the image's drive; each with its 95 % interval"
 )
 
 

@@ -19,8 +19,8 @@ from reverse_correlation.estimates.prediction import (
     PREDICTED,
     TEST,
     cross_prediction,
+    prediction_sums,
     predictions_of,
-    tested_sums,
 )
 from reverse_correlation.observers.observer import refuse_nan
 from reverse_correlation.observers.observer_of import observer_of
@@ -158,4 +158,4 @@ def _shown(observer, measurement, count, seed):
     for xi, stimuli in fresh_pairs(measurement.noise, count, seed):
         drives.append((xi @ images).reshape(len(xi), len(responses), -1).swapaxes(0, 1))
         logits.append(_logits(observer, stimuli, measurement.class_indices))
-    return tested_sums(np.concatenate(drives, axis=1), np.concatenate(logits, axis=1))
+    return prediction_sums(np.concatenate(drives, axis=1), np.concatenate(logits, axis=1))
