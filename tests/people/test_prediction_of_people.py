@@ -45,7 +45,7 @@ def test_nobody_is_predicted_by_an_image_of_the_same_trials():
     guess = StudyObserver.of("guess", chance, study)
     drives = trial_drives(guess, study)
     xi = study.numbers.reshape(40, 64)
-    assert np.mean(np.sign(xi @ guess.estimate.coefficients.ravel()) == chance) > 0.9
+    assert np.mean(np.sign(xi @ guess.estimate.coefficients.ravel()) == chance) > 0.8
     assert abs(np.mean(np.sign(drives) == chance) - 0.5) < 4 * 0.5 / np.sqrt(40)
     even = guess.measurement.halves()[0].classes["choice"].coefficients.ravel()
     assert np.allclose(drives[1::2], xi[1::2] @ even)
