@@ -142,9 +142,9 @@ def read(settings):
     for person, stem in zip(result.people, stems, strict=True):
         person.measurement.save(out / f"measurements/{stem}.npz")
     print_people(result)
+    print_predictions(prediction_rows(result), len(participants))
     if classes:
         print_network(result)
-    print_predictions(prediction_rows(result), len(participants))
     path = save(draw_people(result), out / "people.png")
     print(f"\n{path}")
     return path
