@@ -133,7 +133,7 @@ def _cannot(observer, measurement):
     """Say why an observer cannot judge what the images of a measurement predict; "" if it can."""
     described = measurement.provenance["accumulators"]
     classes = max((one["classes"] for one in described if "classes" in one), default=0)
-    if not set(PREDICTED) & set(measurement.classes):
+    if not measurement.noise.symmetric or not set(PREDICTED) & set(measurement.classes):
         return "there are no choices to predict: measure pairs of stimuli, with logits"
     if observer.labels:
         return f"{observer.name!r} answers labels alone, and so does not choose within a pair"

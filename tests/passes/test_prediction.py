@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from reverse_correlation import Measurement, UserError, WhiteNoise, measure, predict
+from reverse_correlation import Measurement, SparseNoise, UserError, WhiteNoise, measure, predict
 from reverse_correlation.estimates.prediction import prediction_sums, predictions_of
 from reverse_correlation.observers.observer_of import observer_of
 from reverse_correlation.passes.prediction import OWN_SEED, cross_predict, fresh_pairs
@@ -129,9 +129,14 @@ def test_observers_and_noise_without_choices_are_left_alone():
         lambda x: (drives(x) > 0).astype(int), NOISE, 2048, classes=2, progress=False,
         prediction_images=100,
     )  # fmt: skip
-    assert labels.predictions == {}
+    sparse = measure(
+        two(drives), SparseNoise(shape=(4, 4, 1)), 4000, progress=False, prediction_images=100
+    )
+    assert labels.predictions == sparse.predictions == {}
     with pytest.raises(UserError, match="no choices to predict"):
         predict(two(drives), labels)
+    with pytest.raises(UserError, match="measure pairs of stimuli"):
+        predict(two(drives), sparse)
     measurement = measure(two(drives), NOISE, 2048, progress=False)
     assert measurement.predictions == {} and "prediction" not in measurement.provenance
     with pytest.raises(UserError, match="6 stimuli are too few"):
