@@ -85,6 +85,23 @@ def test_the_interval_of_what_is_explained_covers_its_mean_over_fresh_pairs(rng)
     assert np.isnan(found[0].ceiling).all()
 
 
+def test_nothing_is_explained_where_there_is_nothing(rng):
+    """A curve scored on the pairs that it was fitted to would explain some of it."""
+    unknown, found = {"logit": SimpleNamespace(variance=None)}, []
+    for _ in range(50):
+        drive, logits = rng.normal(size=(1, 100, 1)), rng.normal(size=(2, 100, 1))
+        found.append(predictions_of(prediction_sums(drive, logits), unknown)["logit"].explained[0])
+    assert -0.2 < np.mean(found) < -3 * np.std(found) / np.sqrt(50)
+
+
+def test_an_image_of_nothing_does_not_predict_fresh_pairs():
+    """It would predict nearly all choices of the pairs that it was made of."""
+    noise = WhiteNoise(shape=(16, 16, 1), orthogonal=False)
+    measurement = measure(two(internal), noise, 800, progress=False, prediction_images=200)
+    share = measurement.predictions["choice"].share
+    assert np.all(np.abs(share - 0.5) < 4 * 0.5 / np.sqrt(100))
+
+
 def test_unrelated_observers_do_not_predict_each_other_and_alike_ones_do():
     rng = np.random.default_rng(1)
     other = rng.normal(size=16)
