@@ -121,7 +121,7 @@ def main(s):
     with running.connected(s.scheduler) as client:
         how = {
             "count": s.noise_images, "seed": s.seed, "until": s.until, "survive": s.survive,
-            "precision": s.precision, "client": client,
+            "precision": s.precision, "client": client, "prediction_images": s.prediction_images,
         }  # fmt: skip
         for name, network in networks.items():
             # Part 3: pure noise, averaged by what the network answers

@@ -42,6 +42,7 @@ _HOMES = {
     "read_observer": "observers.network_files",
     "measure": "passes.measure",
     "measure_choices": "people.choices",
+    "predict": "passes.prediction",
     "receptive_field": "observers.keras_networks",
     "sidak_threshold": "stimuli.null_images",
 }

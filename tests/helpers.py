@@ -11,6 +11,8 @@ from reverse_correlation.observers.observer_of import observer_of
 from reverse_correlation.passes.noise_pass import NoisePass
 from reverse_correlation.stimuli.orthogonal import ROWS
 
+PASSED = ("seed", "layers", "only", "prediction_images")  # on to `measure`
+
 
 def show(network, count=100_000, kind="gaussian", orthogonal=True, **kwargs):
     """Measure a network with white noise of its own shape."""
@@ -25,9 +27,9 @@ def result_of(model, noise, count, *, title="net", shown="pure noise", names=(),
         model, noise, count: as for `measure`; `noise` may be several, each with its title.
         title, shown: of the observer, and of the ensemble.
         names: of the classes.
-        given: seed, layers and only as for `measure`; what else a Result has.
+        given: seed, layers, only and prediction_images as for `measure`; what else a Result has.
     """
-    how = {key: given.pop(key) for key in ("seed", "layers", "only") if key in given}
+    how = {key: given.pop(key) for key in PASSED if key in given}
     several = noise if isinstance(noise, dict) else {shown: noise}
     only = how.get("only", ())
     observer, parts = observer_of(model, next(iter(several.values())), only=only), []

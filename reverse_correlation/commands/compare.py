@@ -10,10 +10,13 @@ from reverse_correlation.commands.running import check_writable, connected
 from reverse_correlation.errors import UserError
 from reverse_correlation.estimates.agreement import compare, difference
 from reverse_correlation.estimates.measurement import Measurement
+from reverse_correlation.estimates.prediction import LEAST_PAIRS
+from reverse_correlation.estimates.summary import share_text
 from reverse_correlation.figures.comparison import draw_comparison
 from reverse_correlation.figures.style import save
 from reverse_correlation.observers.observer import names_of_classes
 from reverse_correlation.passes.measure import measure
+from reverse_correlation.passes.prediction import OWN_SEED, cross_predict, images_of_a_test
 from reverse_correlation.passes.threshold import at_contrast, needs_contrast
 from reverse_correlation.report.tables import write_tables
 from reverse_correlation.stimuli.labelled_images import read_labelled_images
@@ -54,9 +57,12 @@ def compare_files(s):
     classes = measurements[0].class_names(class_names)
     compared = agreement, differing, measurements, classes, response
     notes, rows = print_comparison(*compared)
-    path = save(draw_comparison(*compared), s.out / f"compare_{'_'.join(names)}_{response}.png")
+    crossed = predicted(s, {name: observers.get(name, [None])[0] for name in names}, measurements)
+    tables = {f"{response} images": rows} | (print_prediction(crossed) if crossed else {})
+    figure = draw_comparison(*compared, crossed)
+    path = save(figure, s.out / f"compare_{'_'.join(names)}_{response}.png")
     command, _ = how_to_repeat("python -m reverse_correlation compare", s)
-    write_tables({f"{response} images": rows}, path.with_suffix(".json"), command, notes)
+    write_tables(tables, path.with_suffix(".json"), command, notes)
     print(f"\n{path}")
     return path
 
@@ -154,6 +160,29 @@ def intraclass_cells(found, k):
     single, average = found.single, found.average
     interval = f"{single.low[k]:.3f} to {single.high[k]:.3f}"
     return [f"{single.value[k]:.3f}", interval, f"{average.value[k]:.3f}"]
+
+
+def predicted(s, observers, measurements):
+    """Show observers, {name: Observer or None}, fresh pairs: a CrossPrediction, or None of none."""
+    count = images_of_a_test(s.prediction_images, min(m.count for m in measurements))
+    pairs = count >= 2 * LEAST_PAIRS and measurements[0].noise.symmetric
+    if not pairs or not any(observers.values()):
+        return None
+    return cross_predict(observers, measurements, s.response, count, s.seed + OWN_SEED)
+
+
+def print_prediction(crossed):
+    """Print a CrossPrediction; return its table, {title: rows}."""
+    title = f"choices that images predict, mean over classes, {crossed.pairs:,} fresh pairs"
+    limits = zip(crossed.share, crossed.low, crossed.high, strict=True)
+    rows = [["images of, choices of", *crossed.names]]
+    rows += [
+        [name, *map(share_text, *cells)] for name, cells in zip(crossed.names, limits, strict=True)
+    ]
+    print(f"\n{title}\n(chance: 50 %, with 95 % intervals; a dash: was not there to choose)")
+    for cells in rows:
+        print("".join(f" {text:>22}" for text in cells))
+    return {title: rows}
 
 
 def print_row(cells):

@@ -54,6 +54,7 @@ def measure_file(s):
             client=client,
             until=s.until,
             only=observer.only,
+            prediction_images=s.prediction_images,
         )
     measurement.save(s.out / f"{stem}.npz")
     regions = measurement.regions(smooth=s.smooth, mask=mask)

@@ -11,6 +11,7 @@ from reverse_correlation.people.answers import read_answers
 from reverse_correlation.people.figure import draw_people
 from reverse_correlation.people.observers import StudyResult, classes_of, participants_of
 from reverse_correlation.people.page import write_page
+from reverse_correlation.people.prediction import prediction_rows, print_predictions
 from reverse_correlation.people.study import Study
 from reverse_correlation.people.tables import print_network, print_people, print_regions
 from reverse_correlation.stimuli.base_images import (
@@ -148,6 +149,7 @@ def read(settings):
         person.measurement.save(out / f"measurements/{stem}.npz")
     print_people(result)
     print_regions(result, settings.smooth, mask)
+    print_predictions(prediction_rows(result), len(participants))
     if classes:
         print_network(result)
     path = save(draw_people(result), out / "people.png")

@@ -44,6 +44,9 @@ class PassSettings(NoiseSettings):
     """expected correlation of all logit and choice images at which to stop; 0 shows all"""
     scheduler: flags.Text = ""
     """of a Dask cluster that shares the pass, as tcp://host:8786; or local:2, two processes here"""
+    prediction_images: flags.Index = 4_000
+    """fresh ones on which class images are put to the test, at most, and at most a fourth of those
+    that an observer was shown; 0: no test"""
     survive: flags.Part = 0.75
     """share of the noise about an image that gets the image's own answer: it sets the contrast"""
 

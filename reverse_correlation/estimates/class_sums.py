@@ -273,7 +273,7 @@ class ClassSums(Accumulator):
             linear=linear * of_odd,
             odd=(1 - linear) * of_odd,
             even=1 - of_odd,
-            linear_error=np.sqrt(error) * of_odd,
+            linear_error=np.sqrt(np.maximum(error, 0)) * of_odd,  # rounding of a linear observer
         )
 
 

@@ -1,6 +1,7 @@
 """What was measured, of a network in a pass or of people: estimates from sums, kept in files."""
 
 import dataclasses
+import functools
 import math
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 from reverse_correlation.errors import UserError
 from reverse_correlation.estimates.accumulator import restored
 from reverse_correlation.estimates.accumulators import ACCUMULATORS, OF_TRIALS
+from reverse_correlation.estimates.prediction import TEST, predictions_of, refuse_impossible
 from reverse_correlation.estimates.sums import added_up, not_a_measurement, read_sums, write_sums
 from reverse_correlation.observers.observer import names_of_classes
 from reverse_correlation.stimuli.catalogue import kept_fields, restored_ensemble
@@ -27,6 +29,8 @@ class Measurement:
         layers: {name: Estimate over (filters, rf_h, rf_w, c)}; the spike-triggered averages.
         maps: {name: Estimate over (K, map_h, map_w, 1)}; the covariance of each class's logit
             with the layer's activity, averaged over filters, at every position.
+        predictions: {"choice", "logit": Prediction}; how much of the observer's behaviour on fresh
+            pairs the images predict. Empty if none were shown.
         estimates: all of them, {group: {name: Estimate}}; other accumulators have other groups.
         noise: the ensemble.
         sums: {accumulator: {name: (2, ...) float64}}, of even and of odd shards.
@@ -57,6 +61,11 @@ class Measurement:
     def maps(self):
         """The Estimates of activity maps, by layer."""
         return self.estimates.get("maps", {})
+
+    @functools.cached_property
+    def predictions(self):
+        """The Predictions of class images, by response."""
+        return predictions_of(self.sums.get(TEST), self.classes)
 
     @property
     def class_indices(self):
@@ -98,9 +107,11 @@ class Measurement:
             sums = {
                 name: {key: np.where(np.arange(2) == i, v.T, 0).T for key, v in named.items()}
                 for name, named in self.sums.items()
+                if name != TEST  # of the images of both
             }
             shown = int(sums["classes"]["n"].sum()) if "classes" in sums else 0
             provenance = {**self.provenance, "count": shown}
+            provenance.pop(TEST, None)
             parts.append(Measurement(sums, provenance, self.noise, self.kinds))
         return parts
 
@@ -275,6 +286,8 @@ def refuse_contradictions(sums, provenance, noise, accumulators):
             if only != list(accumulator.only) or not all(within):
                 raise ValueError(f"it has no classes {only}")
             dataclasses.replace(accumulator, pixels=math.prod(noise.shape))  # refuses too many
+            shape = accumulator.responses, accumulator.measured
+            refuse_impossible(sums.get(TEST), provenance.get(TEST), *shape)
         for name, shape in accumulator.zeros().items():
             found = sums[accumulator.name].get(name)
             if found is not None and found.shape != (2, *shape):

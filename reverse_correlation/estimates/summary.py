@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from reverse_correlation.errors import UserError
+from reverse_correlation.estimates.prediction import ceiling
 from reverse_correlation.figures.class_images import (
     commonest,
     measured_responses,
@@ -16,10 +17,13 @@ from reverse_correlation.figures.class_images import (
 from reverse_correlation.texts import aligned, html_of, html_table, number
 
 HEAD = ("class", "answered", "r", "needs", "significant", "infoVal", "linear")
+HEAD += ("predicts", "ceiling", "R2")
 LEGEND = (
     "r: split-half reliability; needs: images for r = .9 with the truth; significant: pixels at\n"
     "family-wise 5 %; infoVal: above 1.96 is more than chance; linear: share of the response's\n"
-    "variance, with its 95 % interval"
+    "variance; predicts: share of the choices on fresh pairs that the image predicts, by chance\n"
+    "50 %, and its ceiling, which the linear share implies for Gaussian drive; R2: of the logit\n"
+    "on fresh stimuli, by a curve of the image's drive; each with its 95 % interval"
 )
 
 
@@ -40,6 +44,10 @@ class ClassRow:
         linear, linear_low, linear_high: the share of the response's variance that is linear in
             the stimulus, and its 95 % interval. The estimate is without bias, so that it may come
             out a little below 0 or above 1.
+        predicted, predicted_low, predicted_high: the share of the observer's choices on fresh pairs
+            that the image predicts, and its 95 % interval; chance is .5. See `Prediction`.
+        ceiling, ceiling_low, ceiling_high: what the linear share implies for it.
+        explained, explained_low, explained_high: R**2 of the logit by the image's drive.
     """
 
     number: int
@@ -53,22 +61,48 @@ class ClassRow:
     linear: float
     linear_low: float
     linear_high: float
+    predicted: float
+    predicted_low: float
+    predicted_high: float
+    ceiling: float
+    ceiling_low: float
+    ceiling_high: float
+    explained: float
+    explained_low: float
+    explained_high: float
 
     @property
     def values(self):
         """What stands below each of HEAD."""
         known = self.name, self.answered, self.reliability, self.images_needed
-        return *known, self.significant, self.info_value, self.linear
+        shares = self.linear, self.predicted, self.ceiling, self.explained
+        return *known, self.significant, self.info_value, *shares
 
     @property
     def texts(self):
         """The same as texts; a dash where there is no number."""
-        templates = ("{:,}", "{:.3f}", "{:,.0f}", "{:,}", "{:.1f}", "{:.2f}")
+        templates = ("{:,}", "{:.3f}", "{:,.0f}", "{:,}", "{:.1f}")
         name, *values = self.values
-        texts = [name, *map(number, values, templates)]
-        half = (self.linear_high - self.linear_low) / 2
-        texts[-1] += f" ± {half:.2f}" if np.isfinite(half) else ""
-        return texts
+        return [
+            name,
+            *map(number, values, templates),  # of the first ones
+            _with_half(self.linear, self.linear_low, self.linear_high),
+            share_text(self.predicted, self.predicted_low, self.predicted_high),
+            share_text(self.ceiling, self.ceiling_low, self.ceiling_high),
+            _with_half(self.explained, self.explained_low, self.explained_high),
+        ]
+
+
+def _with_half(value, low, high):
+    """Return a number and half of its interval, as 0.82 ± 0.01; a dash for none."""
+    half = f" ± {(high - low) / 2:.2f}" if np.isfinite(high - low) else ""
+    return number(value, "{:.2f}") + half
+
+
+def share_text(value, low, high):
+    """Return a share and its interval, as 81.5% (79.7 to 83.2); a dash for none."""
+    within = f" ({100 * low:.1f} to {100 * high:.1f})" if np.isfinite(high - low) else ""
+    return number(value, "{:.1%}") + within
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -111,6 +145,17 @@ class Summary:
         return caption + table + html_of("<p>$left</p>" * bool(self._left_out), left=self._left_out)
 
 
+def _tested(measurement, response, estimate):
+    """Return the nine last columns, (K,) each: what the images predict."""
+    found, classes = measurement.predictions.get(response), len(estimate.covariance)
+    limits = ceiling(response, estimate.variance, classes)
+    if found is None:
+        return *[np.full(classes, np.nan)] * 3, *limits, *[np.full(classes, np.nan)] * 3
+    half = 1.96 * found.explained_error
+    explained = found.explained, found.explained - half, found.explained + half
+    return found.share, found.low, found.high, *limits, *explained
+
+
 def summary_of(measurement, names, response=None):
     """Return the Summary of the images of one response; see `Measurement.summary`."""
     if not measured_responses(measurement):
@@ -132,6 +177,7 @@ def summary_of(measurement, names, response=None):
         share,
         share - half,
         share + half,
+        *_tested(measurement, response, estimate),
     )
     columns = [values.tolist() if isinstance(values, np.ndarray) else values for values in columns]
     rows = [ClassRow(*values) for values in zip(*columns, strict=True)]

@@ -21,9 +21,18 @@ from reverse_correlation.figures.style import (
 )
 from reverse_correlation.texts import number
 
+AGREEMENT = (
+    "Agreement: correlation of class images\nwithout their noise, mean over classes\n"
+    "(unrelated: 0 ± {:.2f} a class, with noise)"
+)
+PREDICTED = (
+    "Share of an observer's (column) choices\nthat images (row) predict, mean over\n"
+    "classes, {:,} fresh pairs (chance: 50%)"
+)
+
 
 @styled
-def draw_comparison(found, differing, measurements, classes, response):
+def draw_comparison(found, differing, measurements, classes, response, crossed=None):
     """Draw the matrix of agreement above the images, a row an observer and a column a class.
 
     Args:
@@ -31,6 +40,7 @@ def draw_comparison(found, differing, measurements, classes, response):
         measurements: of the observers.
         classes: names of the measured classes.
         response: whose images are drawn.
+        crossed: the CrossPrediction, or None.
     """
     shown = commonest(measurements[0])
     rows = image_rows(found.names, differing, measurements, shown, response)
@@ -40,7 +50,14 @@ def draw_comparison(found, differing, measurements, classes, response):
     height = top + lines * ((side + 0.3) * len(rows) + 0.2) + 0.6
     figure = Picture(figsize=(WIDTH, height), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=[top, figure.get_figheight() - top])
-    draw_matrix(above, mean_over_classes(found.disattenuated), found.names, found.error)
+    agreement = mean_over_classes(found.disattenuated), found.names, AGREEMENT.format(found.error)
+    if crossed is None:
+        draw_matrix(above, *agreement)
+    else:
+        left, right = above.subfigures(1, 2)
+        draw_matrix(left, *agreement)
+        title = PREDICTED.format(crossed.pairs)
+        draw_matrix(right, crossed.share, found.names, title, "{:.0%}", (0, 0.5, 1))
     axes = below.subplots(lines * len(rows), columns, squeeze=False)
     without_ticks(axes)
     fill_rows(below, axes, rows, [classes[k] for k in shown])
@@ -76,17 +93,14 @@ def mean_over_classes(correlations):
         return np.where(known, correlations, 0).sum(axis=2) / known.sum(axis=2)
 
 
-def draw_matrix(figure, matrix, names, error):
-    """Draw the correlation of every pair of observers, mean over classes."""
-    axis = figure.subplots()
-    axis.imshow(matrix, cmap=SIGNED, vmin=-1, vmax=1)
+def draw_matrix(figure, matrix, names, title, template="{:.2f}", limits=(-1, 0, 1)):
+    """Draw a number for every pair of observers; limits are the least, nothing, and the most."""
+    axis, (least, nothing, most) = figure.subplots(), limits
+    axis.imshow(matrix, cmap=SIGNED, vmin=least, vmax=most)
     for (i, j), value in np.ndenumerate(matrix):
-        colour = "white" if abs(value) > 0.6 else "black"
-        text = number(value, "{:.2f}")
+        colour = "white" if abs(value - nothing) > 0.6 * (most - nothing) else "black"
+        text = number(value, template)
         axis.text(j, i, text, ha="center", va="center", color=colour, fontsize=7)
     axis.set_xticks(range(len(names)), names, rotation=20, ha="right", fontsize=7)
     axis.set_yticks(range(len(names)), names, fontsize=7)
-    figure.suptitle(
-        "Agreement: correlation of class images without their noise, mean over classes\n"
-        f"(unrelated observers: 0 ± {error:.2f} a class, before the noise is taken out)"
-    )
+    figure.suptitle(title)

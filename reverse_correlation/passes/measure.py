@@ -12,6 +12,7 @@ from reverse_correlation.estimates.sums import added_up, read_sums, write_sums
 from reverse_correlation.observers.observer_of import observer_of
 from reverse_correlation.passes.first_look import first_remarks, speed_remarks
 from reverse_correlation.passes.noise_pass import NoisePass
+from reverse_correlation.passes.prediction import with_prediction
 from reverse_correlation.passes.shards import SumTree, is_decision_place, is_tree
 from reverse_correlation.passes.threshold import SURVIVE, at_threshold, needs_contrast
 from reverse_correlation.progress import progress_bar
@@ -39,6 +40,7 @@ def measure(
     survive=SURVIVE,
     classes=None,
     only=(),
+    prediction_images=0,
 ):
     """Show an observer `count` noise images and estimate what its classes and filters look for.
 
@@ -86,6 +88,9 @@ def measure(
         classes: how many classes there are, which must be said of a function that answers labels.
             (The flag `--classes` of the command line says which: that is `only`.)
         only: which classes are measured: their indices, or one of them; by default all.
+        prediction_images: how many fresh stimuli are shown afterwards, at most, to see how much of
+            what the observer answers its images predict (`Measurement.predictions`); no more than
+            the fourth part of the pass. See also `predict`.
 
     Returns:
         A Measurement.
@@ -97,6 +102,7 @@ def measure(
             cannot be written; or if the Dask scheduler is gone.
     """
     count, seed = whole_number(count, "the number of noise images"), whole_number(seed, "the seed")
+    prediction_images = whole_number(prediction_images, "the number of fresh stimuli")
     if count < 1:
         raise UserError(f"the number of noise images must be at least 1, not {count}")
     if not 0 <= until < 1:
@@ -173,7 +179,10 @@ def measure(
     sums = added_up([last, tree.total()])
     if progress:
         _print_what_was_shown(work, sums, shown, time.monotonic() - started)
-    return Measurement(sums, _provenance(work, tree.done, shown), noise, accumulators)
+    found = Measurement(sums, _provenance(work, tree.done, shown), noise, accumulators)
+    if prediction_images:
+        return with_prediction(work.observer, found, prediction_images, progress)
+    return found
 
 
 def _print_what_was_shown(work, sums, shown, seconds):

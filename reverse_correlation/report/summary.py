@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from reverse_correlation.estimates.prediction import PREDICTED, TEST
 from reverse_correlation.figures.class_images import RESPONSES, commonest
 from reverse_correlation.report.tables import write_tables
 from reverse_correlation.texts import number
@@ -69,6 +70,7 @@ def summary_lines(result):
         ]
         cells = list(map(_least_and_median, shares))
         lines.append((f"linear share of the {response}: least, median", cells))
+    lines += prediction_lines(measurements)
     needed = [each.findings.images_needed.get("logit") for each in shown]
     cells = [number(None if n is None else np.max(n), "{:,.0f}") for n in needed]
     lines.append(("noise images for r = .9 in every logit image", cells))
@@ -90,6 +92,25 @@ def regions_of(result):
 def listed_classes(result):
     """Return the classes that a table lists, by their places, and the names of all."""
     return commonest(result.shown[0].measurement), result.class_names
+
+
+def prediction_lines(measurements):
+    """Return the lines of `summary_lines` on what class images predict of fresh pairs."""
+    records = [m.provenance.get(TEST) for m in measurements]
+    if not any(records):
+        return []
+    shown = [f"{record['stimuli']:,}" if record else "-" for record in records]
+    lines = [("fresh stimuli, for a test", shown)]
+    for response in PREDICTED:
+        found = [m.predictions.get(response) for m in measurements]
+        for field, label, digits in (
+            ("share", f"choices that {response} images predict: least, median", 3),
+            ("ceiling", "their ceiling by the linear share: least, median", 3),
+            ("explained", f"R2 of the logit by {response} images: least, median", 2),
+        ):
+            cells = [_least_and_median(each and getattr(each, field), digits) for each in found]
+            lines.append((label, cells))
+    return lines
 
 
 def _least_and_median(agreement, digits=3):

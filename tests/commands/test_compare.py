@@ -66,6 +66,14 @@ def test_the_same_network_in_two_files_agrees_and_another_does_not(networks, tmp
     table = json.loads(figure.with_suffix(".json").read_text())["logit images"]
     assert [row[0] for row in table["rows"]] == ["class", "a", "b", "c"]
     assert all(text in out for text in (*table["notes"], table["rows"][2][3]))
+    _, crossed = json.loads(figure.with_suffix(".json").read_text()).values()
+    shares = [[float(text.split("%")[0]) for text in row[1:]] for row in crossed["rows"][1:]]
+    assert np.array(shares)[:2, :2].min() > 99.5 and crossed["rows"][0][1:] == [
+        "one",
+        "same",
+        "other",
+    ]
+    assert "2,000 fresh pairs" in out and crossed["rows"][3][3] in out
     saved = [tmp_path / f"out/compare_{p.stem}.npz" for p in networks]
     found = agreement.compare([Measurement.load(path) for path in saved], "logit")
     assert np.all(np.abs(found.disattenuated[0, 1] - 1) < 0.02)
@@ -74,6 +82,7 @@ def test_the_same_network_in_two_files_agrees_and_another_does_not(networks, tmp
     rows = [line.split() for line in out.splitlines()]
     differing = [int(row[-3]) for row in rows if row[-2:] == ["of", "36"]]
     assert code == 0 and len(differing) == 3 and max(differing) <= 1
+    assert "fresh pairs" not in out  # to which nobody is there to answer
 
 
 def test_each_observer_is_shown_noise_of_the_next_seed(networks, tmp_path, capsys):

@@ -69,6 +69,7 @@ def test_a_terminal_shows_a_table_in_columns_and_a_dash_for_what_is_not_known(me
     first, head, *rows = repr(measurement.summary("decision", np.array(NAMES))).splitlines()[:7]
     assert first == "observer: decision images, from 16,384 Gaussian noise images"
     columns = ["class", "answered", "r", "needs", "significant", "infoVal", "linear"]
+    columns += ["predicts", "ceiling", "R2"]
     assert head.split() == columns and {len(row) for row in rows} == {len(head)}
     for name, n, row in zip(NAMES, measurement.answered, rows, strict=True):
         assert row.split()[:2] == [name, f"{n:,}"]
@@ -80,7 +81,7 @@ def test_a_notebook_shows_the_same_texts_escaped(measurement):
     names = ("<b>ant</b>", *NAMES[1:])
     summary = measurement.summary(names=names)
     cells = re.findall("<td>(.*?)</td>", summary._repr_html_())
-    assert cells[0] == "&lt;b&gt;ant&lt;/b&gt;" and cells[1:7] == summary.rows[0].texts[1:]
+    assert cells[0] == "&lt;b&gt;ant&lt;/b&gt;" and cells[1:10] == summary.rows[0].texts[1:]
     assert measurement._repr_html_().startswith(measurement.summary()._repr_html_())
 
 

@@ -151,6 +151,16 @@ def measurements(good):
         "sums-none": {name: a for name, a in good.items() if name != "classes:ox:0"},
         "sums-of-other-levels": told(good, levels=2) | {"classes:ox:1": ox},
         "sums-key": good | {"..:..:/etc/passwd": np.zeros(2)},
+        "prediction-none": told(good, prediction=None),
+        "prediction-text": told(good, prediction="all"),
+        "prediction-seed": told(good, prediction={"stimuli": 100, "seed": "x"}),
+        "prediction-stimuli": told(good, prediction={"stimuli": 10, "seed": 1}),
+        "prediction-true": told(good, prediction={"stimuli": True, "seed": 1}),
+        "prediction-classes": good | {"prediction:hits:0": np.zeros((2, 2, 10**6))},
+        "prediction-hits": good | {"prediction:hits:0": good["prediction:pairs:0"] + 1},
+        "prediction-half": good | {"prediction:hits:0": good["prediction:pairs:0"] / 3},
+        "prediction-power": good | {"prediction:power:0": -good["prediction:power:0"]},
+        "prediction-other": good | {"prediction:more:0": good["prediction:hits:0"]},
         "pickled-sums": made_of(parts_of(good) | {"classes:ox:0.npy": npy(np.array([Trap()]))}),
         "pickled-record": made_of({"provenance.npy": npy(np.array(Trap()))}),
         "pickled-field": made_of(parts_of(good, base=npy(np.array([Trap()])))),
@@ -211,7 +221,9 @@ def good(tmp_path_factory):
     """The arrays of a good file of each kind."""
     folder = tmp_path_factory.mktemp("good")
     noise = WhiteNoise(shape=(4, 4, 1))
-    measure(lookers, noise, 2048, progress=False).save(folder / "measurement.npz")
+    measure(lookers, noise, 2048, progress=False, prediction_images=100).save(
+        folder / "measurement.npz"
+    )
     Study(noise, 0, 40, "Which?", "main").save(folder / "study.npz")
     x, y = np.random.default_rng(0).random((4, 4, 4)), np.array([0, 1, 2, 2])
     np.savez(folder / "images.npz", x_train=x, y_train=y, x_test=x, y_test=y)

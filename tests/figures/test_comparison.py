@@ -6,6 +6,7 @@ from helpers import show
 from small_observers import observer
 
 from reverse_correlation import compare, difference
+from reverse_correlation.estimates.prediction import CrossPrediction
 from reverse_correlation.figures.class_images import SHOWN_CLASSES
 from reverse_correlation.figures.comparison import draw_comparison, mean_over_classes
 
@@ -60,3 +61,15 @@ def test_the_commonest_of_many_classes_are_drawn_and_all_are_compared():
     assert len(titles) == SHOWN_CLASSES and "20 commonest of 24" in figure.subfigs[1].get_suptitle()
     least = np.sort(two[0].answered)[-SHOWN_CLASSES]
     assert all(two[0].answered[int(title)] >= least for title in titles)
+
+
+def test_what_images_predict_stands_beside_the_agreement():
+    two = [show(observer(np.eye(16).reshape(4, 4, 1, 16)), 16_000, seed=i) for i in (0, 1)]
+    found, share = compare(two, "logit"), np.array([[0.9, np.nan], [0.55, np.nan]])
+    crossed = CrossPrediction(found.names, share, share, share, 2000)
+    names = [str(k) for k in range(16)]
+    left, right = draw_comparison(found, None, two, names, "logit", crossed).subfigs[0].subfigs
+    (axis,) = right.axes
+    assert [text.get_text() for text in axis.texts] == ["90%", "-", "55%", "-"]
+    assert axis.images[0].get_clim() == (0, 1) and "2,000 fresh pairs" in right.get_suptitle()
+    assert [text.get_text() for text in left.axes[0].texts][0] == "1.00"

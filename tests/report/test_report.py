@@ -34,6 +34,7 @@ def page(tmp_path_factory):
     maps = rng.normal(size=(40, 16, 16, 1)) * np.linspace(0.1, 1, 16)[:, None]
     noise = GaborNoise(np.full((16, 16, 1), 0.5), maps, np.full(40, 0.05))
     given = {"shown": "patches", "names": NAMES, "seed": 3, "test_accuracy": 0.98765}
+    given["prediction_images"] = 200
     result = result_of(observer(weights), noise, 4000, **given)
     path = write_report(result, [], folder / "net.html", "python main.py")
     return path, result.shown[0].measurement
@@ -107,7 +108,7 @@ def test_red_speaks_for_a_class_and_blue_against_it(page, browser):
 def rows(browser):
     """Return the table of reliability as a list of rows of texts."""
     cells = browser.texts("#reliability td")
-    return [cells[i : i + 9] for i in range(0, len(cells), 9)]
+    return [cells[i : i + 12] for i in range(0, len(cells), 12)]
 
 
 @in_a_browser
@@ -117,12 +118,20 @@ def test_the_table_of_reliability_holds_the_numbers_of_each_class_and_response(p
     for (name, response), row in found.items():
         estimate, k = page[1].classes[response], NAMES.index(name)
         assert int(row[3].replace(",", "")) == page[1].answered[k]
+        tested = page[1].predictions.get(response)
+        predicts = tested and (100 * tested.share[k], 100 * tested.ceiling[k], tested.explained[k])
         for cell, value, most in (
             (row[4], estimate.reliability[k], 5e-4),
             (row[5], estimate.images_needed()[k], 0.5),
             (row[6], estimate.significant[k].sum(), 0),
             (row[7], estimate.info_value[k], 0.05),
             (row[8].partition(" ")[0], estimate.variance.linear[k], 5e-3),
+            *(
+                (cell.partition(" ")[0].rstrip("%"), value, most)
+                for cell, value, most in zip(
+                    row[9:], predicts or [np.nan] * 3, (0.05, 0.05, 5e-3), strict=True
+                )
+            ),
         ):
             if np.isfinite(value):
                 assert float(cell.replace(",", "")) == pytest.approx(value, abs=1.01 * most)
@@ -135,7 +144,7 @@ def test_the_table_of_reliability_says_from_how_many_images_on_there_is_one(coun
     result = result_of(observer(rng.normal(size=(6, 6, 1, 2))), WhiteNoise(shape=(6, 6, 1)), count)
     text = write_report(result, [], tmp_path / "net.html", "").read_text()
     heads = re.findall(r"<th><button>(.*?)</button>", text)
-    assert heads[4] == ("r (from 4,096 images on)" if count == 2000 else "r") and len(heads) == 9
+    assert heads[4] == ("r (from 4,096 images on)" if count == 2000 else "r") and len(heads) == 12
     reliability = result.shown[0].measurement.classes["logit"].reliability
     assert np.isfinite(reliability).all() == (count == 4096)
 
@@ -158,7 +167,7 @@ def test_headings_sort_numbers_as_numbers_names_as_names_and_dashes_last(page, b
     assert names.index("9") < names.index("12") < names.index("ant") < names.index("cow")
     assert sorted(map(tuple, rows(browser))) == before  # whole rows moved
     pressed = "return [...document.querySelectorAll('#reliability th')].map(h => h.ariaSort)"
-    assert browser.run(pressed) == ["ascending"] + 8 * [None]
+    assert browser.run(pressed) == ["ascending"] + 11 * [None]
 
 
 def test_the_page_says_what_was_shown(page):

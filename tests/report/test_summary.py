@@ -51,6 +51,18 @@ def test_the_table_holds_the_findings_of_each_ensemble_in_its_column(result):
     assert lines["conv1, cosine with kernels: least, median"] == ["0.98000, 0.98500"]
 
 
+def test_what_images_predict_is_in_the_table_where_it_was_tested(result):
+    weights = np.random.default_rng(0).normal(size=(4, 4, 1, 3))
+    noise = {"grey": WhiteNoise(shape=(4, 4, 1)), "dark": WhiteNoise(shape=(4, 4, 1), base=0.2)}
+    tested = result_of(observer(weights), noise, 2000, prediction_images=400)
+    lines = dict(summary_lines(tested))
+    assert lines["fresh stimuli, for a test"] == ["400", "400"]
+    share = tested.shown[0].measurement.predictions["logit"].share
+    cells = lines["choices that logit images predict: least, median"]
+    assert cells[0] == f"{share.min():.3f}, {np.median(share):.3f}"
+    assert not [label for label, _ in summary_lines(result) if "predict" in label]
+
+
 def test_a_line_without_a_number_is_left_out(result):
     labels = [label for label, _ in summary_lines(result)]
     assert not [label for label in labels if "choice images, r" in label or "decision" in label]
