@@ -87,6 +87,14 @@ def in_short(value):
     return f"<array {shape}>" if math.prod(shape) > 10 else repr(value)
 
 
+def aligned(rows):
+    """Return rows of texts as lines of a table whose first column stands left: [text]."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows
+    ]
+
+
 def number(value, template):
     """Return a number as text; a dash where there is none, or it is not finite."""
     return template.format(value) if value is not None and math.isfinite(value) else "-"

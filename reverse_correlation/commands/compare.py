@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from reverse_correlation.commands.flags import how_to_repeat
+from reverse_correlation.commands.groups import tell_group
 from reverse_correlation.commands.measure import looked_at, print_first_answers, with_contrast
 from reverse_correlation.commands.running import check_writable, connected
 from reverse_correlation.errors import UserError
@@ -21,14 +22,27 @@ from reverse_correlation.texts import number
 
 
 def compare_files(s):
-    """Measure what CompareSettings name, say how far it agrees, and draw it: the figure's path."""
+    """Measure what CompareSettings name, say what they show, and draw it: the path."""
     check_writable(s.out)
     labelled = read_labelled_images(s.images) if s.images else None
     class_names = s.class_names or (labelled.class_names if labelled else ())
-    names, response = distinct_names(s.files), s.response
-    files = dict(zip(names, s.files, strict=True))
+    files = (*s.files, *s.group, *s.against)
+    names = distinct_names(files)
+    measurements = measured(dict(zip(names, files, strict=True)), s, labelled, class_names)
+    classes = measurements[0].class_names(class_names)
+    tell = tell_group if s.group else tell_agreement
+    title, figure, notes, rows, stem = tell(measurements, names, classes, s)
+    path = save(figure, s.out / f"{stem}_{s.response}.png")
+    command, _ = how_to_repeat("python -m reverse_correlation compare", s)
+    write_tables({title: rows}, path.with_suffix(".json"), command, notes)
+    print(f"\n{path}")
+    return path
+
+
+def measured(files, s, labelled, class_names):
+    """Return the Measurements of {name: file}, read or made now as CompareSettings say: a list."""
     found = {n: Measurement.load(path) for n, path in files.items() if path.suffix == ".npz"}
-    observers = {}  # all are looked at before the first is measured
+    observers, names = {}, list(files)  # all are looked at before the first is measured
     for name in (name for name in names if name not in found):
         observer, noise, _ = looked_at(files[name], s, labelled, name)
         observers[name] = observer, at_their_contrast(noise, found)
@@ -48,17 +62,17 @@ def compare_files(s):
                 only=observer.only,
             )
             found[name].save(s.out / f"compare_{name}.npz")
-    measurements = [found[name] for name in names]
-    agreement = compare(measurements, response, names)
-    differing = difference(*measurements, response) if len(names) == 2 else None
-    classes = measurements[0].class_names(class_names)
-    compared = agreement, differing, measurements, classes, response
+    return [found[name] for name in names]
+
+
+def tell_agreement(measurements, names, classes, s):
+    """Print how far observers agree: (title of the table, figure, notes, rows, stem of files)."""
+    agreement = compare(measurements, s.response, names)
+    differing = difference(*measurements, s.response) if len(names) == 2 else None
+    compared = agreement, differing, measurements, classes, s.response
     notes, rows = print_comparison(*compared)
-    path = save(draw_comparison(*compared), s.out / f"compare_{'_'.join(names)}_{response}.png")
-    command, _ = how_to_repeat("python -m reverse_correlation compare", s)
-    write_tables({f"{response} images": rows}, path.with_suffix(".json"), command, notes)
-    print(f"\n{path}")
-    return path
+    figure, stem = draw_comparison(*compared), f"compare_{'_'.join(names)}"
+    return f"{s.response} images", figure, notes, rows, stem
 
 
 def distinct_names(files):

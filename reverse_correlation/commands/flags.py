@@ -125,6 +125,7 @@ Share = _between(lambda value: 0 <= value <= 1, "a share from 0 to 1", "X")
 Part = _between(lambda value: 0 < value < 1, "a share between 0 and 1", "X")
 Correlation = _between(lambda r: 0 <= r < 1, "a correlation from 0 up and below 1", "R")
 Contrast = _between(lambda c: 0 < c <= 10, "a positive share of the input range, 10 at most", "C")
+Smoothing = _between(lambda s: 0 <= s <= 100, "a number of pixels from 0 to 100", "PIXELS")
 Word = flag(
     str,
     lambda name: bool(re.fullmatch(r"[\w.-]+", name, re.ASCII)),

@@ -48,6 +48,7 @@ class GroupImage:
             probability, since its degrees of freedom differ from pixel to pixel.
         p: (K, h, w, c), family-wise within a class.
         threshold: (K,), the |t| above which p is at most .05; infinite where it never is.
+        smoothed_t: (K, h, w), likewise, of images averaged over channels and smoothed.
         clusters: (K, h, w) int, a number for all pixels of a cluster; 0 outside.
         cluster_p: (K, h, w), family-wise p of the mass of a pixel's cluster; 1 outside.
         smooth: standard deviation of the Gaussian over each observer's image, before clusters.
@@ -64,6 +65,7 @@ class GroupImage:
     t: np.ndarray
     p: np.ndarray
     threshold: np.ndarray
+    smoothed_t: np.ndarray
     clusters: np.ndarray
     cluster_p: np.ndarray
     smooth: float
@@ -82,6 +84,11 @@ class GroupImage:
     def in_clusters(self):
         """(K, h, w) bool: pixels of clusters significant at family-wise 5 % in their image."""
         return self.cluster_p <= ALPHA
+
+    def of(self, classes):
+        """Return the same of some classes, by their places: a GroupImage."""
+        maps = ("mean", "t", "p", "threshold", "smoothed_t", "clusters", "cluster_p")
+        return dataclasses.replace(self, **{name: getattr(self, name)[classes] for name in maps})
 
 
 def group_image(measurements, response="choice", *, names=None, same_noise=False, smooth=None):
@@ -176,6 +183,7 @@ def over_observers(images, others=None, *, smooth=None, **told):
         t=np.where(known, t, np.nan),
         p=np.where(known, p_of(np.abs(t), largest), np.nan),
         threshold=np.where(known.ravel(), threshold_of(largest), np.nan),
+        smoothed_t=np.where(known[..., 0], grey_t, np.nan),
         clusters=clusters,
         cluster_p=p_of(masses[clusters], heaviest),
         smooth=smooth,

@@ -13,6 +13,7 @@ from reverse_correlation import (
     group_image,
     measure_choices,
 )
+from reverse_correlation.estimates import permutations
 from reverse_correlation.estimates.groups import over_observers
 from reverse_correlation.estimates.permutations import labels_of, signs_of
 
