@@ -284,23 +284,23 @@ def draw_rows(rows, names, title, caption=""):
     return figure
 
 
-def fill_rows(figure, axes, rows, names, label=SIGN):
-    """Draw rows of images into axes, beside a scale of that label; see `draw_rows`."""
+def fill_rows(figure, axes, rows, names):
+    """Draw rows of images into the axes of a figure; see `draw_rows`."""
     columns, signed = axes.shape[1], None
     for first in range(0, len(names), columns):
         line = first // columns * len(rows)
         for place, name in enumerate(names[first : first + columns]):
             axes[line, place].set_title(wrapped(name, LETTERS if columns > 6 else 24), pad=3)
-        for lower, (of_row, row) in enumerate(rows.items()):
+        for lower, (label, row) in enumerate(rows.items()):
             cells = axes[line + lower]
-            cells[0].set_ylabel(of_row)
+            cells[0].set_ylabel(label)
             for axis in cells[len(names) - first :]:
                 axis.set_axis_off()
             for k, axis in enumerate(cells[: len(names) - first], start=first):
                 image = show_cell(axis, row, k)
                 signed = image if row.cmap is None and image is not None else signed
     if signed is not None:
-        scale(figure, signed, axes, label, shrink=min(1, 2.6 * figure.dpi / figure.bbox.height))
+        scale(figure, signed, axes, SIGN, shrink=min(1, 2.6 * figure.dpi / figure.bbox.height))
 
 
 def show_cell(axis, row, k):
