@@ -42,8 +42,8 @@ def notes_of(found, given):
         lines.append(f"left out: {left} who are in one condition alone")
     if found.same_noise:
         lines.append(
-            "observers were shown the same noise: what is found holds for other observers of these "
-            "stimuli, and need not for other stimuli"
+            "all were shown the same noise: its chance correlations with what they share are in "
+            "every image; what is found holds for other observers of these stimuli, not for others"
         )
     return lines
 

@@ -102,9 +102,10 @@ def group_image(measurements, response="choice", *, names=None, same_noise=False
         response: "choice", "decision", "probability" or "logit".
         names: of the observers; by default those in the measurements.
         same_noise: whether observers may have been shown the same noise, as participants of a
-            study are. Whatever they share beside a template then gives their images a common
-            error. Where each answers at random, or for reasons of her own, p is exact; what is
-            found is true of more such observers, but perhaps not of other stimuli.
+            study are. Its chance correlations with whatever they share, be it a template, then are
+            an error in common, which errors over observers do not have. Where each answers at
+            random, or for reasons of her own, p is exact; else what is found is true of other
+            observers of these stimuli, and a pixel may be of the stimuli alone.
         smooth: standard deviation, in pixels, of the Gaussian that is put over each observer's
             image before clusters are looked for; by default a 32nd of the shorter side.
 
