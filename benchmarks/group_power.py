@@ -4,7 +4,8 @@
 
 All of a group judge the same pairs of noise about grey, as in a study. Null: everyone answers at
 random. Power: everyone follows a template (two spots and a bar) of her own strength and with shifts
-of her own, in internal noise. Prints both tables, and writes them as JSON.
+of her own, in internal noise. Spread: two groups of one mean, of 36 pixels, the first of which
+varies more. Prints the tables, and writes them as JSON.
 """
 
 import argparse
@@ -91,13 +92,24 @@ def power_rows(rng, sizes, groups, trials, signals):
     return rows
 
 
+def spread_rows(rng, groups):
+    """Return how many pairs of groups seem to differ that have one mean and another spread."""
+    rows = [["sizes", "ratio of s.d.", "with a pixel"]]
+    for first, second, ratio in ((10, 10, 3), (5, 10, 2), (8, 12, 2), (4, 16, 4)):
+        one = ratio * rng.normal(size=(first, groups, 6, 6, 1))
+        found = over_observers(one, rng.normal(size=(second, groups, 6, 6, 1)), names=())
+        alarms = found.significant.reshape(groups, -1).any(axis=1)
+        rows.append([f"{first} and {second}", f"{ratio}", f"{alarms.mean():.1%}"])
+    return rows
+
+
 def masks(found):
     """Return the pixels, and the clusters, that are significant: (groups, h, w) bool each."""
     return found.significant[..., 0], found.in_clusters
 
 
 def main():
-    """Print and write both tables."""
+    """Print and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--groups", type=int, default=1000, help="of the null")
     parser.add_argument("--power-groups", type=int, default=100)
@@ -110,6 +122,7 @@ def main():
         "Groups that follow a template": power_rows(
             rng, (10, 20, 40), options.power_groups, options.trials, (0.1, 0.2, 0.4)
         ),
+        "Two groups of another spread": spread_rows(rng, options.groups),
     }
     for title, rows in tables.items():
         print("", title, *aligned(rows), sep="\n")
