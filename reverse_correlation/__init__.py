@@ -38,6 +38,8 @@ _HOMES = {
     "exact_class_images": "estimates.exact",
     "exact_classification_images": "estimates.exact",
     "exact_receptive_fields": "estimates.exact",
+    "group_difference": "estimates.groups",
+    "group_image": "estimates.groups",
     "load_any_network": "observers.network_files",
     "read_observer": "observers.network_files",
     "measure": "passes.measure",

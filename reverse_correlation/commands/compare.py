@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from reverse_correlation.commands.flags import how_to_repeat
+from reverse_correlation.commands.groups import tell_group
 from reverse_correlation.commands.measure import looked_at, print_first_answers, with_contrast
 from reverse_correlation.commands.running import check_writable, connected
 from reverse_correlation.errors import UserError
@@ -24,14 +25,35 @@ from reverse_correlation.texts import number
 
 
 def compare_files(s):
-    """Measure what CompareSettings name, say how far it agrees, and draw it: the figure's path."""
+    """Measure what CompareSettings name, say what they show, and draw it: the path."""
     check_writable(s.out)
     labelled = read_labelled_images(s.images) if s.images else None
     class_names = s.class_names or (labelled.class_names if labelled else ())
-    names, response = distinct_names(s.files), s.response
-    files = dict(zip(names, s.files, strict=True))
+    files = (*s.files, *s.group, *s.against)
+    names = distinct_names(files)
+    named = dict(zip(names, files, strict=True))
+    measurements, observers = measured(named, s, labelled, class_names)
+    classes = measurements[0].class_names(class_names)
+    if s.group:
+        found = tell_group(measurements, names, classes, s)
+    else:
+        found = tell_agreement(measurements, observers, names, classes, s)
+    tables, figure, notes, stem = found
+    path = save(figure, s.out / f"{stem}_{s.response}.png")
+    command, _ = how_to_repeat("python -m reverse_correlation compare", s)
+    write_tables(tables, path.with_suffix(".json"), command, notes)
+    print(f"\n{path}")
+    return path
+
+
+def measured(files, s, labelled, class_names):
+    """Measure {name: file} as CompareSettings say, or read what was: Measurements and observers.
+
+    Returns:
+        (a list of all Measurements, {name: (Observer, ensemble)} of those that were measured now).
+    """
     found = {n: Measurement.load(path) for n, path in files.items() if path.suffix == ".npz"}
-    observers = {}  # all are looked at before the first is measured
+    observers, names = {}, list(files)  # all are looked at before the first is measured
     for name in (name for name in names if name not in found):
         observer, noise, _ = looked_at(files[name], s, labelled, name)
         observers[name] = observer, at_their_contrast(noise, found)
@@ -51,20 +73,19 @@ def compare_files(s):
                 only=observer.only,
             )
             found[name].save(s.out / f"compare_{name}.npz")
-    measurements = [found[name] for name in names]
-    agreement = compare(measurements, response, names)
-    differing = difference(*measurements, response) if len(names) == 2 else None
-    classes = measurements[0].class_names(class_names)
-    compared = agreement, differing, measurements, classes, response
+    return [found[name] for name in names], observers
+
+
+def tell_agreement(measurements, observers, names, classes, s):
+    """Print how far observers agree: ({title: rows}, figure, notes, stem of its files)."""
+    agreement = compare(measurements, s.response, names)
+    differing = difference(*measurements, s.response) if len(names) == 2 else None
+    compared = agreement, differing, measurements, classes, s.response
     notes, rows = print_comparison(*compared)
-    crossed = predicted(s, {name: observers.get(name, [None])[0] for name in names}, measurements)
-    tables = {f"{response} images": rows} | (print_prediction(crossed) if crossed else {})
-    figure = draw_comparison(*compared, crossed)
-    path = save(figure, s.out / f"compare_{'_'.join(names)}_{response}.png")
-    command, _ = how_to_repeat("python -m reverse_correlation compare", s)
-    write_tables(tables, path.with_suffix(".json"), command, notes)
-    print(f"\n{path}")
-    return path
+    judges = {name: observers.get(name, [None])[0] for name in names}
+    crossed = predicted(s, judges, measurements)
+    tables = {f"{s.response} images": rows} | (print_prediction(crossed) if crossed else {})
+    return tables, draw_comparison(*compared, crossed), notes, f"compare_{'_'.join(names)}"
 
 
 def distinct_names(files):

@@ -9,6 +9,11 @@ from reverse_correlation.files import safe_stem
 from reverse_correlation.observers.network_files import read_observer
 from reverse_correlation.people.answers import read_answers
 from reverse_correlation.people.figure import draw_people
+from reverse_correlation.people.groups import (
+    draw_over_participants,
+    over_participants,
+    print_over_participants,
+)
 from reverse_correlation.people.observers import StudyResult, classes_of, participants_of
 from reverse_correlation.people.page import write_page
 from reverse_correlation.people.prediction import prediction_rows, print_predictions
@@ -152,6 +157,10 @@ def read(settings):
     print_predictions(prediction_rows(result), len(participants))
     if classes:
         print_network(result)
+    if result.group:
+        found = over_participants(result)
+        print_over_participants(result, found)
+        print(f"\n{save(draw_over_participants(result, found), out / 'group.png')}")
     path = save(draw_people(result), out / "people.png")
     print(f"\n{path}")
     return path

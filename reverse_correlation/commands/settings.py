@@ -159,11 +159,24 @@ class CompareSettings(PassSettings, FileSettings, ResultSettings):
     """Do observers look for the same? Their class images, and how far they agree, side by side.
 
     Each observer is shown noise of its own seed, so that none agrees with another for having seen
-    the same noise; saved measurements of one seed are compared across even and odd shards.
+    the same noise; saved measurements of one seed are compared across even and odd shards. With
+    --group: what do they have in common, with errors over observers?
     """
 
-    files: Positional[tuple[flags.File, ...]]
+    files: Positional[tuple[flags.File, ...]] = ()
     """two or more: networks (.keras, .onnx, .h5), or saved measurements (.npz)"""
+    group: tuple[flags.File, ...] = ()
+    """instead of these: observers, six or more, of whom the mean image is wanted"""
+    against: tuple[flags.File, ...] = ()
+    """observers whose mean image is held against that of --group"""
+    paired: bool = False
+    """--group and --against are the same observers, by name, under two conditions"""
+    same_noise: bool = False
+    """let a group have been shown the same noise, as participants of a study are: what is found
+    holds for these stimuli"""
+    smooth: flags.optional(flags.Smoothing) = None
+    """of --group: standard deviation, in pixels, of the Gaussian over images before clusters are
+    looked for; by default a 32nd of the shorter side"""
     response: Response = "choice"
     """whose images are compared"""
     noise_images: flags.Count = 100_000
@@ -176,7 +189,13 @@ class CompareSettings(PassSettings, FileSettings, ResultSettings):
     def check(self):
         """Check every field, and that there is something to compare."""
         super().check()
-        if len(self.files) < 2:
+        if self.files and self.group:
+            raise UserError("--group takes the files of the group: name none before it")
+        if self.against and not self.group or self.paired and not self.against:
+            raise UserError("--against needs a --group, and --paired needs both")
+        if not self.group and (self.same_noise or self.smooth is not None):
+            raise UserError("--same-noise and --smooth are of a --group: name its files")
+        if not self.group and len(self.files) < 2:
             raise UserError("FILE: name two networks or measurements, or more, to compare")
 
 

@@ -190,8 +190,20 @@ def _check(measurements, response, names=()):
     """Raise UserError if measurements cannot be compared."""
     if len(measurements) < 2:
         raise UserError("agreement is between two observers or more: give at least two")
-    first, wanted = measurements[0], measurements[0].provenance["noise"]
     names = names or [m.provenance["network"] for m in measurements]
+    refuse_incomparable(measurements, response, names)
+    for m, name in zip(measurements, names, strict=True):
+        if any(part.count == 0 for part in m.halves()):
+            raise UserError(
+                f"{name!r} was shown too few images for two halves: measure it again with at least "
+                f"{2 * m.provenance['block_images'] * m.provenance['shard_blocks']:,} images, and "
+                "until 0"
+            )
+
+
+def refuse_incomparable(measurements, response, names):
+    """Raise UserError if measurements have other noise, classes or responses than the first."""
+    first, wanted = measurements[0], measurements[0].provenance["noise"]
     for m, name in zip(measurements, names, strict=True):
         noise = m.provenance["noise"]
         if response not in m.classes:
@@ -211,10 +223,4 @@ def _check(measurements, response, names=()):
             raise UserError(
                 f"{name!r} was measured on {shape[0]} classes that are not those of "
                 f"{names[0]!r}: compare observers of one task"
-            )
-        if any(part.count == 0 for part in m.halves()):
-            raise UserError(
-                f"{name!r} was shown too few images for two halves: measure it again with at least "
-                f"{2 * m.provenance['block_images'] * m.provenance['shard_blocks']:,} images, and "
-                "until 0"
             )

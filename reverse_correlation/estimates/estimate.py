@@ -114,7 +114,7 @@ class Estimate:
         with np.errstate(divide="ignore", invalid="ignore"):
             z = self.covariance / self.standard_error
             if self.freedom is not None:
-                z = _normal_from_t(z, self.freedom)
+                z = normal_from_t(z, self.freedom)
         return np.where(self.response_std[:, None, None, None] > 0, z, np.nan)
 
     @property
@@ -249,7 +249,7 @@ def _power(rows):
     return np.sum(rows.reshape(len(rows), -1) ** 2, axis=1)
 
 
-def _normal_from_t(t, freedom):
+def normal_from_t(t, freedom):
     """Turn Student's t into a z of nearly the same tail probability (Wallace 1959)."""
     scale = (8 * freedom + 1) / (8 * freedom + 3)
     return np.sign(t) * scale * np.sqrt(freedom * np.log1p(t**2 / freedom))
