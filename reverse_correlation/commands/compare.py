@@ -56,7 +56,8 @@ def compare_files(s):
     notes, rows = print_comparison(*compared)
     path = save(draw_comparison(*compared), s.out / f"compare_{'_'.join(names)}_{response}.png")
     command, _ = how_to_repeat("python -m reverse_correlation compare", s)
-    write_tables({f"{response} images": rows}, path.with_suffix(".json"), command, notes)
+    tables = {f"{response} images": rows, **print_bands(agreement)}
+    write_tables(tables, path.with_suffix(".json"), command, notes)
     print(f"\n{path}")
     return path
 
@@ -145,6 +146,38 @@ def print_comparison(found, differing, measurements, classes, response):
     for cells in rows:
         print_row(cells)
     return notes, rows
+
+
+def print_bands(found):
+    """Print how far observers agree in each band of spatial frequency; return {title: rows}."""
+    bands, title = found.bands, "agreement by spatial frequency"
+    if bands is None:
+        print(f"\n{title}: not known of noise that cannot be whitened, or of so small images")
+        return {}
+    pairs = np.triu_indices(len(found.names), 1)
+    head = ["cycles an image", "coefficients", "r", "+- if unrelated", "without noise"]
+    rows = [[*head, "least to most", "known of"]]
+    for b, (low, high) in enumerate(zip(bands.edges[:-1], bands.edges[1:], strict=True)):
+        known = bands.disattenuated[b][pairs]
+        size, known = known.size, known[np.isfinite(known)]
+        mean = known.mean() if len(known) else None
+        ends = f"{known.min():.3f} to {known.max():.3f}" if len(known) else "-"
+        r, unrelated = np.nanmean(bands.correlation[b][pairs]), bands.error[b]
+        rows.append(
+            [
+                f"{low:.0f} to {high:.0f}",
+                f"{bands.count[b]:,}",
+                number(r, "{:.3f}"),
+                number(unrelated, "{:.3f}"),
+                number(mean, "{:.3f}"),
+                ends,
+                f"{len(known):,} of {size:,}",
+            ]
+        )
+    print(f"\n{title}: mean over pairs and classes")
+    for cells in rows:
+        print_row(cells)
+    return {title: rows}
 
 
 def intraclass_cells(found, k):

@@ -86,6 +86,11 @@ class PinkNoise(StructuredNoise):
         return float(np.sum(self.gain[self._is_lowest] ** 2) / np.sum(self.gain**2))
 
     @property
+    def orthogonal_frequencies(self):
+        """As for Ensemble: 1 where a frequency has numbers of its own."""
+        return self._is_lowest.astype(float) if self.by_frequency else super().orthogonal_frequencies
+
+    @property
     def _is_lowest(self):
         """Which frequencies have numbers of their own: (h, w) bool."""
         rows, columns = (
