@@ -154,27 +154,16 @@ def print_bands(found):
     if bands is None:
         print(f"\n{title}: not known of noise that cannot be whitened, or of so small images")
         return {}
-    pairs = np.triu_indices(len(found.names), 1)
-    head = ["cycles an image", "coefficients", "r", "+- if unrelated", "without noise"]
-    rows = [[*head, "least to most", "known of"]]
-    for b, (low, high) in enumerate(zip(bands.edges[:-1], bands.edges[1:], strict=True)):
-        known = bands.disattenuated[b][pairs]
-        size, known = known.size, known[np.isfinite(known)]
-        mean = known.mean() if len(known) else None
-        ends = f"{known.min():.3f} to {known.max():.3f}" if len(known) else "-"
-        r, unrelated = np.nanmean(bands.correlation[b][pairs]), bands.error[b]
-        rows.append(
-            [
-                f"{low:.0f} to {high:.0f}",
-                f"{bands.count[b]:,}",
-                number(r, "{:.3f}"),
-                number(unrelated, "{:.3f}"),
-                number(mean, "{:.3f}"),
-                ends,
-                f"{len(known):,} of {size:,}",
-            ]
-        )
-    print(f"\n{title}: mean over pairs and classes")
+    head = ["cycles an image", "coefficients", "r", "without noise", "+- if unrelated"]
+    rows, pairs = [[*head, "least to most", "known of"]], np.triu_indices(len(found.names), 1)
+    for b, name in enumerate(bands.names):
+        parts = bands.correlation[b], bands.disattenuated[b], bands.disattenuated_error[b]
+        r, without_noise, error = (part[pairs][np.isfinite(part[pairs])] for part in parts)
+        means = [number(v.mean() if len(v) else None, "{:.3f}") for v in (r, without_noise, error)]
+        known = f"{len(without_noise):,} of {parts[1][pairs].size:,}"
+        ends = (f"{end(without_noise):.3f}" for end in (min, max)) if len(without_noise) else "-"
+        rows.append([name, f"{bands.count[b]:,}", *means, " to ".join(ends), known])
+    print(f"\n{title}: means over pairs and classes; +-: of one pair and class")
     for cells in rows:
         print_row(cells)
     return {title: rows}

@@ -75,6 +75,21 @@ class BandAgreement:
     disattenuated: np.ndarray
     error: np.ndarray
 
+    @property
+    def disattenuated_error(self):
+        """The standard deviation of `disattenuated` if images are unrelated: (B, M, M, K)."""
+        own = np.einsum("bmmk->bmk", self.correlation)
+        with np.errstate(invalid="ignore"):
+            own = np.sqrt(own[:, :, None] * own[:, None])
+        error = self.error[:, None, None, None] / own
+        return np.where(np.isfinite(self.disattenuated), error, np.nan)
+
+    @property
+    def names(self):
+        """What each band is called: (B,) texts, such as "2 to 4"."""
+        ends = zip(self.edges[:-1], self.edges[1:], strict=True)
+        return [f"{low:.0f} to {high:.0f}" for low, high in ends]
+
 
 @dataclasses.dataclass(frozen=True)
 class IntraclassCorrelation:

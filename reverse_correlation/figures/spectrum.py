@@ -96,8 +96,8 @@ def spectrum_caption(measurement):
     height, width, _ = measurement.noise.shape
     side = "the longer side" if height != width else "a side"
     return (
-        "Power of the whitened class image above that of its noise, in units of the noise, by cycles "
-        f"along {side} (0: the image's mean; last: all beyond, too), from "
-        f"{noise_images(measurement)}. Bars: 1 standard error; grey: 95 % of images of noise alone; "
-        "dotted: half of the power lies up to there; faded: not above chance."
+        "Power of the whitened class image above that of its noise, in units of the noise, by "
+        f"cycles along {side} (0: the image's mean; last: all beyond, too), from "
+        f"{noise_images(measurement)}. Bars: 1 standard error; grey: 95 % of images of noise "
+        "alone; dotted: half of the power lies up to there; faded: not above chance."
     )
