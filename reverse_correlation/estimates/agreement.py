@@ -11,6 +11,7 @@ shards of another, unless the noise of every observer had its own seed.
 """
 
 import dataclasses
+import functools
 
 import numpy as np
 from scipy import stats
@@ -42,7 +43,7 @@ class Agreement:
         single, average: ICC(3,1) and ICC(3,k) of each class, as IntraclassCorrelations; None if
             more than two observers were shown the same noise.
         info_value: (M, K), infoVal of each observer's images.
-        bands: a BandAgreement; None if the noise cannot be whitened, or images are too small.
+        halves: the Estimates of each observer's even and of its odd shards, for `bands`.
     """
 
     names: tuple
@@ -52,7 +53,12 @@ class Agreement:
     single: object
     average: object
     info_value: np.ndarray
-    bands: object = None
+    halves: tuple = dataclasses.field(default=(), repr=False)
+
+    @functools.cached_property
+    def bands(self):
+        """A BandAgreement; None if the noise cannot be whitened, or images are too small."""
+        return agreement_by_band(self.halves) if self.halves else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +71,7 @@ class BandAgreement:
         edges: (B + 1,), in cycles along the longer side of an image.
         count: (B,), how many independent coefficients each band has.
         correlation, disattenuated: (B, M, M, K), as of an Agreement; the latter is NaN where the
-            halves of an observer correlate no more than 95 % of those of noise do.
+            halves of an observer correlate by no more than 1.96 errors.
         error: (B,), the standard deviation of the correlation of unrelated images.
     """
 
@@ -151,7 +157,7 @@ def compare(measurements, response="choice", names=None):
         single=single,
         average=average,
         info_value=np.array([m.classes[response].info_value for m in measurements]),
-        bands=agreement_by_band(estimates),
+        halves=estimates,
     )
 
 
@@ -169,13 +175,13 @@ def across_halves(halves, least):
     return r, r / np.sqrt(own[:, None] * own[None])
 
 
-def agreement_by_band(estimates):
+def agreement_by_band(halves):
     """Return the agreement in octaves of spatial frequency: a BandAgreement, or None.
 
     Args:
-        estimates: (even, odd) of each observer, Estimates.
+        halves: (even, odd) of each observer, Estimates.
     """
-    white = [[white_images(half) for half in both] for both in estimates]
+    white = [[white_images(half) for half in both] for both in halves]
     if white[0][0] is None:
         return None
     height, width, channels = white[0][0].shape[1:]

@@ -96,7 +96,7 @@ class Estimate:
     def spectrum(self):
         """Return the power of the images by spatial frequency, less that of noise: a Spectrum.
 
-        It is that of the whitened image, (R, F), summed over channels if there are several.
+        It is that of the whitened image, in which all channels count.
 
         Raises:
             UserError: if the stimulus is not the ensemble's, or the noise cannot be whitened.

@@ -95,6 +95,8 @@ def spectrum_of(estimate):
     if estimate.block:  # there, the floor itself is known from so many degrees of freedom
         freedom = estimate.count // estimate.block * (ROWS - noise.orthogonal_coordinates)
         null += 2 * (orthogonal[:, None] * share) ** 2 / freedom
+    else:  # too few for a block: all count as independent
+        share = 0
     signal = np.maximum(raw - floor, 0)
     samples = estimate.count / (2 if noise.symmetric else 1)
     error = null + 4 * signal * (floor / count + signal * (1 - share) / samples)

@@ -11,7 +11,7 @@ from reverse_correlation.figures.class_images import (
     of_how_many,
     response_of,
 )
-from reverse_correlation.figures.style import SERIES, WIDTH, Picture, empty, styled, wrapped
+from reverse_correlation.figures.style import SERIES, WIDTH, Picture, styled, wrapped
 
 COLUMNS = 5  # of the figure
 
@@ -52,8 +52,10 @@ def draw_spectrum(measurement, names, place, response=None):
 
 def draw_one(axis, found, k, faint):
     """Draw the spectrum of class k of a Spectrum over the interval of noise alone."""
-    if np.isnan(found.power[k]).all():
-        empty(axis, (1, 1), "varies\ntoo little")
+    if np.isnan(found.power[k]).all():  # not `empty`: the panels have one scale
+        axis.set_facecolor("0.93")
+        style = {"transform": axis.transAxes, "ha": "center", "va": "center", "color": "0.35"}
+        axis.text(0.5, 0.5, "varies\ntoo little", fontsize=7, **style)
         return
     axis.set_xscale("symlog", linthresh=1, linscale=0.5)
     axis.set_yscale("symlog", linthresh=1, linscale=0.5)
