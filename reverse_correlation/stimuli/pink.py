@@ -88,7 +88,9 @@ class PinkNoise(StructuredNoise):
     @property
     def orthogonal_frequencies(self):
         """As for Ensemble: 1 where a frequency has numbers of its own."""
-        return self._is_lowest.astype(float) if self.by_frequency else super().orthogonal_frequencies
+        if not self.by_frequency:
+            return super().orthogonal_frequencies
+        return self._is_lowest.astype(float)
 
     @property
     def _is_lowest(self):
