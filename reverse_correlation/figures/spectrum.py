@@ -88,7 +88,7 @@ def spectrum_title(place, response, medians):
     """Say at which frequencies the medians of the power of images that are above chance lie."""
     known = np.sort(medians[np.isfinite(medians)])
     if not len(known):
-        return f"{place}: no {response} image has more power than chance"
+        return f"{place}: no {response} image is above chance"
     ends = " to ".join(dict.fromkeys(f"{end:g}" for end in known[[0, -1]]))
     return f"{place}, {response} images: median frequency of their power {ends} cycles an image"
 
