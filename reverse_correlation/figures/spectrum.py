@@ -43,6 +43,8 @@ def draw_spectrum(measurement, names, place, response=None):
     for axis, k in zip(axes.flat, shown, strict=False):
         axis.set_title(wrapped(names[k], 2 * LETTERS), pad=3)
         draw_one(axis, found, k, faint[k])
+    for axis in axes.flat[len(shown) - columns : len(shown)]:  # the lowest of each column
+        axis.tick_params(labelbottom=True)
     for axis in axes[:, 0]:
         axis.set_ylabel("signal / noise")
     figure.suptitle(title)
@@ -52,6 +54,7 @@ def draw_spectrum(measurement, names, place, response=None):
 
 def draw_one(axis, found, k, faint):
     """Draw the spectrum of class k of a Spectrum over the interval of noise alone."""
+    axis.tick_params(labelsize=7, width=0.5)
     if np.isnan(found.power[k]).all():  # not `empty`: the panels have one scale
         axis.set_facecolor("0.93")
         style = {"transform": axis.transAxes, "ha": "center", "va": "center", "color": "0.35"}
@@ -78,10 +81,10 @@ def draw_one(axis, found, k, faint):
         axis.axvline(found.median[k], color=SERIES[1], linewidth=0.8, linestyle=":")
     highest = max(found.frequency[-1], 1)
     axis.set_xticks([0, *2.0 ** np.arange(np.floor(np.log2(highest)) + 1)])
+    axis.yaxis.get_major_locator().set_params(numticks=6)  # of eight decades, not all
     for ticks in (axis.xaxis, axis.yaxis):
         ticks.set_major_formatter("{x:g}")
         ticks.set_minor_locator(NullLocator())
-    axis.tick_params(labelsize=7, width=0.5)
 
 
 def spectrum_title(place, response, medians):
