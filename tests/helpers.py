@@ -46,8 +46,8 @@ def measurements(network, times, images, shards=1, layers=(), orthogonal=False, 
     The noise is white, unless there is another. A shard of orthogonal numbers has 2,048 images,
     whatever is asked for.
     """
-    shape = tuple(network.inputs[0].shape[1:])
-    noise = noise or WhiteNoise(shape=shape, orthogonal=orthogonal)
+    if noise is None:
+        noise = WhiteNoise(shape=tuple(network.inputs[0].shape[1:]), orthogonal=orthogonal)
     work = NoisePass(network, noise, layers=layers, block_images=images // shards // 8)
     told = {**work.identity, "shards": shards, "count": shards * work.shard_images}
     for first in range(0, times * shards, shards):

@@ -85,6 +85,7 @@ def tell_agreement(measurements, observers, names, classes, s):
     judges = {name: observers.get(name, [None])[0] for name in names}
     crossed = predicted(s, judges, measurements)
     tables = {f"{s.response} images": rows} | (print_prediction(crossed) if crossed else {})
+    tables |= print_bands(agreement)
     return tables, draw_comparison(*compared, crossed), notes, f"compare_{'_'.join(names)}"
 
 
@@ -172,6 +173,27 @@ def print_comparison(found, differing, measurements, classes, response):
     for cells in rows:
         print_row(cells)
     return notes, rows
+
+
+def print_bands(found):
+    """Print how far observers agree in each band of spatial frequency; return {title: rows}."""
+    bands, title = found.bands, "agreement by spatial frequency"
+    if bands is None:
+        print(f"\n{title}: not known of noise that cannot be whitened, or of so small images")
+        return {}
+    head = ["cycles an image", "coefficients", "r", "without noise", "+- if unrelated"]
+    rows, pairs = [[*head, "least to most", "known of"]], np.triu_indices(len(found.names), 1)
+    for b, name in enumerate(bands.names):
+        parts = bands.correlation[b], bands.disattenuated[b], bands.disattenuated_error[b]
+        r, without_noise, error = (part[pairs][np.isfinite(part[pairs])] for part in parts)
+        means = [number(v.mean() if len(v) else None, "{:.3f}") for v in (r, without_noise, error)]
+        known = f"{len(without_noise):,} of {parts[1][pairs].size:,}"
+        ends = (f"{end(without_noise):.3f}" for end in (min, max)) if len(without_noise) else "-"
+        rows.append([name, f"{bands.count[b]:,}", *means, " to ".join(ends), known])
+    print(f"\n{title}: means over pairs and classes; +-: of one pair and class")
+    for cells in rows:
+        print_row(cells)
+    return {title: rows}
 
 
 def intraclass_cells(found, k):

@@ -7,9 +7,11 @@ from reverse_correlation.commands.running import check_writable, connected
 from reverse_correlation.errors import UserError
 from reverse_correlation.estimates import findings
 from reverse_correlation.estimates.activity import activation_maps
+from reverse_correlation.estimates.spectrum import has_spectrum
 from reverse_correlation.figures.class_images import commonest, draw_bias
 from reverse_correlation.figures.filters import draw_receptive_fields
 from reverse_correlation.figures.panels import draw_activation_maps, draw_noise_activity
+from reverse_correlation.figures.spectrum import draw_spectrum
 from reverse_correlation.figures.style import save
 from reverse_correlation.figures.templates import draw_templates
 from reverse_correlation.figures.views import draw_views
@@ -198,6 +200,8 @@ def draw_all(result, layers, test, stem, s):
         figures[f"template_{stem}"] = draw_templates(result.shown, names, place, len(test[1]))
     regions = shown.findings.regions
     figures[f"base_{stem}"] = draw_views(measurement, names, place, regions=regions)
+    if has_spectrum(measurement.classes["decision"]):
+        figures[f"spectrum_{stem}"] = draw_spectrum(measurement, names, place)
     for (label, layer), found in zip(layers.items(), result.layers, strict=True):
         if test:
             maps = activation_maps(observer, layer, *test)

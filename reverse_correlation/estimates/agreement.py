@@ -11,13 +11,21 @@ shards of another, unless the noise of every observer had its own seed.
 """
 
 import dataclasses
+import functools
 
 import numpy as np
 from scipy import stats
 
 from reverse_correlation.errors import UserError
 from reverse_correlation.estimates.correlation import correlations
+from reverse_correlation.estimates.estimate import MORE_THAN_CHANCE
 from reverse_correlation.estimates.intervals import LEVEL
+from reverse_correlation.estimates.spectrum import (
+    band_passed,
+    frequencies,
+    octaves,
+    white_images,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +43,7 @@ class Agreement:
         single, average: ICC(3,1) and ICC(3,k) of each class, as IntraclassCorrelations; None if
             more than two observers were shown the same noise.
         info_value: (M, K), infoVal of each observer's images.
+        halves: the Estimates of each observer's even and of its odd shards, for `bands`.
     """
 
     names: tuple
@@ -44,6 +53,48 @@ class Agreement:
     single: object
     average: object
     info_value: np.ndarray
+    halves: tuple = dataclasses.field(default=(), repr=False)
+
+    @functools.cached_property
+    def bands(self):
+        """A BandAgreement; None if the noise cannot be whitened, or images are too small."""
+        return agreement_by_band(self.halves) if self.halves else None
+
+
+@dataclasses.dataclass(frozen=True)
+class BandAgreement:
+    """How far M observers agree on each of K classes in B bands of spatial frequency.
+
+    Of whitened images that keep the band alone; all channels count.
+
+    Attributes:
+        edges: (B + 1,), in cycles along the longer side of an image.
+        count: (B,), how many independent coefficients each band has.
+        correlation, disattenuated: (B, M, M, K), as of an Agreement; the latter is NaN where the
+            halves of an observer correlate by no more than 1.96 errors.
+        error: (B,), the standard deviation of the correlation of unrelated images.
+    """
+
+    edges: np.ndarray
+    count: np.ndarray
+    correlation: np.ndarray
+    disattenuated: np.ndarray
+    error: np.ndarray
+
+    @property
+    def disattenuated_error(self):
+        """The standard deviation of `disattenuated` if images are unrelated: (B, M, M, K)."""
+        own = np.einsum("bmmk->bmk", self.correlation)
+        with np.errstate(invalid="ignore"):
+            own = np.sqrt(own[:, :, None] * own[:, None])
+        error = self.error[:, None, None, None] / own
+        return np.where(np.isfinite(self.disattenuated), error, np.nan)
+
+    @property
+    def names(self):
+        """What each band is called: (B,) texts, such as "2 to 4"."""
+        ends = zip(self.edges[:-1], self.edges[1:], strict=True)
+        return [f"{low:.0f} to {high:.0f}" for low, high in ends]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,11 +139,10 @@ def compare(measurements, response="choice", names=None):
         UserError: if there are fewer than two, or they cannot be compared.
     """
     _check(measurements, response, names)
-    halves = [[part.classes[response].image for part in m.halves()] for m in measurements]
-    one_way = np.array([[correlations(even, odd) for _, odd in halves] for even, _ in halves])
-    r = (one_way + one_way.swapaxes(0, 1)) / 2
-    own, error = np.diagonal(r).T, null_error(measurements[0].noise)
-    own = np.where(own > error, own, np.nan)  # an image that may be noise says nothing of a truth
+    estimates = [[part.classes[response] for part in m.halves()] for m in measurements]
+    halves = [[part.image for part in both] for both in estimates]
+    error = null_error(measurements[0].noise)
+    r, disattenuated = across_halves(halves, error)
     images, single, average = _independent_images(measurements, halves, response), None, None
     if images is not None:
         each_class = [intraclass(images[:, k]) for k in range(images.shape[1])]
@@ -102,12 +152,48 @@ def compare(measurements, response="choice", names=None):
     return Agreement(
         names=tuple(names or (m.provenance["network"] for m in measurements)),
         correlation=r,
-        disattenuated=r / np.sqrt(own[:, None] * own[None]),
+        disattenuated=disattenuated,
         error=error,
         single=single,
         average=average,
         info_value=np.array([m.classes[response].info_value for m in measurements]),
+        halves=estimates,
     )
+
+
+def across_halves(halves, least):
+    """Return the correlations of M observers across halves, and disattenuated: (M, M, K) each.
+
+    Args:
+        halves: (even, odd) of each observer, images (K, h, w, c).
+        least: that the two halves of an observer must correlate by to say something of a truth.
+    """
+    one_way = np.array([[correlations(even, odd) for _, odd in halves] for even, _ in halves])
+    r = (one_way + one_way.swapaxes(0, 1)) / 2
+    own = np.diagonal(r).T
+    own = np.where(own > least, own, np.nan)  # an image that may be noise
+    return r, r / np.sqrt(own[:, None] * own[None])
+
+
+def agreement_by_band(halves):
+    """Return the agreement in octaves of spatial frequency: a BandAgreement, or None.
+
+    Args:
+        halves: (even, odd) of each observer, Estimates.
+    """
+    white = [[white_images(half) for half in both] for both in halves]
+    if white[0][0] is None:
+        return None
+    height, width, channels = white[0][0].shape[1:]
+    edges, bands = octaves(height, width), []
+    if not len(edges):
+        return None
+    count = channels * np.histogram(frequencies(height, width), edges)[0]
+    error = 1 / np.sqrt(count)
+    for low, high, least in zip(edges[:-1], edges[1:], MORE_THAN_CHANCE * error, strict=True):
+        passed = [[band_passed(half, low, high) for half in both] for both in white]
+        bands.append(across_halves(passed, least))
+    return BandAgreement(edges, count, *map(np.array, zip(*bands, strict=True)), error)
 
 
 def difference(first, second, response="choice"):

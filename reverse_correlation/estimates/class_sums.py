@@ -226,6 +226,8 @@ class ClassSums(Accumulator):
             variance=variance,
             null_norm=noise.null_norm if halves else None,
             block=2 * ROWS if total.get("blocks", 0) else 0,
+            coefficient_errors=np.stack([error, rest], axis=1),
+            noise=noise,
         )
 
     def _coefficients(self, sums):

@@ -6,6 +6,7 @@ import functools
 import numpy as np
 
 from reverse_correlation.estimates.correlation import split_half
+from reverse_correlation.estimates.spectrum import spectrum_of
 from reverse_correlation.estimates.sums import EPSILON, covariance_of, moments, whole_and_halves
 from reverse_correlation.stimuli.null_images import sidak_threshold
 
@@ -59,6 +60,9 @@ class Estimate:
             have a standard error of 1; None if the stimulus is not the ensemble's.
         block: stimuli of a block of orthogonal numbers; 0 if they were drawn independently.
         fired: (R,), of filters: in how many images one of its units was active; None likewise.
+        coefficient_errors: (R, 2), standard errors of the coefficients of orthogonal numbers and of
+            independent ones; None if the stimulus is not the ensemble's.
+        noise: the ensemble; None likewise.
     """
 
     covariance: np.ndarray
@@ -78,6 +82,8 @@ class Estimate:
     null_norm: tuple | None = None
     block: int = 0
     fired: np.ndarray | None = None
+    coefficient_errors: np.ndarray | None = None
+    noise: object = None
 
     def plot(self, names=None, title=""):
         """Draw the images: a matplotlib Figure; names are (R,), by default numbers.
@@ -88,6 +94,16 @@ class Estimate:
         from reverse_correlation.figures.filters import plot_estimate
 
         return plot_estimate(self, names, title)
+
+    def spectrum(self):
+        """Return the power of the images by spatial frequency, less that of noise: a Spectrum.
+
+        It is that of the whitened image, in which all channels count.
+
+        Raises:
+            UserError: if the stimulus is not the ensemble's, or the noise cannot be whitened.
+        """
+        return spectrum_of(self)
 
     def __repr__(self):
         """Say in a line what was measured, and how reliable it is."""

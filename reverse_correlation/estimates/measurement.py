@@ -185,6 +185,21 @@ class Measurement:
 
         return draw_views(self, self.class_names(names), self.provenance["network"], response)
 
+    def plot_spectrum(self, names=None, response=None):
+        """Draw the power of each class image by spatial frequency: a matplotlib Figure.
+
+        Of many classes, the 20 that were answered most often are drawn.
+
+        Args:
+            names, response: as for `summary`.
+
+        Raises:
+            UserError: as `summary`, or if the noise cannot be whitened.
+        """
+        from reverse_correlation.figures.spectrum import draw_spectrum
+
+        return draw_spectrum(self, self.class_names(names), self.provenance["network"], response)
+
     def save_images(self, folder, names=None):
         """Write every class image, as a picture and as numbers, and a table; return their paths.
 

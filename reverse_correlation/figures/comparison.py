@@ -11,6 +11,7 @@ from reverse_correlation.figures.class_images import (
     of_how_many,
 )
 from reverse_correlation.figures.style import (
+    SERIES,
     SIGNED,
     WIDTH,
     Picture,
@@ -22,13 +23,14 @@ from reverse_correlation.figures.style import (
 from reverse_correlation.texts import number
 
 AGREEMENT = (
-    "Agreement: correlation of class images\nwithout their noise, mean over classes\n"
-    "(unrelated: 0 ± {:.2f} a class, with noise)"
+    "Correlation of class images without their noise, mean over classes (unrelated: 0 ± {:.2f} a "
+    "class, before the noise is taken out)"
 )
 PREDICTED = (
-    "Share of an observer's (column) choices\nthat images (row) predict, mean over\n"
-    "classes, {:,} fresh pairs (chance: 50%)"
+    "Share of an observer's (column) choices that images (row) predict, mean over classes, {:,} "
+    "fresh pairs (chance: 50%)"
 )
+ROW_LETTERS = 14  # of an observer's name that fit beside a row
 
 
 @styled
@@ -50,14 +52,14 @@ def draw_comparison(found, differing, measurements, classes, response, crossed=N
     height = top + lines * ((side + 0.3) * len(rows) + 0.2) + 0.6
     figure = Picture(figsize=(WIDTH, height), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=[top, figure.get_figheight() - top])
-    agreement = mean_over_classes(found.disattenuated), found.names, AGREEMENT.format(found.error)
-    if crossed is None:
-        draw_matrix(above, *agreement)
-    else:
-        left, right = above.subfigures(1, 2)
-        draw_matrix(left, *agreement)
+    panels = above.subfigures(1, 1 + bool(crossed) + bool(found.bands), squeeze=False)[0]
+    free = mean_over_classes(found.disattenuated)
+    draw_matrix(panels[0], free, found.names, AGREEMENT.format(found.error))
+    if crossed:
         title = PREDICTED.format(crossed.pairs)
-        draw_matrix(right, crossed.share, found.names, title, "{:.0%}", (0, 0.5, 1))
+        draw_matrix(panels[1], crossed.share, found.names, title, "{:.0%}", (0, 0.5, 1))
+    if found.bands:
+        draw_bands(panels[-1], found.bands)
     axes = below.subplots(lines * len(rows), columns, squeeze=False)
     without_ticks(axes)
     fill_rows(below, axes, rows, [classes[k] for k in shown])
@@ -74,7 +76,7 @@ def draw_comparison(found, differing, measurements, classes, response, crossed=N
 def image_rows(names, differing, measurements, shown, response):
     """Return the rows of `fill_rows`, one an observer and one of their difference."""
     rows = {
-        name: class_row(measurement, response, shown)
+        wrapped(name, ROW_LETTERS): class_row(measurement, response, shown)
         for name, measurement in zip(names, measurements, strict=True)
     }
     if differing:
@@ -103,4 +105,31 @@ def draw_matrix(figure, matrix, names, title, template="{:.2f}", limits=(-1, 0, 
         axis.text(j, i, text, ha="center", va="center", color=colour, fontsize=7)
     axis.set_xticks(range(len(names)), names, rotation=20, ha="right", fontsize=7)
     axis.set_yticks(range(len(names)), names, fontsize=7)
-    figure.suptitle(title)
+    draw_title(figure, title)
+
+
+def draw_title(figure, title):
+    """Write a title above a part of a figure, on as many lines as it takes."""
+    width = figure.bbox.width / figure.dpi
+    figure.suptitle(wrapped(title, 15 * width), fontsize=7.5)
+
+
+def draw_bands(figure, bands):
+    """Draw the agreement of the pairs of observers in each band of a BandAgreement."""
+    axis, at = figure.subplots(), np.arange(len(bands.count))
+    first, second = np.triu_indices(bands.correlation.shape[1], 1)
+    r, error = (v[:, first, second] for v in (bands.disattenuated, bands.disattenuated_error))
+    each, means = r.reshape(len(at), -1), mean_over_classes(r.reshape(len(at), 1, -1))[:, 0]
+    chance = 1.96 * mean_over_classes(error.reshape(len(at), 1, -1))[:, 0]
+    axis.bar(at, 2 * chance, 0.8, -chance, color="0.88")
+    axis.plot(at, each, ".", color=SERIES[0], alpha=0.3, markersize=3)
+    axis.plot(at, means, "o-", color=SERIES[0], markersize=4, linewidth=1)
+    axis.axhline(0, color="0.4", linewidth=0.6)
+    axis.set_ylim(-1.1, 1.1)
+    axis.set_xticks(at, [name.replace(" to ", "–") for name in bands.names], fontsize=7)
+    axis.set_xlim(-0.5, len(at) - 0.5)
+    axis.tick_params(labelsize=7, width=0.5)
+    axis.set_xlabel("cycles an image", fontsize=7)
+    title = "Where do they part? The same by spatial frequency, of whitened images"
+    title += " (dots: a class of a pair; grey: 95 % of unrelated ones)"
+    draw_title(figure, title)

@@ -39,6 +39,8 @@ SEE = {  # by the beginning of a figure's name
     "that class: red where it should be brighter, blue where darker.",
     "base": "What is shown; the base plus and minus each image: what the network takes for more, "
     "and for less, of each class; where this is known beyond chance; and its fine structure.",
+    "spectrum": "At which scales the network looks: where points stand above the grey band, the "
+    "class image has more power than noise.",
     "sta_conv1": "What each filter of the first convolution sees. Where its kernels are known, "
     "they are shown above, and the cosine must be near 1.",
     "sta": "What each filter of a deeper layer sees, which no kernel shows. A filter of low r is "

@@ -259,6 +259,14 @@ class Ensemble:
         """
         return None
 
+    @property
+    def orthogonal_frequencies(self):
+        """The share of a whitened image's error, by frequency, that orthogonal coordinates have.
+
+        A number if it is the same for all, or (h, w) in the order of `np.fft.fft2`.
+        """
+        return self.orthogonal_coordinates / math.prod(self.coordinates)
+
     def _on_all_channels(self, images):
         """Return images (n, h, w, colours) with one for each channel: (n, h, w, c)."""
         return tf.repeat(images, self.shape[2], axis=3) if self.achromatic else images

@@ -86,6 +86,13 @@ class PinkNoise(StructuredNoise):
         return float(np.sum(self.gain[self._is_lowest] ** 2) / np.sum(self.gain**2))
 
     @property
+    def orthogonal_frequencies(self):
+        """As for Ensemble: 1 where a frequency has numbers of its own."""
+        if not self.by_frequency:
+            return super().orthogonal_frequencies
+        return self._is_lowest.astype(float)
+
+    @property
     def _is_lowest(self):
         """Which frequencies have numbers of their own: (h, w) bool."""
         rows, columns = (

@@ -54,7 +54,7 @@ def test_a_network_of_ones_own_gives_figures_with_its_name(tmp_path, capsys):
         f"{stem}.png"
         for stem in (
             "bias_mine", "base_mine", "sta_conv1_mine", "sta_convLast_mine", "conv1_mine_noise",
-            "convLast_mine_noise",
+            "convLast_mine_noise", "spectrum_mine",
         )
     }  # fmt: skip
     code, out, _ = run(tmp_path, capsys, tmp_path / "mine.keras", "--layers", "second")

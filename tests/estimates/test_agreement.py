@@ -7,9 +7,18 @@ import pytest
 from helpers import measurements, show
 from small_observers import observer
 
-from reverse_correlation import Measurement, PinkNoise, UserError, WhiteNoise, compare, difference
+from reverse_correlation import (
+    Measurement,
+    PinkNoise,
+    SinusoidNoise,
+    UserError,
+    WhiteNoise,
+    compare,
+    difference,
+)
 from reverse_correlation import measure as measured
 from reverse_correlation.estimates.agreement import intraclass, null_error
+from reverse_correlation.estimates.spectrum import band_passed
 
 SHAPE = (8, 8, 1)
 NOISE = WhiteNoise(shape=SHAPE)
@@ -158,3 +167,53 @@ def test_of_three_observers_with_the_same_noise_there_is_no_intraclass_correlati
     found = compare([measure(net, 16_000)] * 3)
     assert found.single is None and found.average is None
     assert found.disattenuated.shape == (3, 3, 2)
+
+
+def test_two_observers_that_share_low_frequencies_agree_there_alone(rng):
+    """Below 4 cycles an image of 16 pixels one template, above it two; and one with none above."""
+    noise = WhiteNoise(shape=(16, 16, 1))
+    low = band_passed(rng.normal(size=(1, *noise.shape)), 1, 4)[0]
+    high = band_passed(rng.normal(size=(2, *noise.shape)), 4, 99)
+    templates = [low / low.std() + 0.7 * (own / own.std()) for own in high] + [low / low.std()]
+
+    def looks_for(template):  # and, as a second class, for nothing that has an image
+        def answer(images):
+            f = (images - 0.5).reshape(len(images), -1)
+            nothing = 3 * f[:, 0] * f[:, 17] * f[:, 40] / noise.std**2
+            return np.stack([f @ template.ravel() + 20 * nothing, 20 * nothing], axis=1)
+
+        return answer
+
+    made = [measure(looks_for(w), 40_000, noise, seed=i) for i, w in enumerate(templates)]
+    bands = compare(made, "logit").bands
+    assert bands.names == ["1 to 2", "2 to 4", "4 to 11"]
+    assert bands.count.tolist() == [8, 36, 211]
+    assert bands.error == pytest.approx(1 / np.sqrt([8, 36, 211]))
+    r, error = bands.disattenuated[:, 0, 1, 0], bands.disattenuated_error[:, 0, 1, 0]
+    assert np.all(np.abs(r[:2] - 1) < 0.1) and abs(r[2]) < 4 * error[2] < 0.5
+    assert np.all(error >= bands.error)
+    assert np.all(np.abs(bands.disattenuated[:2, 0, 2, 0] - 1) < 0.1)
+    assert np.isnan(bands.disattenuated[2, 0, 2, 0]) and np.isnan(bands.disattenuated[2, 2, 2, 0])
+    assert np.isnan(bands.disattenuated_error[2, 0, 2, 0])
+    assert np.isfinite(bands.correlation[2, 0, 2, 0])
+
+
+@pytest.mark.parametrize("noise", [WhiteNoise(shape=(16, 16)), PinkNoise((16, 16))])
+def test_unrelated_observers_agree_in_no_band_by_more_than_its_error(noise, rng):
+    def looks_for(templates):
+        return lambda images: (images - 0.5).reshape(len(images), -1) @ templates
+
+    classes = 30
+    made = [
+        measure(looks_for(rng.normal(size=(256, classes))), 4_096, noise, seed=i) for i in (0, 1)
+    ]
+    bands = compare(made, "logit").bands
+    z = bands.correlation[:, 0, 1] / bands.error[:, None]
+    if noise.is_white:  # all of the band's coefficients have the same power, as unrelated noise has
+        assert abs(z.std() - 1) < 5 / np.sqrt(2 * z.size)
+    assert abs(z.mean()) < 5 / np.sqrt(z.size) and np.abs(z).max() < 4
+
+
+def test_noise_that_cannot_be_whitened_has_no_bands(rng):
+    made = measure(one_logit(rng.normal(size=1024)), 4_000, SinusoidNoise((32, 32)))
+    assert compare([made, made], "logit").bands is None

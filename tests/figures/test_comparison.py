@@ -39,11 +39,22 @@ def test_the_images_of_each_observer_stand_in_its_row_and_differences_below(two)
 def test_the_matrix_says_what_it_shows(two):
     found = compare(two, "logit", ("x", "y"))
     figure = draw_comparison(found, None, two, NAMES, "logit")
-    (axis,) = figure.subfigs[0].axes
+    (axis,) = figure.subfigs[0].subfigs[0].axes
     matrix = found.disattenuated.mean(axis=2)
     assert np.allclose(axis.images[0].get_array(), matrix)
     assert [text.get_text() for text in axis.texts] == [f"{r:.2f}" for r in matrix.ravel()]
-    assert f"0 ± {found.error:.2f}" in figure.subfigs[0].get_suptitle()
+    assert f"0 ± {found.error:.2f}" in " ".join(figure.subfigs[0].subfigs[0].get_suptitle().split())
+
+
+def test_agreement_by_band_shows_each_class_its_mean_and_what_unrelated_images_have(two):
+    found = compare(two, "logit", ("x", "y"))
+    (axis,) = draw_comparison(found, None, two, NAMES, "logit").subfigs[0].subfigs[1].axes
+    r, error = found.bands.disattenuated[:, 0, 1], found.bands.disattenuated_error[:, 0, 1]
+    assert [text.get_text() for text in axis.get_xticklabels()] == ["1–2", "2–4"]
+    *classes, mean, _ = (line.get_ydata() for line in axis.lines)
+    assert np.allclose(np.transpose(classes), r) and np.allclose(mean, r.mean(axis=1))
+    tops = [bar.get_y() + bar.get_height() for bar in axis.patches]
+    assert np.allclose(tops, 1.96 * error.mean(axis=1))
 
 
 def test_the_mean_is_over_classes_that_have_a_correlation():
