@@ -62,7 +62,9 @@ def _from_words(words, columns):
     order = tf.argsort(words[3 * ROWS :], stable=True)[:columns]
     # H of 1,024 is the Kronecker product of two of 32; as a constant of 4 MB in the graph of a pass
     # it would double the time of compiling it
-    high, low = (tf.gather(tf.constant(hadamard(_SIDE)), n) for n in (order // _SIDE, order % _SIDE))
+    high, low = (
+        tf.gather(tf.constant(hadamard(_SIDE)), n) for n in (order // _SIDE, order % _SIDE)
+    )
     rows = tf.reshape(high[:, :, None] * low[:, None, :], (columns, ROWS))
     matrix = tf.transpose(rows * signs[0, :columns, None])
     return _signed_hadamard(signs[2], _signed_hadamard(signs[1], matrix)) / ROWS
