@@ -1,12 +1,14 @@
 """Passes and their results, as several tests need them."""
 
 import functools
+from unittest import mock
 
 import numpy as np
 
 from reverse_correlation import Measurement, WhiteNoise, measure
 from reverse_correlation.estimates.findings import Result, Shown, class_findings
 from reverse_correlation.estimates.sums import added_up, read_sums
+from reverse_correlation.figures import style
 from reverse_correlation.observers.observer_of import observer_of
 from reverse_correlation.passes.noise_pass import NoisePass
 from reverse_correlation.stimuli.orthogonal import ROWS
@@ -98,6 +100,11 @@ def _by_name(sums):
         for accumulator, named in sums.items()
         for name, value in named.items()
     }
+
+
+def unrendered():
+    """Return a context in which figures are made, but nothing is rendered into their files."""
+    return mock.patch.object(style, "png", lambda figure: b"not rendered")
 
 
 def shards_in(path):

@@ -12,6 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from helpers import unrendered
 
 import analysis
 import main
@@ -215,7 +216,8 @@ def test_a_third_network_is_its_class_and_one_entry(made_up, tmp_path, monkeypat
     )  # fmt: skip
     monkeypatch.setitem(training.NETWORKS, "flat", entry)
     monkeypatch.setattr(training, "save_network", lambda *_: None)  # it has no config of its own
-    written = main.main(settings(tmp_path, "--networks", "flat", "--no-report"))
+    with unrendered():
+        written = main.main(settings(tmp_path, "--networks", "flat", "--no-report"))
     assert {path.stem for path in written} == {
         "classification_mnist", "cm_flat_mnist", "bias_flat_mnist", "template_flat_mnist",
         "about_flat_mnist", "base_flat_mnist",

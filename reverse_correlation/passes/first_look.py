@@ -53,8 +53,9 @@ def _first_thousand(work):
     """Return the logits of the first 1,000 images of a pass."""
     blocks = range(-(-FIRST_IMAGES // work.block_images))
     look, images = work.block, work.block_images
-    if work.responses and work.block_images < BLOCK_IMAGES:
-        look = tf.function(work.block)  # eagerly, a large network would keep all its activities
+    if work.responses and work.observer.images_that_fit(work.layers) < BLOCK_IMAGES:
+        # eagerly, a network that is not small would keep all its activities
+        look = tf.function(work.block, autograph=False)
         # tensors, so that it is traced once and not once for every block
         blocks, images = tf.range(len(blocks), dtype=tf.int64), tf.constant(images, tf.int64)
     return np.concatenate([look(block, images)["logits"] for block in blocks])[:FIRST_IMAGES]

@@ -1,5 +1,6 @@
 """The command that compares observers: what it measures, prints and refuses."""
 
+import contextlib
 import json
 import re
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx_files
 import pytest
+from helpers import unrendered
 from PIL import Image
 from small_observers import observer
 
@@ -21,10 +23,11 @@ from reverse_correlation.estimates.agreement import Agreement, IntraclassCorrela
 PROGRAM = "python -m reverse_correlation compare"
 
 
-def run(tmp_path, capsys, *flags):
+def run(tmp_path, capsys, *flags, rendered=False):
     flags = ["--noise-images", "16000", "--out", tmp_path / "out", *flags]
     settings = read_settings(CompareSettings, PROGRAM, "", list(map(str, flags)))
-    code = exit_code("compare", lambda: compare.compare_files(settings))
+    with contextlib.nullcontext() if rendered else unrendered():
+        code = exit_code("compare", lambda: compare.compare_files(settings))
     captured = capsys.readouterr()
     return code, captured.out, captured.err.splitlines()[-1] if captured.err else ""
 
@@ -58,7 +61,7 @@ def labelled(tmp_path, rng):
 
 def test_the_same_network_in_two_files_agrees_and_another_does_not(networks, tmp_path, capsys):
     flags = ["--class-names", "a", "b", "c", "--response", "logit"]
-    code, out, error = run(tmp_path, capsys, *networks, *flags)
+    code, out, error = run(tmp_path, capsys, *networks, *flags, rendered=True)
     assert code == 0, error
     assert "seed 0" in out and "seed 2" in out and "ICC(3,3)" in out
     figure = tmp_path / "out/compare_one_same_other_logit.png"

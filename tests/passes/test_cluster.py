@@ -146,46 +146,64 @@ from reverse_correlation import backend, cluster
 backend.import_tensorflow_quietly()
 from passes import test_cluster
 
-reference, address, checkpoint, count = sys.argv[1:]
-if reference:
-    test_cluster.run().save(reference)
-    count = test_cluster.ORTHOGONAL_COUNT
-    orthogonal = test_cluster.run(count=count, noise=test_cluster.ORTHOGONAL)
-    orthogonal.save(Path(reference).with_name("orthogonal.npz"))
-    print("saved", flush=True)
-    sys.stdin.readline()
-try:
-    with cluster.connect(address) as client:
-        print("connected", flush=True)
-        test_cluster.run(client, count=int(count), checkpoint=Path(checkpoint))
-except KeyboardInterrupt:
-    sys.exit(130)
+folder = Path(sys.argv[1])
+test_cluster.run().save(folder / "reference.npz")
+count = test_cluster.ORTHOGONAL_COUNT
+orthogonal = test_cluster.run(count=count, noise=test_cluster.ORTHOGONAL)
+orthogonal.save(folder / "orthogonal.npz")
+print("saved", flush=True)
+for line in sys.stdin:
+    address, checkpoint, count = line.split()
+    try:
+        with cluster.connect(address) as client:
+            print("connected", flush=True)
+            test_cluster.run(client, count=int(count), checkpoint=Path(checkpoint))
+    except KeyboardInterrupt:
+        print("stopped", flush=True)
 """
 
 
-def start_client(processes, address, checkpoint, count=COUNT, reference=""):
-    """Start a process that runs the pass on a cluster; first, if there is a name, alone."""
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    paths = os.pathsep.join([str(ROOT), f"{ROOT}/tests"])
-    environment = {**os.environ, **ONE_THREAD, "PYTHONPATH": paths}
-    arguments = (reference, address, checkpoint, count)
-    return processes.python(CLIENT, *arguments, env=environment, text=True, **pipes)
+class Another:
+    """A process that runs the pass alone, twice, and then on clusters, as it is told to."""
+
+    def __init__(self, folder, processes):
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        paths = os.pathsep.join([str(ROOT), f"{ROOT}/tests"])
+        environment = {**os.environ, **ONE_THREAD, "PYTHONPATH": paths}
+        self.folder = folder
+        self.process = processes.python(CLIENT, folder, env=environment, text=True, **pipes)
+
+    def run(self, address, checkpoint, count=COUNT):
+        """Begin a pass on a cluster; return once it is connected."""
+        self.process.stdin.write(f"{address} {checkpoint} {count}\n")
+        self.process.stdin.flush()
+        assert self.says() == "connected"
+
+    def says(self):
+        """Return the next line that it prints."""
+        return self.process.stdout.readline().rstrip()
+
+    def errors(self):
+        """Return what it has written to standard error."""
+        stderr = self.process.stderr.fileno()
+        os.set_blocking(stderr, False)
+        try:
+            return os.read(stderr, 10_000)
+        except BlockingIOError:
+            return b""
 
 
 @pytest.fixture(scope="module")
 def another(machines, module_processes, tmp_path_factory):
-    """A process that computes the reference and, when it is sent a line, becomes a client."""
-    folder = tmp_path_factory.mktemp("another")
-    files = {"reference": folder / "reference.npz", "checkpoint": folder / "sums.npz"}
-    process = start_client(module_processes, machines.address, **files)
-    return SimpleNamespace(process=process, **files)
+    """A process beside this one; it starts when the workers do."""
+    return Another(tmp_path_factory.mktemp("another"), module_processes)
 
 
 @pytest.fixture(scope="module")
 def reference(another):
     """The pass in one process, with as many threads as each worker has: one."""
-    assert another.process.stdout.readline() == "saved\n"
-    return Measurement.load(another.reference, OWN)
+    assert another.says() == "saved"
+    return Measurement.load(another.folder / "reference.npz", OWN)
 
 
 def test_two_workers_give_the_bits_of_one_process(machines, reference):
@@ -198,7 +216,7 @@ def test_two_workers_give_the_bits_of_one_process(machines, reference):
 def test_two_workers_give_the_bits_of_one_process_with_orthogonal_numbers(
     machines, another, reference
 ):
-    expected = Measurement.load(another.reference.with_name("orthogonal.npz"), OWN)
+    expected = Measurement.load(another.folder / "orthogonal.npz", OWN)
     with cluster.connect(machines.address) as client:
         measurement = run(client, count=ORTHOGONAL_COUNT - 7, noise=ORTHOGONAL)
     assert machines.took_part() == 2 and measurement.count == ORTHOGONAL_COUNT
@@ -328,6 +346,30 @@ def test_a_network_that_answers_nan_on_a_worker_is_refused_with_its_name(machine
             run(client, model=damaged)
 
 
+def test_local_workers_are_pinned_listen_on_loopback_and_leave_quietly_on_ctrl_c(
+    another, reference, tmp_path
+):
+    another.run("local:2", tmp_path / "sums.npz", count=10**9)
+    client = psutil.Process(another.process.pid)
+    workers = [
+        process
+        for process in client.children(recursive=True)
+        if "spawn_main" in " ".join(process.cmdline())
+    ]
+    assert len(workers) == 2
+    cores = [process.cpu_affinity() for process in workers]
+    assert len(cores[0]) == max(1, len(os.sched_getaffinity(0)) // 2)
+    assert cores[0] != cores[1] or len(os.sched_getaffinity(0)) == 1
+    for process in (client, *workers):
+        listening = [c for c in process.net_connections() if c.status == psutil.CONN_LISTEN]
+        assert listening and {c.laddr.ip for c in listening} == {"127.0.0.1"}
+    wait_until(lambda: shards_in(tmp_path / "sums.npz"))
+    os.killpg(client.pid, signal.SIGINT)  # as a terminal does, to all of them
+    assert another.says() == "stopped"
+    assert not psutil.wait_procs(workers, timeout=20)[1]
+    assert not another.errors()
+
+
 def test_workers_killed_at_work_lose_nothing_and_new_ones_take_over(
     machines, reference, monkeypatch
 ):
@@ -354,11 +396,10 @@ def test_one_worker_gives_the_bits_of_one_process(machines, reference):
 
 
 def test_a_killed_client_and_a_killed_scheduler_leave_a_checkpoint_that_is_continued(
-    machines, reference, another, monkeypatch
+    machines, reference, another, tmp_path, monkeypatch
 ):
-    checkpoint, take = another.checkpoint, cluster.Tasks.take
-    another.process.stdin.write("\n")
-    another.process.stdin.flush()
+    checkpoint, take = tmp_path / "sums.npz", cluster.Tasks.take
+    another.run(machines.address, checkpoint)
     wait_until(lambda: shards_in(checkpoint))
     another.process.kill()
     another.process.wait()
@@ -402,30 +443,6 @@ def test_no_workers_are_waited_for_and_one_without_a_package_is_named(
             lacks = "the worker tcp://.* lacks the package tensorflow: "
             with pytest.raises(UserError, match=lacks):
                 run(client)
-
-
-def test_local_workers_are_pinned_listen_on_loopback_and_leave_quietly_on_ctrl_c(
-    processes, tmp_path
-):
-    client = start_client(processes, "local:2", tmp_path / "sums.npz", count=10**9)
-    assert client.stdout.readline() == "connected\n"
-    workers = [
-        process
-        for process in psutil.Process(client.pid).children(recursive=True)
-        if "spawn_main" in " ".join(process.cmdline())
-    ]
-    assert len(workers) == 2
-    cores = [process.cpu_affinity() for process in workers]
-    assert len(cores[0]) == max(1, len(os.sched_getaffinity(0)) // 2)
-    assert cores[0] != cores[1] or len(os.sched_getaffinity(0)) == 1
-    for process in (psutil.Process(client.pid), *workers):
-        listening = [c for c in process.net_connections() if c.status == psutil.CONN_LISTEN]
-        assert listening and {c.laddr.ip for c in listening} == {"127.0.0.1"}
-    wait_until(lambda: shards_in(tmp_path / "sums.npz"))
-    os.killpg(client.pid, signal.SIGINT)  # as a terminal does, to all of them
-    _, said = client.communicate(timeout=120)
-    assert client.returncode == 130 and not said
-    assert not psutil.wait_procs(workers, timeout=20)[1]
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ ORTHOGONAL = WhiteNoise(shape=(10, 9, 1))
 BLOCK = 125
 SHARD = 8 * BLOCK  # images
 SHARD_OF = {NOISE: SHARD, ORTHOGONAL: 2048}
+FILES = {NOISE: "independent.npz", ORTHOGONAL: "orthogonal.npz"}
 BOTH = pytest.mark.parametrize("noise", SHARD_OF, ids=["independent", "orthogonal"])
 
 
@@ -41,37 +42,44 @@ def run(count, model=None, noise=NOISE, **kwargs):
 
 
 ENDLESS = """
-import sys
-from passes.test_sums_and_resume import SHARD_OF, run
+import sys, threading
+from pathlib import Path
+from passes.test_sums_and_resume import FILES, SHARD_OF, network, run
 
+def measure(noise, model):
+    run(10**6 * SHARD_OF[noise], model, noise, checkpoint=Path(sys.argv[1], FILES[noise]))
+
+passes = [threading.Thread(target=measure, args=(noise, network())) for noise in SHARD_OF]
 print("ready", flush=True)
 sys.stdin.readline()
-noise = list(SHARD_OF)[int(sys.argv[2])]
-run(10**6 * SHARD_OF[noise], noise=noise, checkpoint=sys.argv[1])
+for each in passes:
+    each.start()
 """
 
 
-@BOTH
-def test_killed_at_several_moments_it_ends_with_the_same_bits(noise, tmp_path, processes):
-    checkpoint, which = tmp_path / "sums.npz", str(list(SHARD_OF).index(noise))
+def test_killed_at_several_moments_it_ends_with_the_same_bits(tmp_path, processes):
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     moments = (1, 10)  # shards after which a process is killed, whatever it is doing
-    waiting = [  # to import at once
-        processes.python(ENDLESS, checkpoint, which, **pipes) for _ in moments
-    ]
+    waiting = [processes.python(ENDLESS, tmp_path, **pipes) for _ in moments]  # to import at once
+
+    def saved():
+        return {noise: shards_in(tmp_path / FILES[noise]) for noise in SHARD_OF}
+
     for moment, process in zip(moments, waiting, strict=True):
         assert process.stdout.readline() == "ready\n"
         process.stdin.write("go\n")
         process.stdin.flush()
         deadline = time.monotonic() + 120
-        while shards_in(checkpoint) < moment and time.monotonic() < deadline:
+        while min(saved().values()) < moment and time.monotonic() < deadline:
             time.sleep(0.02)
         process.kill()
         process.wait()
-        assert shards_in(checkpoint) >= moment
-    count = (shards_in(checkpoint) + 10) * SHARD_OF[noise] + 30
-    resumed, whole = (run(count, noise=noise, checkpoint=path) for path in (checkpoint, None))
-    assert same_bits(resumed, whole)
+        assert min(saved().values()) >= moment
+    for noise, shards in saved().items():
+        count = (shards + 10) * SHARD_OF[noise] + 30
+        paths = tmp_path / FILES[noise], None
+        resumed, whole = (run(count, noise=noise, checkpoint=path) for path in paths)
+        assert same_bits(resumed, whole)
 
 
 @BOTH
