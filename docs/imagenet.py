@@ -114,7 +114,7 @@ def all_measured(count, out):
 def draw_front(measurement, names):
     """Draw the base plus and minus the images of a few classes, and their red - green maps."""
     chosen = np.array([names.index(name) for name in FRONT])
-    rows = view_rows(measurement, chosen, RESPONSE)
+    rows = view_rows(measurement, chosen, measurement.regions(RESPONSE))
     r = measurement.classes[RESPONSE].reliability[chosen]
     caption = (
         f"{RESPONSE} images from {measurement.count:,} pink noise images about the photograph, "
@@ -124,6 +124,12 @@ def draw_front(measurement, names):
     title = f"What would make this cat another class for {measurement.provenance['network']}"
     views = {label: rows[label] for label in ("base\n+ image", "base\n- image", "red - green")}
     return draw_rows(views, FRONT, title, caption)
+
+
+def saved(figure, path):
+    """Write a figure as PNG, and as JPEG, which is small enough for the page, beside it."""
+    with Image.open(save(figure, path)) as image:
+        image.convert("RGB").save(path.with_suffix(".jpg"), quality=88, subsampling=0)
 
 
 def table(measurement, names):
@@ -139,13 +145,17 @@ def table(measurement, names):
     return rows
 
 
-def note(measurement):
-    """Say at which contrast an observer was shown noise, and what it took."""
+def run_row(title, measurement):
+    """Return the row of a table on what a run was, and what it took."""
     record = measurement.provenance
-    line = f"{record['network']}, contrast {measurement.noise.contrast:.3g}"
-    if survived := record.get("at_threshold"):
-        line += f", at which its answer survives in {survived['survived']:.0%}"
-    return line + f": {record['seconds']:,} s, {record['gigabytes']:g} GB"
+    survived = record.get("at_threshold")
+    return [
+        f"{title}, {record['network']}",
+        f"{measurement.count:,}",
+        f"{measurement.noise.contrast:.3g}" + " (its threshold)" * bool(survived),
+        f"{record['seconds']:,} s",
+        f"{record['gigabytes']:g} GB",
+    ]
 
 
 def agreement_table(found, names):
@@ -157,7 +167,7 @@ def agreement_table(found, names):
         free = [number(found.disattenuated[i, j, k], "{:.2f}") for i, j in pairs]
         raw = ", ".join(number(found.correlation[i, j, k], "{:.2f}") for i, j in pairs)
         rows.append([name, *free, raw])
-    return rows
+    return [*rows, ["unrelated images", *["" for _ in pairs], f"0 ± {found.error:.2f}"]]
 
 
 def main():
@@ -166,26 +176,26 @@ def main():
     parser.add_argument("--noise-images", type=int, default=8192)
     parser.add_argument("--out", type=Path, default=ROOT / "results/imagenet")
     settings = parser.parse_args()
-    out, tables, notes = settings.out, {}, []
+    out, tables = settings.out, {}
+    runs = [["photograph, network", "noise images", "contrast", "time", "memory"]]
     out.mkdir(parents=True, exist_ok=True)
     for title, of_networks in all_measured(settings.noise_images, out).items():
         photo = title.partition("_")[0]
         names = list(PHOTOGRAPHS[photo][1].values())
         first = of_networks[0]
         place = f"{first.provenance['network']}, about a photograph ({photo})"
-        save(draw_views(first, names, place, RESPONSE), out / f"{title}.png")
+        saved(draw_views(first, names, place, RESPONSE), out / f"{title}.png")
         if title == "cat":
-            save(draw_front(first, names), out / "front.png")
-        notes += [f"{title}: {note(each)}" for each in of_networks]
+            saved(draw_front(first, names), out / "front.png")
+        runs += [run_row(title, each) for each in of_networks]
         tables[title] = table(first, names)
         if len(of_networks) > 1:
             agreed = compare(of_networks, RESPONSE)
             compared = draw_comparison(agreed, None, of_networks, names, RESPONSE)
-            save(compared, out / f"{title}_three.png")
+            saved(compared, out / f"{title}_three.png")
             tables[f"{title}, three networks"] = agreement_table(agreed, names)
-            notes.append(f"{title}: unrelated images agree at r = 0 ± {agreed.error:.2f}")
-    write_tables(tables, out / "imagenet.json", "python docs/imagenet.py", notes)
-    print(*notes, sep="\n")
+    write_tables(tables | {"runs": runs}, out / "imagenet.json", "python docs/imagenet.py")
+    print(*(", ".join(row) for row in runs), sep="\n")
 
 
 if __name__ == "__main__":
