@@ -22,7 +22,7 @@ import sys
 import time
 from pathlib import Path
 
-LARGE_BLOCK = 16  # images of 224 x 224 x 3 that a pass shows at once
+LARGE_BLOCK = 16  # images of 224 x 224 x 3 that lie ready
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
@@ -130,7 +130,8 @@ def imagenet(path, seconds, rounds):
         ("ONNX", in_onnx, onnx_alone),
     ):
         work = NoisePass(observer, noise, only=tuple(classes))
-        step, images = functools.partial(work.shard_sums, 0, 4 * LARGE_BLOCK), 4 * LARGE_BLOCK
+        images = 4 * work.block_images
+        step = functools.partial(work.shard_sums, 0, images)
         ours = step, images
         compared(f"{name}, EfficientNet-Lite0", ours, (alone, LARGE_BLOCK), seconds, rounds)
         started = time.perf_counter()
