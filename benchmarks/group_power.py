@@ -126,6 +126,7 @@ def main():
     }
     for title, rows in tables.items():
         print("", title, *aligned(rows), sep="\n")
+    options.out.mkdir(parents=True, exist_ok=True)
     write_tables(
         tables, options.out / "group_power.json", "python benchmarks/group_power.py",
         [f"{options.trials} pairs of {SIDE} x {SIDE} pixels, the same for all of a group"],

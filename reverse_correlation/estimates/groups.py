@@ -28,12 +28,10 @@ from reverse_correlation.estimates.permutations import (
     signs_of,
     threshold_of,
 )
+from reverse_correlation.estimates.regions import SMOOTH, cluster_masses, largest_masses
 
 AT_ONCE = 2**20  # values of t that are held
-SMOOTH = 1 / 32  # deviation of the Gaussian, as a share of the shorter side
 ROUNDING = 1e-12  # of correlations: no more than this is 0
-BESIDE = np.zeros((3, 3, 3), bool)  # of maps (n, h, w): the four pixels beside one, of one map
-BESIDE[1] = ndimage.generate_binary_structure(2, 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,8 +174,13 @@ def over_observers(images, others=None, *, smooth=None, **told):
     images = np.where(known, images - centre, 0)
     smooth = SMOOTH * min(mean.shape[1:3]) if smooth is None else smooth
     grey = ndimage.gaussian_filter(images.mean(axis=4), (0, 0, smooth, smooth), mode="constant")
+
+    def heaviest_of(maps):
+        masses = largest_masses(maps.reshape(-1, *maps.shape[2:]), test.level)
+        return masses.reshape(maps.shape[:2])
+
     t, largest = under_null(test, images, lambda maps: np.abs(maps).max(axis=(2, 3, 4)))
-    grey_t, heaviest = under_null(test, grey, lambda maps: largest_masses(maps, test.level))
+    grey_t, heaviest = under_null(test, grey, heaviest_of)
     clusters, masses = cluster_masses(grey_t, test.level)
     return GroupImage(
         mean=np.where(known, mean, np.nan),
@@ -214,30 +217,6 @@ def under_null(test, images, largest_of):
         t = test.t_of(test.rows[first : first + at_once], columns)
         largest.append(largest_of(t.reshape(-1, *shape)))
     return test.t_of(test.rows[:1], columns).reshape(shape), np.concatenate(largest)
-
-
-def cluster_masses(maps, threshold):
-    """Label the clusters of signed maps, of positive and negative values apart.
-
-    Args:
-        maps: (n, h, w).
-        threshold: the absolute value that all of a cluster's pixels pass.
-
-    Returns:
-        (labels, masses): (n, h, w) int, 0 where there is no cluster; of each number the sum of
-        |value| - threshold.
-    """
-    above, count = ndimage.label(maps > threshold, BESIDE)
-    below, more = ndimage.label(maps < -threshold, BESIDE)
-    labels = np.where(below > 0, below + count, above)
-    excess = np.where(labels > 0, np.abs(maps) - threshold, 0)
-    return labels, np.bincount(labels.ravel(), excess.ravel(), minlength=count + more + 1)
-
-
-def largest_masses(maps, threshold):
-    """Return the largest mass of a cluster in each of maps (m, K, h, w), 0 without one: (m, K)."""
-    labels, masses = cluster_masses(maps.reshape(-1, *maps.shape[2:]), threshold)
-    return masses[labels].max(axis=(1, 2)).reshape(maps.shape[:2])
 
 
 # --------------------------------------------------------------------------- who is in a group

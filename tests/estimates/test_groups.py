@@ -23,8 +23,8 @@ NULLS = 300  # groups without anything in common, as classes of one
 
 @pytest.fixture
 def fewer(monkeypatch):
-    """Draw a thousand signs or labels where there are more."""
-    monkeypatch.setattr(permutations, "REARRANGED", 1_000)
+    """Draw 500 signs or labels where there are more."""
+    monkeypatch.setattr(permutations, "REARRANGED", 500)
 
 
 def found(*images):
