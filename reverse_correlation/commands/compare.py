@@ -13,6 +13,7 @@ from reverse_correlation.estimates.agreement import compare, difference
 from reverse_correlation.estimates.measurement import Measurement
 from reverse_correlation.estimates.prediction import LEAST_PAIRS
 from reverse_correlation.estimates.summary import share_text
+from reverse_correlation.figures.class_images import noise_images
 from reverse_correlation.figures.comparison import draw_comparison
 from reverse_correlation.figures.style import save
 from reverse_correlation.observers.observer import names_of_classes
@@ -148,7 +149,7 @@ def print_comparison(found, differing, measurements, classes, response):
     count = len(found.names)
     upper = np.triu_indices(count, 1)
     notes = [
-        f"{name}: {m.count:,} images of {m.noise.title} noise, seed {m.provenance['seed']}"
+        f"{name}: {shown_to(m)}, seed {m.provenance['seed']}"
         for name, m in zip(found.names, measurements, strict=True)
     ]
     notes.append(
@@ -194,6 +195,13 @@ def print_bands(found):
     for cells in rows:
         print_row(cells)
     return {title: rows}
+
+
+def shown_to(measurement):
+    """Say how many images of which noise an observer was shown, or how many trials people were."""
+    if measurement.of_trials:
+        return noise_images(measurement)
+    return f"{measurement.count:,} images of {measurement.noise.title} noise"
 
 
 def intraclass_cells(found, k):

@@ -124,6 +124,7 @@ Deviation = _between(lambda value: value != 0, "a number other than 0", "X")
 Share = _between(lambda value: 0 <= value <= 1, "a share from 0 to 1", "X")
 Part = _between(lambda value: 0 < value < 1, "a share between 0 and 1", "X")
 Correlation = _between(lambda r: 0 <= r < 1, "a correlation from 0 up and below 1", "R")
+Seconds = _between(lambda value: value > 0, "a number of seconds above 0", "SECONDS")
 Contrast = _between(lambda c: 0 < c <= 10, "a positive share of the input range, 10 at most", "C")
 Smoothing = _between(lambda s: 0 <= s <= 100, "a number of pixels from 0 to 100", "PIXELS")
 Word = flag(
@@ -260,6 +261,10 @@ def how_to_repeat(program, settings):
             continue
         elif tyro.conf.Positional in marks:
             positional += said
+        elif value is True:
+            flags.append(flag_name(field.name))
+        elif tyro.conf.UseAppendAction in marks:
+            flags += [word for one in said for word in (flag_name(field.name), one)]
         else:
             flags += [flag_name(field.name), *said]
     sentence = f"Constants that are not flags: {'; '.join(constants)}." if constants else ""

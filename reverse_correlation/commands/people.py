@@ -1,24 +1,42 @@
 """Forced choice for people: a page that asks them, and what they and a network look for."""
 
+import dataclasses
+
 import numpy as np
 
+from reverse_correlation.commands.flags import how_to_repeat
 from reverse_correlation.commands.running import check_writable
 from reverse_correlation.errors import UserError
+from reverse_correlation.figures.image_files import save_table
 from reverse_correlation.figures.style import save
-from reverse_correlation.files import safe_stem
 from reverse_correlation.observers.network_files import read_observer
 from reverse_correlation.people.answers import read_answers
-from reverse_correlation.people.figure import draw_people
+from reverse_correlation.people.conditions import difference_of
+from reverse_correlation.people.exclusion import without_excluded
+from reverse_correlation.people.figure import draw_difference, draw_people
+from reverse_correlation.people.files import write_people
 from reverse_correlation.people.groups import (
     draw_over_participants,
     over_participants,
     print_over_participants,
 )
 from reverse_correlation.people.observers import StudyResult, classes_of, participants_of
-from reverse_correlation.people.page import write_page
+from reverse_correlation.people.page import NO_TEXTS, page_megabytes, write_page
+from reverse_correlation.people.page_texts import read_page_texts
 from reverse_correlation.people.prediction import prediction_rows, print_predictions
-from reverse_correlation.people.study import Study
-from reverse_correlation.people.tables import print_network, print_people, print_regions
+from reverse_correlation.people.study import Study, load_studies
+from reverse_correlation.people.tables import (
+    difference_row,
+    network_rows,
+    of_no_study,
+    person_rows,
+    print_difference,
+    print_network,
+    print_people,
+    print_regions,
+    what_was_left_out,
+)
+from reverse_correlation.report.tables import write_tables
 from reverse_correlation.stimuli.base_images import (
     is_image_file,
     look_at_image,
@@ -32,6 +50,7 @@ GREY_SIZE = (128, 128)  # of pictures about grey, in pixels
 LARGEST = 256  # side of a picture, in pixels, where no size is asked for
 LEAST_NUMBERS = 200  # of sinusoid patches a trial: those of scales 1, 2 and 4 are 252
 MUCH_CLIPPED = 0.1  # of the pixels
+LARGE_PAGE = 30  # MB, above which a page is announced before it is written
 
 
 def make(settings):
@@ -45,7 +64,14 @@ def make(settings):
             f"{settings.out} has another study, whose answers would be lost with {file}: choose "
             "another --out"
         )
-    clipped = write_page(study, path, settings.pause)
+    texts = read_page_texts(settings.text) if settings.text else NO_TEXTS
+    size = page_megabytes(study, texts)
+    if size > LARGE_PAGE:
+        print(
+            f"the page will have {size:,.0f} MB, which a browser takes long to open: a smaller "
+            "--size or fewer --trials make it smaller"
+        )
+    clipped = write_page(study, path, settings.pause, texts)
     study.save(file)
     print_study(study, clipped, path, file)
     return path
@@ -135,40 +161,100 @@ def read(settings):
     for path in settings.files:
         if not path.is_file():
             raise UserError(f"there is no file {path}: name the CSV files of choices")
-    file = settings.study or settings.files[0].parent / "study.npz"
-    study = Study.load(file)
-    mask = read_mask(settings.mask, study.noise.shape) if settings.mask else None
-    out = settings.out or file.parent
-    check_writable(out / "measurements")
-    participants, group = participants_of(read_answers(settings.files, study), study)
-    classes = ()
+    beside = [path.parent / "study.npz" for path in settings.files]
+    files = settings.study or [path for path in beside if path.exists()] or beside[:1]
+    studies = load_studies(files)
+    if len(studies) > 1 and not settings.out:
+        raise UserError("the answers are of several conditions: say by --out where results go")
+    out = settings.out or files[0].parent
+    for folder in ("measurements", "images"):
+        check_writable(out / folder)
+    mask = read_mask(settings.mask, studies[0].noise.shape) if settings.mask else None
+    results, notes = results_of(studies, settings)
+    difference = difference_of(*results) if len(results) == 2 else None
     if settings.model:
-        (low, high), name = settings.input_range, settings.model.name
-        sides = study.noise.shape[:2]
-        network = read_observer(settings.model, **settings.reading, otherwise=sides)
-        print(f"{name}: is shown pixels from {low:g} (black) to {high:g} (white)")
-        classes = classes_of(network, study, (low, high), settings.class_names)
-    result = StudyResult(study, participants, group, classes, settings.model)
-    stems = file_stems([person.name for person in result.people])
-    for person, stem in zip(result.people, stems, strict=True):
-        person.measurement.save(out / f"measurements/{stem}.npz")
-    print_people(result)
-    print_regions(result, settings.smooth, mask)
-    print_predictions(prediction_rows(result), len(participants))
-    if classes:
-        print_network(result)
-    if result.group:
-        found = over_participants(result)
-        print_over_participants(result, found)
-        print(f"\n{save(draw_over_participants(result, found), out / 'group.png')}")
-    path = save(draw_people(result), out / "people.png")
-    print(f"\n{path}")
-    return path
+        results = judged_by_network(results, settings)
+    shared, rows = [over_participants(r) if r.group else None for r in results], {}
+    for result, found in zip(results, shared, strict=True):
+        for name, of_result in print_result(result, found, settings.smooth, mask).items():
+            rows[name] = rows.get(name, []) + of_result
+    if difference:
+        print_difference(difference)
+        rows["people"].append(difference_row(difference))
+    elif len(results) > 2:
+        print("\ndifferences are those of two conditions: read two of them to see theirs")
+    if earlier := write_people(results, difference, out):
+        print(f"\nof an earlier reading, not of this one: {', '.join(earlier)} in measurements")
+    write_rows(rows, out, notes, settings)
+    return draw(results, shared, difference, out)
 
 
-def file_stems(names):
-    """Return stems of file names, letters, digits, - and _, no two of them alike in any case."""
-    stems = [safe_stem(name) for name in names]
-    if len({stem.casefold() for stem in stems}) < len(stems):
-        stems = [f"{i + 1}_{stem}" for i, stem in enumerate(stems)]
-    return stems
+def results_of(studies, settings):
+    """Read and measure the participants of each study: (StudyResults, what is to be said first)."""
+    answers = read_answers(settings.files, studies, settings.incomplete)
+    limits = settings.exclude_faster, settings.exclude_early
+    kept, excluded = without_excluded(answers, *limits)
+    notes = [*of_no_study(answers), *what_was_left_out(excluded, *limits)]
+    print(*notes, sep="\n", end="\n" * bool(notes))
+    return [StudyResult(s, *participants_of(kept[s.condition], s)) for s in studies], notes
+
+
+def judged_by_network(results, settings):
+    """Return StudyResults with the classes of the network that ReadSettings name."""
+    (low, high), name = settings.input_range, settings.model.name
+    sides = results[0].study.noise.shape[:2]
+    network = read_observer(settings.model, **settings.reading, otherwise=sides)
+    print(f"{name}: is shown pixels from {low:g} (black) to {high:g} (white)")
+    judged = []
+    for result in results:
+        classes = classes_of(network, result.study, (low, high), settings.class_names)
+        judged.append(dataclasses.replace(result, classes=classes, network=settings.model))
+    return judged
+
+
+def print_result(result, shared, smooth, mask):
+    """Print what is found in a StudyResult, and its GroupImage; return its tables, {name: rows}."""
+    rows = {
+        "people": person_rows(result),
+        "prediction": prediction_rows(result),
+        "network": network_rows(result),
+    }
+    print_people(result, rows["people"])
+    print_regions(result, smooth, mask)
+    print_predictions(rows["prediction"], len(result.participants))
+    if result.classes:
+        print_network(result, rows["network"])
+    if shared:
+        print_over_participants(result, shared)
+    return {name: table for name, table in rows.items() if table}
+
+
+def write_rows(tables, out, notes, settings):
+    """Write {name: rows, which are dataclasses}, each to NAME.csv, and all to people.json."""
+    written = {}
+    for name, rows in tables.items():
+        save_table(rows, out / f"{name}.csv")
+        head = [field.name for field in dataclasses.fields(rows[0])]
+        written[name] = [head, *(in_json(dataclasses.astuple(row)) for row in rows)]
+    command, _ = how_to_repeat("python -m reverse_correlation people read", settings)
+    write_tables(written, out / "people.json", command, notes)
+
+
+def in_json(values):
+    """Return numbers and texts as JSON has them: what is not finite, or not known, is None."""
+    return [None if value in (np.inf, -np.inf) or value != value else value for value in values]
+
+
+def draw(results, shared, difference, out):
+    """Draw StudyResults, their GroupImages, and the difference of two; return the last path."""
+    drawn = {}
+    for result, found in zip(results, shared, strict=True):
+        of_which = f"_{result.study.condition}" * (len(results) > 1)
+        if found:
+            drawn[f"group{of_which}.png"] = draw_over_participants(result, found)
+        drawn[f"people{of_which}.png"] = draw_people(result)
+    if difference:
+        drawn["difference.png"] = draw_difference(difference)
+    paths = [save(figure, out / name) for name, figure in drawn.items()]
+    print("", *paths, sep="\n")
+    return paths[-1]

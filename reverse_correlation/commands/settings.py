@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import Literal
 
-from tyro.conf import Fixed, Positional
+from tyro.conf import Fixed, Positional, UseAppendAction
 
 from reverse_correlation.commands import flags
 from reverse_correlation.errors import UserError
@@ -215,6 +215,9 @@ class MakeSettings(NoiseSettings):
     """trials between two breaks"""
     condition: flags.Word = "main"
     """what the CSV files call this condition of your experiment"""
+    text: flags.optional(flags.File) = None
+    """what the page says beforehand: a text file with # Instructions, # Consent, # Practice 8, the
+    number that of practice trials; any of them may be left out"""
     images: flags.optional(flags.File) = None
     """labelled images: a .npz file with x_train, y_train, x_test, y_test, as Keras's mnist.npz"""
     noise_kind: SymmetricKind = "sinusoid"
@@ -235,16 +238,27 @@ class MakeSettings(NoiseSettings):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReadSettings(FileSettings, RegionSettings):
-    """What participants look for, and a network on the very same trials."""
+    """What participants look for, and a network on the very same trials.
+
+    Answers of several conditions, each a study with a --condition of its own, are told apart by the
+    condition that stands in their lines.
+    """
 
     files: Positional[tuple[flags.File, ...]]
     """CSV files that the page downloaded"""
-    study: flags.optional(flags.File) = None
-    """of the participants; by default study.npz beside the first CSV file"""
+    study: UseAppendAction[tuple[flags.File, ...]] = ()
+    """of the participants, once a condition; by default each study.npz beside a CSV file"""
+    incomplete: bool = False
+    """read participants who answered only some of the trials, too"""
+    exclude_faster: flags.optional(flags.Seconds) = None
+    """leave out participants whose median reaction time is below this; nobody by default"""
+    exclude_early: flags.optional(flags.Share) = None
+    """leave out participants of whose presses more than this share came before they could be
+    answers; nobody by default"""
     model: flags.optional(flags.File) = None
     """a network (.keras, .onnx or .h5) that judges the same trials"""
     out: flags.optional(flags.Folder) = None
-    """where results go; by default the study's folder"""
+    """where results go; by default the study's folder, if there is one"""
 
     def check(self):
         """Check every field, and that flags of a network come with one."""

@@ -293,10 +293,11 @@ class ChoiceSums(ClassSums):
         """Return the sums of trials, assigned to two halves in turn: {name: (2, ...)}.
 
         Args:
-            choices: (N,), from -1 to 1.
+            choices: (N,), from -1 to 1; trials without an answer are NaN, and left out.
             xi: (N, *coordinates), the numbers behind the first stimulus of each pair.
         """
         halves = [(choices[i::2], xi[i::2]) for i in (0, 1)]
+        halves = [(r[~np.isnan(r)], x[~np.isnan(r)]) for r, x in halves]
         return {
             "n": np.array([2.0 * len(r) for r, _ in halves]),
             "pairs": np.array([float(len(r)) for r, _ in halves]),

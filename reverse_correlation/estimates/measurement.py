@@ -96,6 +96,11 @@ class Measurement:
         return np.rint(self.classes["decision"].mean_response * self.count).astype(int)
 
     @property
+    def of_trials(self):
+        """Whether these are choices in trials, as those of people; not the answers of a pass."""
+        return list(self.classes) == ["choice"]
+
+    @property
     def images_for_reliability(self):
         """From how many images on there are two halves that can be compared."""
         return 2 * self.provenance["block_images"] * self.provenance["shard_blocks"]

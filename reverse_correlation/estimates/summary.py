@@ -19,7 +19,7 @@ from reverse_correlation.texts import aligned, html_of, html_table, number
 HEAD = ("class", "answered", "r", "needs", "significant", "infoVal", "linear")
 HEAD += ("predicts", "ceiling", "R2")
 LEGEND = (
-    "r: split-half reliability; needs: images for r = .9 with the truth; significant: pixels at\n"
+    "r: split-half reliability; needs: {} for r = .9 with the truth; significant: pixels at\n"
     "family-wise 5 %; infoVal: above 1.96 is more than chance; linear: share of the response's\n"
     "variance; predicts: share of the choices on fresh pairs that the image predicts, by chance\n"
     "50 %, and its ceiling, which the linear share implies for Gaussian drive; R2: of the logit\n"
@@ -117,16 +117,25 @@ class Summary:
         caption: whose images of which noise these are.
         rows: of all measured classes, in their order.
         shown: indices of the rows that are shown.
+        unit: of what is needed, as it is shown: images, or trials of two.
     """
 
     name: str
     caption: str
     rows: list
     shown: np.ndarray
+    unit: str = "images"
 
     def column(self, field):
         """Return one field of a ClassRow for all measured classes: (K,)."""
         return np.array([getattr(row, field) for row in self.rows])
+
+    @property
+    def _shown_texts(self):
+        rows = [self.rows[k] for k in self.shown]
+        if self.unit == "trials":
+            rows = [dataclasses.replace(row, images_needed=row.images_needed / 2) for row in rows]
+        return [row.texts for row in rows]
 
     @property
     def _left_out(self):
@@ -135,13 +144,13 @@ class Summary:
 
     def __repr__(self):
         """Return a table for a terminal, and what its columns are."""
-        lines = [HEAD, *([" ".join(t.split()) for t in self.rows[k].texts] for k in self.shown)]
-        more = filter(None, [self._left_out])
-        return "\n".join([f"{self.name}: {self.caption}", *aligned(lines), *more, LEGEND])
+        lines = [HEAD, *([" ".join(t.split()) for t in texts] for texts in self._shown_texts)]
+        more, legend = filter(None, [self._left_out]), LEGEND.format(self.unit)
+        return "\n".join([f"{self.name}: {self.caption}", *aligned(lines), *more, legend])
 
     def _repr_html_(self):
         caption = html_of("<p><b>$name</b>: $text</p>", name=self.name, text=self.caption)
-        table = html_table(HEAD, [self.rows[k].texts for k in self.shown])
+        table = html_table(HEAD, self._shown_texts)
         return caption + table + html_of("<p>$left</p>" * bool(self._left_out), left=self._left_out)
 
 
@@ -184,4 +193,5 @@ def summary_of(measurement, names, response=None):
     start = reliable_from([measurement])
     caption = f"{response} images, from {noise_images(measurement)}"
     caption += of_how_many(measurement, shown) + (start and f"; r {start}")
-    return Summary(measurement.provenance["network"], caption, rows, shown)
+    unit = "trials" if measurement.of_trials else "images"
+    return Summary(measurement.provenance["network"], caption, rows, shown, unit)

@@ -61,7 +61,8 @@ def plot_measurement(measurement, names, kind=None, classes=()):
     """Draw the class images of a measurement with the names of its classes; see its `plot`."""
     has = measured_responses(measurement) if kind is None else [response_of(measurement, kind)]
     shown, chosen = commonest(measurement), chosen_classes(measurement, names, classes)
-    title = f"What {measurement.provenance['network']} looks for"
+    verb = "looked" if measurement.of_trials else "looks"  # it may be of several people
+    title = f"What {measurement.provenance['network']} {verb} for"
     title += f" ({len(chosen)} chosen classes)" if chosen else of_how_many(measurement, shown)
     shown = np.array(chosen) if chosen else shown
     rows = {name: class_row(measurement, name, shown) for name in has}
@@ -151,7 +152,11 @@ def draw_bias(shown, names, place):
 
 
 def noise_images(measurement):
-    """Say how many images of which noise an observer was shown."""
+    """Say how many images, or trials, of which noise an observer was shown, and asked what."""
+    if measurement.of_trials:
+        question = measurement.provenance.get("question")
+        asked = f', asked "{question}"' if question else ""
+        return f"{measurement.count // 2:,} trials of {measurement.noise.title} noise{asked}"
     return f"{measurement.count:,} {measurement.noise.title} noise images"
 
 
@@ -161,7 +166,7 @@ def said_in_a_line(measurement):
     if measured_responses(measurement):
         response, classes = response_of(measurement), len(measurement.answered)
         known = range_of(measurement.classes[response].reliability)
-        parts.append(f"{classes:,} class{'es' * (classes > 1)}")
+        parts += [] if measurement.of_trials else [f"{classes:,} class{'es' * (classes > 1)}"]
         start = reliable_from([measurement])
         parts += [f"{response} {known}"] if known else [f"r {start}"] if start else []
     return f"{measurement.provenance['network']}: {', '.join(parts)}"
@@ -177,7 +182,8 @@ def caption_of(measurements, counts):
         marks.append("green: outline of the image that noise is about")
     if any(m.noise.shape[2] == 3 for m in measurements):
         marks.append("of images in colour, the luminance is shown")
-    return f"Covariance of answers with {counts}; {'; '.join(marks)}."
+    what = "choices" if all(m.of_trials for m in measurements) else "answers"
+    return f"Covariance of {what} with {counts}; {'; '.join(marks)}."
 
 
 def reliable_from(measurements):

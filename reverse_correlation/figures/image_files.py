@@ -41,10 +41,36 @@ def save_images(measurement, names, folder, tables):
         for number, name, image in zip(numbers, names, estimate.image, strict=True):
             if np.isfinite(image).all():
                 named = "" if name == str(number) else f"_{safe_stem(name)}"
-                drawn = Image.fromarray(in_squares(signed_picture(image)))
-                write(f"{response}_{number}{named}.png", functools.partial(_write_png, drawn))
-    write("table.csv", functools.partial(_write_table, tables))
+                picture_of = functools.partial(_write_png, image)
+                write(f"{response}_{number}{named}.png", picture_of)
+    rows = [row for rows in tables for row in rows]
+    write("table.csv", functools.partial(_write_rows, rows))
     return paths
+
+
+def save_image(image, path):
+    """Write an image (h, w, c), as a picture to PATH.png and as numbers to PATH.npy.
+
+    One that is not finite has no picture.
+
+    Args:
+        path: without a suffix, in a folder that there is.
+    """
+    with replacing(f"{path}.npy") as part:
+        np.save(part, image)
+    if np.isfinite(image).all():
+        with replacing(f"{path}.png") as part:
+            _write_png(image, part)
+
+
+def save_table(rows, path):
+    """Write rows, dataclasses of one kind, to a CSV file with a heading; unknown numbers are empty.
+
+    Raises:
+        FileError: if it cannot be written.
+    """
+    with replacing(path) as part:
+        _write_rows(rows, part)
 
 
 def signed_picture(image):
@@ -71,13 +97,12 @@ def in_squares(pixels):
     return pixels.repeat(side, axis=0).repeat(side, axis=1)
 
 
-def _write_png(drawn, path):
-    drawn.save(path, optimize=True)
+def _write_png(image, path):
+    Image.fromarray(in_squares(signed_picture(image))).save(path, optimize=True)
 
 
-def _write_table(tables, path):
-    """Write rows of dataclasses to a CSV file with a heading; what is not known is empty."""
-    rows = [dataclasses.asdict(row) for rows in tables for row in rows]
+def _write_rows(rows, path):
+    rows = [dataclasses.asdict(row) for row in rows]
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()

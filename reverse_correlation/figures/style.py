@@ -135,6 +135,7 @@ def without_ticks(axes):
 def scale(figure, image, axes, label, **kwargs):
     """Add the figure's one colour bar."""
     bar = figure.colorbar(image, ax=axes, label=label, pad=0.01, aspect=30, **kwargs)
+    bar.solids.set_alpha(1)  # the image may be faint
     bar.outline.set_linewidth(0.5)
     bar.ax.tick_params(width=0.5, labelsize=7)
 

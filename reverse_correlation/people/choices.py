@@ -68,41 +68,59 @@ def shown_pair(noise, xi):
     return tuple(noise.low + (noise.high - noise.low) * levels / 255 for levels in shown)
 
 
-def measure_choices(choices, noise, *, seed=0, name="observer"):
+def measure_choices(choices, noise, *, seed=0, name="observer", question=""):
     """Measure what made an observer choose: a Measurement of one class, with its choice image.
 
     Args:
         choices: (N,), one for each trial from the first on: +1 where base + A xi was chosen, -1
-            where base - A xi was; or the mean over several observers of the same trials.
+            where base - A xi was, NaN where there was no answer; or the mean over several observers
+            of the same trials.
         noise: the symmetric ensemble.
         seed: of the trials.
         name: of the observer.
+        question: that was asked.
 
     Raises:
-        UserError: if there are fewer than four trials, or choices that are not from -1 to 1.
+        UserError: if there are fewer than four trials, or two answers in a half of them, or choices
+            that are not from -1 to 1.
     """
-    noise = noise.independent
     choices = np.asarray(choices, np.float64)
     if choices.ndim != 1 or len(choices) < LEAST_TRIALS:
         raise UserError(
             f"choices are a row of at least {LEAST_TRIALS}, one for each trial, not an array of "
             f"{choices.shape}"
         )
-    if not np.all(np.abs(choices) <= 1):
+    if np.any(np.abs(choices) > 1):
         raise UserError("a choice is 1 or -1, and the mean of several lies between")
-    xi = np.float64(trial_numbers(noise, seed, len(choices)))
+    if min(np.isfinite(choices[i::2]).sum() for i in (0, 1)) < LEAST_TRIALS // 2:
+        raise UserError(
+            f"choices have answers to too few trials: at least {LEAST_TRIALS // 2} of the even and "
+            "of the odd ones are needed"
+        )
+    xi = trial_numbers(noise, seed, len(choices))
+    return measurement_of(choices, xi, noise, seed=seed, name=name, question=question)
+
+
+def measurement_of(choices, xi, noise, *, seed, name, question=""):
+    """Return the Measurement of choices (N,), or of other numbers, in trials with the numbers xi.
+
+    Trials whose choice is NaN are left out; the arguments are otherwise those of `measure_choices`.
+    """
+    noise = noise.independent
     sums = ChoiceSums(tuple(xi.shape[1:]), 1, pixels=int(np.prod(noise.shape)))
     provenance = {
         "network": name,
         "noise": noise.describe(),
         "seed": seed,
-        "count": 2 * len(choices),
+        "count": 2 * int(np.isfinite(choices).sum()),
         "paired": True,
         "accumulators": [sums.describe()],
         "block_images": 2,
         "shard_blocks": 1,
+        "class_names": ["choice"],
+        **({"question": question} if question else {}),
     }
-    return Measurement({sums.name: sums.of_trials(choices, xi)}, provenance, noise)
+    return Measurement({sums.name: sums.of_trials(choices, np.float64(xi))}, provenance, noise)
 
 
 def network_choices(model, noise, xi, to_range=(0.0, 1.0)):

@@ -9,6 +9,7 @@ from reverse_correlation.figures.class_images import luminance_significant, show
 from reverse_correlation.figures.style import (
     PICTURE,
     SIGN,
+    WIDTH,
     Picture,
     empty,
     luminance,
@@ -23,6 +24,12 @@ from reverse_correlation.texts import number
 SHOWN = 24  # participants, and classes of a network, in the figure
 SCALED = 3  # of what a choice image adds to the base in the figure, in standard deviations of noise
 LETTERS = 22  # of a name above a panel
+
+
+LEGEND = (
+    f"r: split-half reliability; infoVal: {MORE_THAN_CHANCE} and above is more than chance; black: "
+    "pixels significant at family-wise 5 %; faded: neither"
+)
 
 
 @styled
@@ -41,11 +48,7 @@ def draw_people(result):
     above, below = figure.subfigures(2, 1, height_ratios=(2.9, lower))
     _draw_plus_and_minus(above, result.foremost, result.study.noise)
     _draw_choice_images(below, titled, rows, columns, result.study.noise)
-    what = (
-        f"choice images from {result.study.trials:,} pairs each; r: split-half reliability; "
-        f"infoVal: {MORE_THAN_CHANCE} and above is more than chance; black: pixels significant "
-        "at family-wise 5 %"
-    )
+    what = f"choice images from {trials_of(people)} trials each; {LEGEND}"
     if result.study.noise.about_image:
         what += "; green: outline of the base"
     if left_out := len(result.people) + len(result.classes) - len(titled):
@@ -54,11 +57,36 @@ def draw_people(result):
     scaled = (
         f"images added to the base: scaled to a peak of {SCALED} standard deviations of the noise"
     )
-    if not result.foremost.estimate.info_value[0] >= MORE_THAN_CHANCE:
+    if not result.foremost.estimate.above_chance[0]:
         scaled += "; NOT MORE THAN CHANCE: what they seem to show is noise"
     lines = [textwrap.fill(text, letters) for text in (f'"{result.study.question}"', scaled)]
     figure.suptitle("\n".join(lines))
     return figure
+
+
+@styled
+def draw_difference(found):
+    """Draw the images of two conditions, and their difference, a ConditionDifference."""
+    results = found.first, found.second
+    titled = [(each.study.condition, each.foremost) for each in results]
+    titled.append((found.observer.name, found.observer))
+    figure = Picture(figsize=(WIDTH, 3.1), layout="constrained")
+    _draw_choice_images(figure, titled, 1, 3, found.first.study.noise)
+    letters = int(12 * WIDTH)
+    lines = [
+        f'{each.study.condition}: "{each.study.question}", {trials_of([each.foremost])} trials, '
+        f"participants: {len(each.participants)}"
+        for each in results
+    ]
+    figure.suptitle("\n".join(textwrap.fill(line, letters) for line in lines))
+    figure.supxlabel(textwrap.fill(LEGEND, int(16 * WIDTH)), fontsize=7)
+    return figure
+
+
+def trials_of(people):
+    """Say how many trials StudyObservers answered: a number, or from the least to the most."""
+    counts = sorted(person.trials for person in people)
+    return " to ".join(dict.fromkeys(f"{count:,}" for count in (counts[0], counts[-1])))
 
 
 def _draw_choice_images(figure, titled, rows, columns, noise):
@@ -78,7 +106,9 @@ def _draw_choice_images(figure, titled, rows, columns, noise):
         if np.isnan(values).all():
             empty(axis, values.shape, "no image")
         else:
-            image = show_class_image(axis, values, luminance_significant(estimate)[0])
+            faint = not estimate.above_chance[0]
+            mask = None if faint else luminance_significant(estimate)[0]
+            image = show_class_image(axis, values, mask, alpha=0.3 if faint else 1)
             if noise.about_image:
                 outline(axis, noise.mean)
     signed_scale(figure, image, axes, SIGN)

@@ -47,6 +47,6 @@ def same_choices(person, network_class):
     Returns:
         (same, trials): of the trials on which both chose.
     """
-    majority = np.sign(person.choices)
+    majority = np.sign(np.nan_to_num(person.choices))  # a trial without answers has none
     clear = (majority != 0) & (network_class.choices != 0)
     return int(np.sum(majority[clear] == network_class.choices[clear])), int(clear.sum())

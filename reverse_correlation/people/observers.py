@@ -18,7 +18,8 @@ class StudyObserver:
 
     Attributes:
         name: of a participant, "all participants", or a network's class.
-        choices: (trials,) of 1 and -1, and 0 for no difference; the means of these for a group.
+        choices: (trials,) of 1 and -1, 0 for no difference, and NaN for no answer; the means of
+            these for a group.
         measurement: of the choices, a Measurement.
         answers: [Answer, ...] of a participant; () of anyone else.
     """
@@ -31,8 +32,14 @@ class StudyObserver:
     @classmethod
     def of(cls, name, choices, study, answers=()):
         """Measure the choices of an observer."""
-        measurement = measure_choices(choices, study.noise, seed=study.seed, name=name)
+        asked = {"seed": study.seed, "question": study.question}
+        measurement = measure_choices(choices, study.noise, name=name, **asked)
         return cls(name, choices, measurement, answers)
+
+    @property
+    def trials(self):
+        """How many trials were answered, by any of a group."""
+        return int(np.isfinite(self.choices).sum())
 
     @property
     def estimate(self):
@@ -68,15 +75,34 @@ class StudyResult:
 
 
 def participants_of(answers, study):
-    """Measure {participant: [Answer, ...]}: (a StudyObserver each, another of all or None)."""
+    """Measure {participant: [Answer, ...]}: (a StudyObserver each, another of all or None).
+
+    Raises:
+        UserError: if there is nobody.
+    """
+    if not answers:
+        raise UserError(
+            f"nobody is left who answered the condition {study.condition!r}: give its CSV files, "
+            "exclude fewer, or leave its study out"
+        )
     participants = tuple(
-        StudyObserver.of(name, np.array([answer.response for answer in given]), study, given)
+        StudyObserver.of(name, choices_of(given, study), study, given)
         for name, given in answers.items()
     )
     if len(participants) == 1:
         return participants, None
-    means = np.mean([participant.choices for participant in participants], axis=0)
+    choices = np.array([participant.choices for participant in participants])
+    answered = np.isfinite(choices).sum(axis=0)
+    with np.errstate(invalid="ignore"):  # a trial that nobody answered has no mean
+        means = np.nansum(choices, axis=0) / answered
     return participants, StudyObserver.of("all participants", means, study)
+
+
+def choices_of(answers, study):
+    """Return the responses of [Answer, ...], NaN where there is none: (trials,)."""
+    choices = np.full(study.trials, np.nan)
+    choices[[answer.stimulus - 1 for answer in answers]] = [each.response for each in answers]
+    return choices
 
 
 def classes_of(network, study, input_range=(0.0, 1.0), class_names=()):

@@ -1,5 +1,6 @@
 """The page that runs a study in a browser: one file that needs no other."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -7,14 +8,31 @@ import numpy as np
 from reverse_correlation.errors import UserError
 from reverse_correlation.files import replacing
 from reverse_correlation.people.choices import screen_levels
-from reverse_correlation.texts import base64_of, html_of, json_in_page
+from reverse_correlation.people.page_texts import PageTexts
+from reverse_correlation.texts import base64_of, html_of, html_of_each, json_in_page
 
 TEMPLATE = Path(__file__).with_name("page.html")
-MOST_BYTES = 1e8  # of the noise in a page, which a browser holds in memory
+MOST_MEGABYTES = 4e2 / 3  # of a page, whose noise a browser holds in memory
+NO_TEXTS = PageTexts()
+INSTRUCTIONS = (
+    "You will see two pictures at a time. Each time, choose the one that answers the question "
+    "better. There is no right answer: trust your first impression.",
+)
+CONSENT = """<div id="consent">$text</div>
+    <p><label><input type="checkbox" id="agree" required> I have read this, and agree</label></p>"""
 
 
-def write_page(study, path, pause):
+def page_megabytes(study, texts=NO_TEXTS):
+    """Return how large the page of a Study will be, in MB."""
+    trials = study.trials + texts.practice_trials
+    return 4e-6 / 3 * trials * math.prod(study.noise.shape)
+
+
+def write_page(study, path, pause, texts=NO_TEXTS):
     """Write the page of a Study, which proposes a break after every `pause` trials.
+
+    Args:
+        texts: PageTexts that it shows beforehand.
 
     Returns:
         The share of pixels that a screen clips, over both stimuli of all trials.
@@ -22,13 +40,23 @@ def write_page(study, path, pause):
     Raises:
         UserError: if it would be too large, or cannot be written.
     """
-    size = study.trials * int(np.prod(study.noise.shape))
-    if size > MOST_BYTES:
+    size = page_megabytes(study, texts)
+    if size > MOST_MEGABYTES:
         raise UserError(
             f"{study.trials:,} trials of {' x '.join(map(str, study.noise.shape))} pixels would "
-            f"make a page of {4e-6 / 3 * size:,.0f} MB: take a smaller --size or fewer --trials"
+            f"make a page of {size:,.0f} MB: take a smaller --size or fewer --trials"
         )
     base, push = screen_levels(study.noise, study.numbers)
+    page = page_of(study, pause, texts, base, push)
+    with replacing(path) as part:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(page, encoding="utf-8")
+    return clipped_share(base, push)
+
+
+def page_of(study, pause, texts, base, push):
+    """Return the page of a Study: HTML, with the levels that `screen_levels` returned."""
+    practice = study.practice_numbers(texts.practice_trials + 1)  # no levels come of no numbers
     data = {
         "id": study.id,
         "seed": study.seed,
@@ -38,13 +66,22 @@ def write_page(study, path, pause):
         "shape": study.noise.shape,
         "base": base64_of(base),
         "push": base64_of(push),
+        "practice": texts.practice_trials,
+        "practicePush": base64_of(screen_levels(study.noise, practice)[1][:-1]),
     }
-    template = TEMPLATE.read_text(encoding="utf-8")
-    page = html_of(template, question=study.question, study=json_in_page(data))
-    with replacing(path) as part:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(page, encoding="utf-8")
-    return clipped_share(base, push)
+    return html_of(
+        TEMPLATE.read_text(encoding="utf-8"),
+        question=study.question,
+        study=json_in_page(data),
+        instructions=paragraphs(texts.instructions or INSTRUCTIONS),
+        consent=html_of(CONSENT, text=paragraphs(texts.consent)) if texts.consent else "",
+        practice=paragraphs(texts.practice),
+    )
+
+
+def paragraphs(texts):
+    """Return texts as paragraphs of HTML."""
+    return html_of_each('<p class="told">$text</p>', texts)
 
 
 def clipped_share(base, push):

@@ -20,12 +20,13 @@ class PredictionRow:
     """Shares of choices that images of the other half of the trials predict; chance is .5.
 
     Attributes:
-        name: of a participant, of all together, or of a network's class.
+        condition, name: of a participant, of all together, or of a network's class.
         own, low, high: of its own choices by its own image, with the 95 % interval (Wilson).
         by_people: of its choices by the images of participants, mean over them without itself.
         of_people: of participants' choices by its image, likewise.
     """
 
+    condition: str
     name: str
     own: float
     low: float
@@ -45,7 +46,8 @@ def prediction_rows(result):
         others = people[people != i]
         by, of = found.share[others, i], found.share[i, others]
         own = found.share[i, i], found.low[i, i], found.high[i, i]
-        rows.append(PredictionRow(observer.name, *own, _mean(by), _mean(of)))
+        told = result.study.condition, observer.name
+        rows.append(PredictionRow(*told, *map(float, (*own, _mean(by), _mean(of)))))
     return rows
 
 

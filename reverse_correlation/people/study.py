@@ -6,6 +6,8 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
+
 from reverse_correlation.errors import UserError
 from reverse_correlation.estimates.sums import read_sums, write_sums
 from reverse_correlation.people.choices import trial_numbers
@@ -64,6 +66,10 @@ class Study:
         """The numbers xi behind the first stimulus of each trial: (trials, *coordinates)."""
         return trial_numbers(self.noise, self.seed, self.trials)
 
+    def practice_numbers(self, trials):
+        """Return the numbers xi of practice trials, which no trial has: (trials, *coordinates)."""
+        return np.asarray(self.noise.xi(self.seed, 1, trials))
+
     def save(self, path):
         """Write all that is needed to show the same trials again to a .npz file."""
         fields = {name: getattr(self, name) for name in ("seed", "trials", "question", "condition")}
@@ -90,3 +96,22 @@ class Study:
                 f"the study {path} {wrong}: name by --study FILE the study.npz that python -m "
                 "reverse_correlation people make wrote, or make it again with the same flags"
             ) from error
+
+
+def load_studies(paths):
+    """Read the study of each condition; copies of one count once: [Study, ...].
+
+    Raises:
+        UserError: as `Study.load`, or if two are of one condition.
+    """
+    studies = {}
+    for path in paths:
+        study = Study.load(path)
+        other_path, other = studies.setdefault(study.condition, (path, study))
+        if other.id != study.id:
+            raise UserError(
+                f"{other_path} and {path} are two studies of the condition {study.condition!r}, so "
+                "that their answers cannot be told apart: read them one by one, and name the "
+                "--condition when a study is made"
+            )
+    return [study for _, study in studies.values()]

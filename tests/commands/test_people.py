@@ -1,19 +1,23 @@
 """People's studies by their commands: made, read again, and what can be wrong with them."""
 
 import csv
+import dataclasses
+import json
+import shlex
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 from small_observers import observer
-from studies import make_study, run_people, write_csv, write_participants
+from studies import lines_of, make_study, run_people, write_csv, write_participants
 
-from reverse_correlation import Measurement, measure_choices
+from reverse_correlation import Measurement, compare, measure_choices
 from reverse_correlation.commands import people
-from reverse_correlation.commands.flags import read_settings
-from reverse_correlation.commands.people import file_stems
+from reverse_correlation.commands.flags import how_to_repeat, read_settings
 from reverse_correlation.commands.settings import MakeSettings, ReadSettings
 from reverse_correlation.people.choices import shown_pair
+from reverse_correlation.people.files import file_stems
 from reverse_correlation.people.study import Study
 from reverse_correlation.stimuli.catalogue import ensemble_of
 
@@ -37,7 +41,7 @@ def test_what_participants_choose_is_measured_and_kept(studied, capsys):
         kept = Measurement.load(files[0].parent / f"measurements/{name}.npz").classes["choice"]
         assert np.array_equal(kept.covariance, expected.covariance)
         row = next(line.split() for line in out.splitlines() if line.split()[:1] == [name])
-        assert row[4:7] == ["0.72", f"{kept.reliability[0]:.3f}", f"{kept.info_value[0]:.2f}"]
+        assert row[5:8] == ["0.72", f"{kept.reliability[0]:.3f}", f"{kept.info_value[0]:.2f}"]
     group = Measurement.load(files[0].parent / "measurements/all_participants.npz")
     images = [
         Measurement.load(files[0].parent / f"measurements/{name}.npz").classes["choice"].covariance
@@ -288,3 +292,151 @@ def test_flags_come_before_or_after_the_files():
         settings = read_settings(ReadSettings, "people", "", words)
         assert [path.name for path in settings.files] == ["a.csv", "b.csv"]
         assert settings.model.name == "n"
+
+
+# ----------------------------------------------------------------------- a study as it runs
+
+
+@pytest.fixture
+def two_conditions(tmp_path, capsys):
+    """The files of ann and bob in two conditions, in folders of their own."""
+    files = []
+    for name in ("happy", "sad"):
+        study = make_study(tmp_path / name, capsys, "--condition", name)
+        files += write_participants(tmp_path / name, study)[0]
+    return files
+
+
+def test_conditions_are_read_together_each_with_its_image_and_their_difference(
+    two_conditions, tmp_path, capsys
+):
+    out = tmp_path / "out"
+    code, text, error = run_people(capsys, "read", *two_conditions, "--out", out)
+    assert code == 0, error
+    assert "(condition happy)" in text and "(condition sad)" in text
+    assert "happy - sad: the image of the first minus that of the second; 2 and 2 part" in text
+    assert "2 of them in both" in text
+    for name in ("people_happy.png", "people_sad.png", "difference.png"):
+        assert (out / name).stat().st_size > 5_000
+    stems = {f"{c}_{who}" for c in ("happy", "sad") for who in ("ann", "bob", "all_participants")}
+    assert {path.stem for path in out.glob("measurements/*")} == stems
+    assert {path.stem for path in out.glob("images/*.npy")} == {*stems, "happy_-_sad"}
+    assert {path.stem for path in out.glob("images/*.png")} == stems  # they do not differ at all
+    with open(out / "people.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["condition"], row["name"]) for row in rows][2:4] == [
+        ("happy", "all participants"),
+        ("sad", "ann"),
+    ]
+    image = np.load(out / "images/sad_bob.npy")
+    kept = Measurement.load(out / "measurements/sad_bob.npz").classes["choice"]
+    assert np.array_equal(image, kept.covariance[0])
+    assert float(rows[4]["reliability"]) == kept.reliability[0]
+    tables = json.loads((out / "people.json").read_text())["people"]
+    assert [row[1] for row in tables["rows"]] == ["name", *(row["name"] for row in rows)]
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        ([], "say by --out where results go"),
+        (["--out", "{}/o", "--study", "{}/happy/study.npz"], "condition is 'sad', which is not"),
+        (["--out", "{}/o", "--exclude-faster", "9"], "nobody is left who answered the condition"),
+        (["--out", "{}/o", "--exclude-early", "0"], "has no early_presses of ann"),
+    ],
+)
+def test_conditions_that_cannot_be_read_are_one_sentence(
+    flags, sentence, two_conditions, tmp_path, capsys
+):
+    words = [word.format(tmp_path) for word in flags]
+    code, _, error = run_people(capsys, "read", *two_conditions, *words)
+    assert code == 2 and sentence in error, error
+
+
+def test_two_studies_of_one_condition_are_not_mixed(studied, tmp_path, capsys):
+    _, files, _ = studied
+    other = make_study(tmp_path / "other", capsys, "--seed", 1)
+    paths = write_participants(tmp_path / "other", other)[0]
+    code, _, error = run_people(capsys, "read", *files, *paths, "--out", tmp_path / "o")
+    assert code == 2 and "are two studies of the condition 'main'" in error
+    # a copy of a study, or a folder that has none, is nothing else than the study
+    bob = tmp_path / "more/bob.csv"
+    bob.parent.mkdir()
+    files[1].rename(bob)
+    for copied in (False, True):
+        if copied:
+            shutil.copy(files[0].parent / "study.npz", bob.parent)
+        code, out, error = run_people(capsys, "read", files[0], bob)
+        assert code == 0 and "participants: 2" in out, error
+
+
+def test_incomplete_sessions_are_counted_and_exclusions_listed(studied, capsys):
+    study, (ann, bob), _ = studied
+    ann.write_text("\n".join(lines_of(ann)[:-10]) + "\n")
+    assert run_people(capsys, "read", ann, bob)[0] == 2
+    code, out, error = run_people(capsys, "read", ann, bob, "--incomplete")
+    assert code == 0, error
+    rows = [line.split() for line in out.splitlines()]
+    assert [next(row[1] for row in rows if row[:1] == [n]) for n in ("ann", "bob")] == ["30", "40"]
+    kept = Measurement.load(ann.parent / "measurements/ann.npz")
+    assert kept.count == 60 and kept.answered == [30]
+    limits = ["--incomplete", "--exclude-faster", 0.717]
+    code, out, error = run_people(capsys, "read", ann, bob, *limits)
+    assert code == 0, error
+    assert "ann (condition main): a median reaction time of 0.715 s, below 0.717 s" in out
+    assert "participants: 1" in out and "of an earlier reading" in out and "ann.npz" in out
+
+
+def test_files_that_do_not_name_their_study_are_named(studied, capsys):
+    _, (ann, bob), _ = studied
+    ann.write_text("\n".join(line.rsplit(",", 2)[0] for line in lines_of(ann)) + "\n")
+    code, out, error = run_people(capsys, "read", ann, bob)
+    assert code == 0 and "ann.csv: without a column study" in out and "bob.csv" not in out, error
+
+
+def test_a_network_s_choices_are_kept_as_those_of_people(studied, tmp_path, capsys):
+    study, files, template = studied
+    weights = np.stack([template, -template], axis=-1).reshape(8, 8, 1, 2)
+    observer(weights).save(tmp_path / "net.keras")
+    flags = ["--model", tmp_path / "net.keras", "--class-names", "yes", "no"]
+    code, _, error = run_people(capsys, "read", files[0], *flags)
+    assert code == 0, error
+    yes, no = (
+        Measurement.load(files[0].parent / f"measurements/net_{name}.npz") for name in ("yes", "no")
+    )
+    assert np.array_equal(yes.sums["classes"]["ox"], -no.sums["classes"]["ox"])
+    assert (
+        len(compare([yes, Measurement.load(files[0].parent / "measurements/ann.npz")]).names) == 2
+    )
+    with open(files[0].parent / "network.csv") as file:
+        assert [row["name"] for row in csv.DictReader(file)] == ["yes", "no"]
+
+
+def test_the_command_that_is_kept_repeats_the_reading():
+    words = ["a.csv", "b.csv", "--study", "a.npz", "--study", "b.npz", "--incomplete", "--out", "o"]
+    settings = read_settings(ReadSettings, "people", "", [*words, "--exclude-early", "0.2"])
+    assert [path.name for path in settings.study] == ["a.npz", "b.npz"]
+    command, _ = how_to_repeat("people read", settings)
+    again = read_settings(ReadSettings, "people", "", shlex.split(command)[2:])
+    assert dataclasses.replace(again, out=settings.out) == settings
+
+
+def test_a_large_page_is_announced_before_it_is_written(tmp_path, capsys, monkeypatch):
+    def written(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(people, "write_page", written)
+    flags = ["--size", 128, "--noise-kind", "gaussian", "--out", tmp_path, "--trials"]
+    code, out, _ = run_people(capsys, "make", *flags, 1500)
+    assert code == 130 and "the page will have 33 MB" in out
+    assert "the page will have" not in run_people(capsys, "make", *flags, 1300)[1]
+
+
+def test_texts_of_a_file_are_in_the_page(tmp_path, capsys):
+    (tmp_path / "texts.txt").write_text("# Consent\nYou may stop.\n# Practice 3\n")
+    make_study(tmp_path / "s", capsys, "--text", tmp_path / "texts.txt")
+    assert "You may stop." in (tmp_path / "s/study.html").read_text()
+    (tmp_path / "texts.txt").write_text("")
+    flags = ["--size", 16, "--text", tmp_path / "texts.txt", "--out", tmp_path / "t"]
+    code, _, error = run_people(capsys, "make", *flags)
+    assert code == 2 and "texts.txt is empty" in error

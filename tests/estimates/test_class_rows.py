@@ -105,7 +105,8 @@ def test_chosen_classes_keep_their_numbers_and_names(measurement):
 
 def test_there_is_a_summary_of_people_and_of_too_few_images_for_a_reliability(rng):
     person = measure_choices(rng.choice([-1, 1], 40), PinkNoise(shape=(8, 8, 1)), name="p1")
-    assert repr(person.summary()).startswith("p1: choice images, from 80 pink (1/f) noise images\n")
+    expected = "p1: choice images, from 40 trials of pink (1/f) noise\n"
+    assert repr(person.summary()).startswith(expected)
     few = of_classes(2, 100)
     assert "; r from 4,096 images on\n" in repr(few.summary())
     assert np.isnan(few.summary().column("reliability")).all()

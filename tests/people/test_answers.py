@@ -34,7 +34,7 @@ def change(path, line, old, new):
 def refused(files, study, *expected):
     """Expect a sentence with all these texts in it."""
     with pytest.raises(UserError) as error:
-        read_answers(files, study)
+        read_answers(files, [study])
     assert all(str(text) in str(error.value) for text in expected), error.value
 
 
@@ -122,11 +122,11 @@ def test_answers_that_tell_nothing_are_refused(choices, sentence, study, files):
 
 
 def test_files_with_the_five_columns_alone_are_read(study, files):
-    whole = read_answers(files, study)
+    whole = read_answers(files, [study])["main"]
     for path in files:
         text = [",".join(line.split(",")[:5]) for line in lines_of(path)]
         path.write_text("\n".join(text) + "\n")
-    short = read_answers(files, study)
+    short = read_answers(files, [study])["main"]
     for name in ("ann", "bob"):
         assert [a.response for a in short[name]] == [a.response for a in whole[name]]
         assert {(a.chose_left, a.milliseconds, a.early) for a in short[name]} == {(None,) * 3}
@@ -137,7 +137,7 @@ def test_the_files_are_those_of_rcpyci(study, files):
     table = pd.concat([pd.read_csv(path) for path in files])
     _, theirs = utils.extract_sorted_responses_participant(table, "bob", study.trials)
     _, means = utils.extract_sorted_responses_condition(table, "main", study.trials)
-    answers = read_answers(files, study)
+    answers = read_answers(files, [study])["main"]
     responses = np.array([[answer.response for answer in answers[name]] for name in ("ann", "bob")])
     assert np.array_equal(theirs[:, 0], responses[1])
     assert np.array_equal(means[:, 0], responses.mean(axis=0))
@@ -154,4 +154,74 @@ def test_the_files_are_those_of_rcpyci(study, files):
     ],
 )
 def test_the_side_that_was_chosen_follows_from_where_plus_stood(side, response, left):
-    assert Answer(Path("a.csv"), 2, response, side, None, None).chose_left is left
+    assert Answer(Path("a.csv"), 2, 1, response, side).chose_left is left
+
+
+# ----------------------------------------------------------------------- files as others write them
+
+
+def test_a_file_from_excel_is_read(study, files):
+    """Semicolons, a byte-order mark, decimal commas and 1,0 for 1."""
+    whole = read_answers(files, [study])["main"]
+    rows = [line.split(",") for line in lines_of(files[0])]
+    for row in rows[1:]:
+        row[3:6] = row[3] + ",0", row[4] + ".0", row[5] + ",5"
+    files[0].write_text("\n".join(";".join(row) for row in rows), encoding="utf-8-sig")
+    found = read_answers(files, [study])["main"]
+    assert [a.response for a in found["ann"]] == [a.response for a in whole["ann"]]
+    assert [a.milliseconds for a in found["ann"]] == [700.5 + i for i in range(40)]
+
+
+def test_a_decimal_comma_in_a_file_with_commas_is_no_number(study, files):
+    """There it might be thousands."""
+    change(files[0], 2, ",700,", ',"1,700",')
+    refused(files, study, "its reaction_time_ms is '1,700'")
+
+
+def test_what_r_does_not_know_is_not_known(study, files):
+    change(files[0], 2, ",700,right", ",NA,NA")
+    change(files[0], 3, ",701,", ',"701",')
+    first, second = read_answers(files, [study])["main"]["ann"][:2]
+    assert (first.milliseconds, first.chose_left, second.milliseconds) == (None, None, 701)
+    change(files[0], 4, f",{lines_of(files[0])[3].split(',')[4]},", ",NA,")
+    refused(files, study, "its responses is 'NA'")
+
+
+@pytest.mark.parametrize("stimulus", ["6.5", "nan", "inf", "six"])
+def test_a_stimulus_has_a_whole_number(stimulus, study, files):
+    change(files[0], 7, "ann,6,", f"ann,{stimulus},")
+    refused(files, study, f"stimulus_id is '{stimulus}'")
+
+
+# ----------------------------------------------------------------------- who stopped early
+
+
+def test_a_session_that_stopped_early_is_read_where_that_is_asked_for(study, files):
+    files[0].write_text("\n".join(lines_of(files[0])[:-3]) + "\n")
+    refused(files, study, "ann has 37 of 40 trials", "by --incomplete")
+    found = read_answers(files, [study], incomplete=True)["main"]
+    assert [a.stimulus for a in found["ann"]] == list(range(1, 38)) and len(found["bob"]) == 40
+
+
+def test_too_few_answers_for_two_halves_are_refused(study, files):
+    lines = lines_of(files[0])
+    files[0].write_text("\n".join([lines[0], *lines[2:40:2], lines[1]]) + "\n")  # one odd number
+    with pytest.raises(UserError, match="ann has 20 of 40 trials, and the least is 2 of even"):
+        read_answers(files, [study], incomplete=True)
+
+
+# ----------------------------------------------------------------------- several conditions
+
+
+def test_a_line_belongs_to_the_study_of_its_condition(study, files, tmp_path):
+    other = Study(study.noise, 0, 20, "Which not?", "other")
+    path = write_csv(tmp_path / "other.csv", other, "ann", np.tile([1, 1, -1, -1], 5))
+    found = read_answers([*files, path], [study, other])
+    assert {name: list(people) for name, people in found.items()} == {
+        "main": ["ann", "bob"],
+        "other": ["ann"],
+    }
+    assert len(found["other"]["ann"]) == 20 and len(found["main"]["ann"]) == 40
+    change(path, 3, "other", "third")
+    with pytest.raises(UserError, match="'third', which is not 'main' or 'other', one of these"):
+        read_answers([*files, path], [study, other])

@@ -215,7 +215,7 @@ def test_no_pass_sums_trials_but_files_of_them_are_read(rng, tmp_path):
     [
         ([1, -1, 1], NOISE, "at least 4"),
         ([1, -1, 2, 1], NOISE, "1 or -1"),
-        ([1, -1, np.nan, 1], NOISE, "1 or -1"),
+        ([1, -1, np.nan, 1], NOISE, "answers to too few trials"),
         ([1, -1, 1, -1], SparseNoise(shape=SHAPE), "no mirror images to choose between"),
     ],
 )
@@ -229,3 +229,41 @@ def test_labels_alone_do_not_choose_between_two():
         network_choices(
             lambda x: (x.mean(axis=(1, 2, 3)) > 0.5).astype(int), NOISE, trial_numbers(NOISE, 0, 4)
         )
+
+
+# ----------------------------------------------------------------------- trials without an answer
+
+
+def test_trials_without_an_answer_are_left_out(rng):
+    xi = trial_numbers(NOISE, 0, 60)
+    choices = rng.choice([-1.0, 1.0], 60)
+    choices[[0, 3, 4, 59]] = np.nan
+    measurement = measure_choices(choices, NOISE)
+    estimate = measurement.classes["choice"]
+    known = np.isfinite(choices)
+    mean = np.tensordot(choices[known], xi[known], 1) / 56
+    assert np.allclose(estimate.coefficients[0], mean)
+    assert estimate.coefficient_error[0] == pytest.approx(1 / np.sqrt(56))
+    assert measurement.count == 112 and measurement.answered == [56]
+    assert [half.count for half in measurement.halves()] == [56, 56]
+
+
+# ----------------------------------------------------------------------- in words
+
+
+def test_a_measurement_of_choices_is_said_in_trials_with_its_question(rng):
+    choices = np.sign(trial_numbers(NOISE, 0, 400)[:, 2, 3, 0])
+    asked = "Which looks happier?"
+    measurement = measure_choices(choices, NOISE, name="all participants", question=asked)
+    summary = measurement.summary()
+    figures = [measurement.plot(), measurement.plot_about_base()]
+    texts = [repr(measurement), repr(summary), summary._repr_html_()]
+    texts += [f.get_supxlabel() + f.get_suptitle() for f in figures]
+    for text in texts:
+        text = " ".join(text.replace("&quot;", '"').split())
+        assert f'400 trials of Gaussian noise, asked "{asked}"' in text, text
+        assert "800" not in text and " it " not in text and "noise images" not in text
+    assert "What all participants looked for" in texts[3]
+    needed = f"{measurement.classes['choice'].images_needed()[0] / 2:,.0f}"
+    assert f" {needed} " in repr(summary) and "needs: trials for" in repr(summary)
+    assert summary.name == "all participants" and summary.rows[0].name == "choice"

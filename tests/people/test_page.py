@@ -11,6 +11,7 @@ from studies import lines_of, make_study, run_people
 from reverse_correlation import WhiteNoise
 from reverse_correlation.people.choices import shown_pair
 from reverse_correlation.people.page import write_page
+from reverse_correlation.people.page_texts import PageTexts
 from reverse_correlation.people.study import Study
 
 pytestmark = pytest.mark.skipif(not has_browser(), reason="no Chromium and chromedriver here")
@@ -244,6 +245,62 @@ def test_a_pixel_is_a_whole_number_of_the_screen_s(browser):
             side,
         )
         assert width >= 1 and abs(width - round(width)) < 1e-3
+
+
+# ----------------------------------------------------------------------- before the trials
+
+
+def test_practice_comes_first_and_is_no_answer(browser, tmp_path):
+    study = Study(WhiteNoise(shape=(4, 4, 1), contrast=0.1), 0, TRIALS, "Which?", "main")
+    write_page(study, tmp_path / "s.html", 1000, PageTexts((), ("Yes?",), ("Try.",), 2))
+    browser.open(tmp_path / "s.html")
+    browser.run("localStorage.clear();" + CLOCK)
+    browser.run("document.querySelector('#participant').value = 'ann'")
+    browser.click("#begin")
+    assert browser.run("return session === null")  # before consent
+    browser.click("#agree")
+    browser.click("#begin")
+    assert browser.run("return !document.querySelector('#practice').hidden")
+    for done in (1, 2):
+        assert browser.run("appear(); return document.querySelector('#count').textContent") == (
+            f"practice {done} of 2"
+        )
+        browser.run("press('f', 20); press('f', 200);")
+    assert browser.run("return !document.querySelector('#ready').hidden")
+    assert answers(browser) == [] and browser.run("return early") == 0
+    browser.run("press(' ', 0); appear(); press('f', 200);")
+    ((stimulus, *_, early),) = answers(browser)
+    assert early == 0 and stimulus == browser.run("return plan[0].stimulus")
+    assert browser.text("#count") == f"2 of {TRIALS}"
+    kept = browser.run("return kept().answers.length")
+    browser.run("takeUp('ann', kept().answers); begin();")  # as after a reload
+    assert kept == 1 and browser.text("#count") == f"2 of {TRIALS}"
+
+
+def at_address(browser, path, query):
+    """Open a page with a query, and return the code that it proposes, and whether it is fixed."""
+    browser.driver.get(path.resolve().as_uri() + query)
+    return browser.run(
+        "const f = document.querySelector('#participant'); return [f.value, f.readOnly]"
+    )
+
+
+def test_a_code_comes_from_the_page_s_address(browser, tmp_path):
+    path = tmp_path / "study.html"
+    assert at_address(browser, path, "?id=a-b_1") == ["a-b_1", True]
+    browser.click("#begin")
+    assert browser.run("return session.participant") == "a-b_1"
+    browser.run("session.answers = [[1, 1, 200, 'left', 0]]; keep(); forget();")
+    assert (
+        browser.run("return document.querySelector('#participant').value") == ""
+    )  # the next one's
+    assert at_address(browser, path, "") == ["", False]
+
+
+@pytest.mark.parametrize("query", ["?id=a%20b", "?id=", "?id=%3Cb%3E", "?id=" + 41 * "x"])
+def test_a_code_that_is_none_is_not_taken_and_said(query, browser, tmp_path):
+    assert at_address(browser, tmp_path / "study.html", query) == ["", False]
+    assert browser.run("return !document.querySelector('#unreadable').hidden")
 
 
 # ----------------------------------------------------------------------- whole sessions

@@ -12,7 +12,7 @@ from reverse_correlation.people.answers import Answer
 from reverse_correlation.people.figure import draw_people
 from reverse_correlation.people.observers import StudyObserver, StudyResult
 from reverse_correlation.people.study import Study
-from reverse_correlation.people.tables import print_network, print_people
+from reverse_correlation.people.tables import network_rows, person_rows, print_network, print_people
 
 TRIALS = 40
 NETWORK = Path("net.onnx")
@@ -33,6 +33,7 @@ def answers_of(choices, early=None):
         Answer(
             file=Path("a.csv"),
             line=i + 2,
+            stimulus=i + 1,
             response=int(choice),
             side="left" if i % 2 else "right",
             milliseconds=700.0 + i,
@@ -40,6 +41,18 @@ def answers_of(choices, early=None):
         )
         for i, choice in enumerate(choices)
     ]
+
+
+def printed_people(result, capsys):
+    """Return the table of people as it is printed."""
+    print_people(result, person_rows(result))
+    return capsys.readouterr().out
+
+
+def printed_network(result, capsys):
+    """Return the table of a network as it is printed."""
+    print_network(result, network_rows(result))
+    return capsys.readouterr().out
 
 
 def rows_of(text):
@@ -55,18 +68,17 @@ def test_a_participant_s_line_says_what_was_pressed(study, capsys):
         StudyObserver.of("bob", np.roll(choices, 5), study, answers_of(np.roll(choices, 5))),
     ]
     group = StudyObserver.of("all", (choices + np.roll(choices, 5)) / 2, study)
-    print_people(StudyResult(study, people, group))
-    rows = rows_of(capsys.readouterr().out)
+    rows = rows_of(printed_people(StudyResult(study, people, group), capsys))
     # plus 29 times of 40; the left picture for plus on 14 odd trials and minus on 5 even ones
-    assert rows["ann"][:4] == ["72.5%", "47.5%", "20", "0.72"]
-    assert rows["bob"][2] == "-"
-    assert rows["all"][:4] == ["72.5%", "-", "-", "-"]
+    assert rows["ann"][:5] == ["40", "72.5%", "47.5%", "20", "0.72"]
+    assert rows["bob"][3] == "-"
+    assert rows["all"][:5] == ["40", "72.5%", "-", "-", "-"]
 
 
 def test_as_many_trials_are_needed_as_bring_the_image_to_a_correlation_of_9_tenths(study, capsys):
     ann = StudyObserver.of("ann", np.sign(noise_of(study)[:, 0]), study)
-    print_people(StudyResult(study, [ann]))
-    needs = float(rows_of(capsys.readouterr().out)["ann"][6].replace(",", ""))
+    rows = rows_of(printed_people(StudyResult(study, [ann]), capsys))
+    needs = float(rows["ann"][7].replace(",", ""))
     # r**2 / (1 - r**2) grows in proportion to the trials
     r = ann.estimate.expected_correlation[0]
     assert 0.1 < r < 0.95
@@ -84,15 +96,15 @@ def test_trials_on_which_participants_differ_have_no_majority(study, capsys):
     classes = [
         StudyObserver.of(n, c, study) for n, c in (("a", alike), ("b", contrary), ("c", never))
     ]
-    print_network(StudyResult(study, people, group, classes=classes, network=NETWORK))
-    out = capsys.readouterr().out
+    out = printed_network(
+        StudyResult(study, people, group, classes=classes, network=NETWORK), capsys
+    )
     rows = rows_of(out)
     assert "the majority of participants" in out
     assert rows["a"][:3] == ["29", "of", "30"]
     assert rows["b"][:3] == ["0", "of", "30"]
     assert rows["c"][:3] == ["20", "of", "20"]
-    print_network(StudyResult(study, people[:1], classes=classes, network=NETWORK))
-    out = capsys.readouterr().out
+    out = printed_network(StudyResult(study, people[:1], classes=classes, network=NETWORK), capsys)
     assert "as ann did" in out and rows_of(out)["a"][:3] == ["39", "of", "40"]
 
 
@@ -104,8 +116,9 @@ def test_a_class_that_looks_for_the_contrary_correlates_negatively(capsys):
         StudyObserver.of("contrary", -choices, study),
     ]
     ann = StudyObserver.of("ann", choices, study)
-    print_network(StudyResult(study, [ann], classes=classes, network=NETWORK))
-    rows = rows_of(capsys.readouterr().out)
+    rows = rows_of(
+        printed_network(StudyResult(study, [ann], classes=classes, network=NETWORK), capsys)
+    )
     r = {name: float(rows[name][6]) for name in ("same", "contrary")}
     assert r["same"] > 0.5 and r["contrary"] == -r["same"]
 
