@@ -54,8 +54,7 @@ def looks_for(template):
 
 
 @pytest.mark.parametrize(
-    ("shape", "cycles", "ring"),
-    [((16, 16, 1), (3, 4), 5), ((16, 16, 1), (0, 1), 1), ((8, 16, 1), (2, 0), 4)],
+    ("shape", "cycles", "ring"), [((16, 16, 1), (3, 4), 5), ((8, 16, 1), (2, 0), 4)]
 )
 @pytest.mark.parametrize("kind", [WhiteNoise, PinkNoise])
 def test_the_power_of_a_grating_lies_at_its_frequency_alone(kind, shape, cycles, ring):
@@ -76,12 +75,10 @@ def test_the_power_of_a_grating_lies_at_its_frequency_alone(kind, shape, cycles,
     [
         WhiteNoise(shape=(16, 16), orthogonal=False),
         WhiteNoise(shape=(16, 16)),
-        PinkNoise((16, 16), orthogonal=False),
-        PinkNoise((16, 16)),
         PinkNoise((36, 30)),  # of which a block has room for the lowest frequencies
         CoarseNoise((16, 16), cells=2),
         WhiteNoise(shape=(8, 12, 3), achromatic=True),
-        PinkNoise((12, 12, 3)),
+        PinkNoise((12, 12, 3), orthogonal=False),
     ],
     ids=lambda noise: f"{noise!r}"[:40],
 )
@@ -111,7 +108,7 @@ def test_frequencies_of_independent_numbers_keep_the_noise_of_what_others_explai
         assert abs(z.mean()) < 0.4 and abs(z.std() - 1) < 0.4
 
 
-@pytest.mark.parametrize(("orthogonal", "times", "count"), [(False, 200, 512), (True, 60, 2_048)])
+@pytest.mark.parametrize(("orthogonal", "times", "count"), [(False, 120, 512), (True, 60, 2_048)])
 def test_errors_are_those_between_measurements(orthogonal, times, count):
     """Of a linear response with much power in one ring, and something odd that is not linear."""
     noise = WhiteNoise(shape=(8, 8), orthogonal=orthogonal)
