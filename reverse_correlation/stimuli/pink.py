@@ -80,9 +80,9 @@ class PinkNoise(StructuredNoise):
 
     @property
     def orthogonal_power(self):
-        """The share of each pixel's variance from orthogonal coordinates, the same for all."""
+        """The share of each pixel's variance from orthogonal coordinates: 0 to 1, or (h, w, c)."""
         if not self.by_frequency:
-            return float(self.orthogonal_coordinates > 0)
+            return super().orthogonal_power
         return float(np.sum(self.gain[self._is_lowest] ** 2) / np.sum(self.gain**2))
 
     @property

@@ -91,6 +91,16 @@ def test_independent_numbers_are_what_they_were():
     assert isinstance(noise.independent, White)
 
 
+def test_the_orthogonal_share_of_pink_noise_with_a_number_a_pixel_is_that_of_its_matrix():
+    """Of 1,024 numbers, a block has room for fewer."""
+    noise = PinkNoise((32, 32, 1))
+    columns = noise.orthogonal_coordinates
+    assert columns < 1024 and not noise.by_frequency
+    flat = noise.images(np.eye(1024).reshape(-1, 32, 32, 1)).reshape(1024, -1)
+    share = np.sum(flat[:columns] ** 2, axis=0).reshape(noise.shape) / noise.deviation**2
+    assert share.min() < 0.9 and np.allclose(noise.orthogonal_power, share)
+
+
 def test_pink_noise_has_the_same_pixels_whichever_numbers_it_is_made_of():
     noise = PinkNoise((40, 33, 3))
     matrix = noise.images(np.eye(*noise.coordinates, dtype=np.float32))
