@@ -41,15 +41,21 @@ def markdown(head, rows):
     return "\n".join([first.replace("|  |", "| |", 1), "|" + "---|" * len(head), *lines])
 
 
-def as_it_is(title, table):
-    """Return a table of a file in Markdown, below its title, command, version and notes."""
+def as_it_is(title, table, above=None):
+    """Return a table of a file in Markdown, below its title, command, version and notes.
+
+    What the table `above` it says already is left out.
+    """
     head, *rows = table["rows"]
     if head == PAPER_HEAD:
         head = ["", "published", "ours (95 %)"]
         rows = [[row[0], cell_text(row[1]), with_interval(row[2:])] for row in rows]
     rows = [[*map(cell_text, row), *[""] * (len(head) - len(row))] for row in rows]
-    made = f"**{title}** (`{table['command']}`, version {table['version']})"
-    notes = "; ".join(table.get("notes", ()))
+    made, notes = f"**{title}**", "; ".join(table.get("notes", ()))
+    if above and all(above.get(key) == table.get(key) for key in ("command", "version", "notes")):
+        notes = ""
+    else:
+        made += f" (`{table['command']}`, version {table['version']})"
     return "\n\n".join(filter(None, [made, notes, markdown(head, rows)]))
 
 

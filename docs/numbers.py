@@ -109,7 +109,9 @@ def text_at(numbers, name):
     if len(rest) == 3:
         return numbers.cell(file, *rest)
     tables = {title: numbers.table(file, title) for title in rest} or numbers.tables(file)
-    return "\n\n".join(as_it_is(title, table) for title, table in tables.items())
+    above = [None, *tables.values()]
+    texts = [as_it_is(*each, before) for each, before in zip(tables.items(), above, strict=False)]
+    return "\n\n".join(texts)
 
 
 def written(text, numbers):
