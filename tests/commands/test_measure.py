@@ -116,7 +116,8 @@ def test_independent_numbers_are_asked_for_by_a_flag(kind, tmp_path, capsys):
     network = keras.models.load_model(path)
     for independent, kept in found.items():
         noise = dataclasses.replace(kept.noise, orthogonal=not independent)
-        assert same_bits(kept, measure(network, noise, 2000, progress=False))
+        again = measure(network, noise, 2000, progress=False, prediction_images=4000)
+        assert same_bits(kept, again)
     assert not same_bits(*found.values())
 
 

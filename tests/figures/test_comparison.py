@@ -79,7 +79,8 @@ def test_what_images_predict_stands_beside_the_agreement():
     found, share = compare(two, "logit"), np.array([[0.9, np.nan], [0.55, np.nan]])
     crossed = CrossPrediction(found.names, share, share, share, 2000)
     names = [str(k) for k in range(16)]
-    left, right = draw_comparison(found, None, two, names, "logit", crossed).subfigs[0].subfigs
+    figure = draw_comparison(found, None, two, names, "logit", crossed)
+    left, right, *_ = figure.subfigs[0].subfigs
     (axis,) = right.axes
     assert [text.get_text() for text in axis.texts] == ["90%", "-", "55%", "-"]
     assert axis.images[0].get_clim() == (0, 1) and "2,000 fresh pairs" in right.get_suptitle()
