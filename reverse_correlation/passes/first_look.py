@@ -11,6 +11,7 @@ from reverse_correlation.observers.keras_networks import seconds_a_block
 from reverse_correlation.observers.observer import BLOCK_IMAGES, FEW_IMAGES, refuse_nan
 
 FIRST_IMAGES = 1000  # noise images shown before the long pass, at most
+ENOUGH_TO_TELL = 100  # of them, that an answer to all of them is worth a remark
 ONE_ANSWER, SEVERAL = 0.98, 0.8  # shares of the commonest answer: nothing else, and others too
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pixels, from 0 to 1
 USUAL_RANGES = {  # flags, and the images of an observer that was trained so, from images in [0, 1]
@@ -40,7 +41,8 @@ def first_remarks(work):
             "is nothing to correlate with; check the range of its input, or train it again"
         )
     answers, remarks = np.bincount(logits.argmax(axis=1), minlength=logits.shape[1]), []
-    if answers.max() > 0.999 * count and not work.observer.independent:
+    one_for_all = answers.max() > 0.999 * count and count >= ENOUGH_TO_TELL
+    if one_for_all and not work.observer.independent:
         remarks.append(
             f"class {answers.argmax()} is the answer to {answers.max():,} of the first {count:,} "
             "noise images: decision images of other classes will rest on few images or "
