@@ -5,6 +5,7 @@ import math
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from reverse_correlation.stimuli.null_images import null_numbers
 from reverse_correlation.stimuli.orthogonal import ROWS
 
 AT_ONCE = 250  # null maps
@@ -32,7 +33,7 @@ class NullMaps:
         weights = [first, 1 - first] if 0 < columns < numbers else [np.float32(1)]
         drawn = [
             [self._smoothed(np.asarray(noise.fluctuation(xi * weight))) for weight in weights]
-            for xi in noise.null_numbers()
+            for xi in null_numbers(noise)
         ]
         self.parts = np.concatenate(drawn, axis=1)
         self.power = np.mean(np.square(self.parts), axis=1, dtype=np.float64)

@@ -17,18 +17,14 @@ import math
 
 import numpy as np
 import tensorflow as tf
-from scipy import stats
 
 from reverse_correlation.errors import UserError
-from reverse_correlation.stimuli.null_images import chi_null, gumbel_quantile, sidak_threshold
+from reverse_correlation.stimuli.null_images import null_of
 from reverse_correlation.stimuli.numbers import draw_numbers, normal_rows
 from reverse_correlation.stimuli.orthogonal import MOST_COLUMNS, ROWS, orthogonal_numbers
 from reverse_correlation.texts import in_short
 
 UNIFORM_STD = 1 / math.sqrt(12)
-NULL_IMAGES = 2000  # null images drawn for an ensemble's pixel threshold and infoVal
-FEWEST_NULL_IMAGES = 200  # the same, of images so large that drawing them takes long
-NULL_NUMBERS = 3e7  # pixel values of null images that are drawn quickly
 
 
 class Ensemble:
@@ -239,8 +235,8 @@ class Ensemble:
     def images(self, coefficients):
         """Return A c for coefficients c (R, *coordinates), as images (R, h, w, c) float64."""
         flat = np.asarray(coefficients, np.float64)
-        starts = range(0, len(flat), self._at_once)
-        parts = [self.fluctuation(tf.constant(flat[i : i + self._at_once])) for i in starts]
+        starts = range(0, len(flat), self.at_once)
+        parts = [self.fluctuation(tf.constant(flat[i : i + self.at_once])) for i in starts]
         return np.concatenate(parts)
 
     def weights(self, coefficients):
@@ -277,8 +273,8 @@ class Ensemble:
         if self.cells:
             return np.full(self.shape, self.deviation)
         size, total = math.prod(self.coordinates), np.zeros(self.shape)
-        for first in range(0, size, self._at_once):
-            probes = np.eye(min(self._at_once, size - first), size, first)
+        for first in range(0, size, self.at_once):
+            probes = np.eye(min(self.at_once, size - first), size, first)
             total += np.sum(self.images(probes.reshape(-1, *self.coordinates)) ** 2, axis=0)
         return np.sqrt(total)
 
@@ -289,8 +285,8 @@ class Ensemble:
         if columns in (0, size):
             return float(columns > 0)
         total = np.zeros(self.shape)
-        for first in range(0, columns, self._at_once):
-            probes = np.eye(min(self._at_once, columns - first), size, first)
+        for first in range(0, columns, self.at_once):
+            probes = np.eye(min(self.at_once, columns - first), size, first)
             total += np.sum(self.images(probes.reshape(-1, *self.coordinates)) ** 2, axis=0)
         return total / self.pixel_std**2
 
@@ -312,37 +308,10 @@ class Ensemble:
     @functools.cached_property
     def null(self):
         """The threshold, and the median and scaled MAD of the norm: three numbers."""
-        if self.cells:
-            copies = self.cells * math.sqrt(self.shape[2] / self.colours)
-            numbers = math.prod(self.coordinates)
-            return sidak_threshold(numbers), *chi_null(numbers, copies * self.deviation)
-        largest, norms = self._null_images()
-        deviation = stats.median_abs_deviation(norms, scale="normal")
-        all_drawn = len(largest) == NULL_IMAGES
-        threshold = np.quantile(largest, 0.95) if all_drawn else gumbel_quantile(largest, 0.95)
-        return float(threshold), float(np.median(norms)), float(deviation)
-
-    def null_numbers(self):
-        """Yield blocks of the numbers xi behind null images, 2,000 in all, or fewer if large.
-
-        They are normal, as the coefficients of an image from many stimuli are, whatever was shown.
-        """
-        count = int(np.clip(NULL_NUMBERS / math.prod(self.shape), FEWEST_NULL_IMAGES, NULL_IMAGES))
-        for block in range(-(-count // self._at_once)):
-            yield draw_numbers("gaussian", 0, block, (self._at_once, *self.coordinates))
-
-    def _null_images(self):
-        """Return the largest |z| and the norm of each null image."""
-        largest, norms = [], []
-        scale = np.where(self.pixel_std > 0, self.pixel_std, np.inf)
-        for xi in self.null_numbers():
-            images = self.fluctuation(xi).numpy()
-            largest.append(np.abs(images / scale).max(axis=(1, 2, 3)))
-            norms.append(np.linalg.norm(images.reshape(len(images), -1), axis=1))
-        return np.concatenate(largest), np.concatenate(norms)
+        return null_of(self)
 
     @property
-    def _at_once(self):
+    def at_once(self):
         """To how many images A is applied at once."""
         return max(1, min(250, 2**22 // math.prod(self.shape)))
 

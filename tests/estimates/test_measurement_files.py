@@ -17,6 +17,7 @@ from reverse_correlation import (
     measure_choices,
 )
 from reverse_correlation.estimates.sums import read_sums, write_sums
+from reverse_correlation.stimuli import null_images
 from reverse_correlation.stimuli.catalogue import kept_fields, restored_ensemble
 
 
@@ -33,8 +34,8 @@ def test_what_takes_long_to_find_out_about_noise_is_kept_to_the_bit(tmp_path, rn
     network = observer(rng.normal(size=(32, 32, 1, 2)))
     measurement = measure(network, SinusoidNoise((32, 32, 1)), 4096, progress=False)
     measurement.save(tmp_path / "saved.npz")
-    for name in ("_null_images", "images"):
-        monkeypatch.delattr(Ensemble, name)
+    monkeypatch.delattr(null_images, "null_images")
+    monkeypatch.delattr(Ensemble, "images")
     noise = restored_noise(tmp_path / "saved.npz")
     assert noise.null == measurement.noise.null and noise.threshold > 4
     assert np.array_equal(noise.orthogonal_power, measurement.noise.orthogonal_power)

@@ -25,7 +25,7 @@ from reverse_correlation import (
     sidak_threshold,
 )
 from reverse_correlation.estimates.correlation import correlations, cosines
-from reverse_correlation.stimuli import ensemble
+from reverse_correlation.stimuli import null_images
 from reverse_correlation.stimuli.gabor import gabor_kernels
 from reverse_correlation.stimuli.null_images import gumbel_quantile
 from reverse_correlation.stimuli.orthogonal import ROWS
@@ -335,7 +335,7 @@ def test_of_large_images_few_null_images_say_nearly_the_same(monkeypatch):
     assert gumbel_quantile(values, 0.95) == pytest.approx(exact, abs=0.02)
     many = PinkNoise((32, 32, 1))
     known = many.threshold, *many.null_norm
-    monkeypatch.setattr(ensemble, "NULL_NUMBERS", 200 * 32 * 32)
+    monkeypatch.setattr(null_images, "NULL_NUMBERS", 200 * 32 * 32)
     few = PinkNoise((32, 32, 1))
     assert few.threshold == pytest.approx(known[0], abs=0.15)
     assert few.null_norm[0] == pytest.approx(known[1], abs=5 * known[2] / np.sqrt(200))
