@@ -84,6 +84,8 @@ class ArrayObserver(Observer):
     def _rows(self, images):
         """Return its answers unchanged: (n, K) float32, or (n,) integer labels."""
         rows = np.asarray(self.answer(images))
+        if rows.ndim > 2 and math.prod(rows.shape[1:]) == max(rows.shape[1:]):
+            rows = rows.reshape(len(rows), -1)  # of the last layer of a detector, (n, K, 1, 1)
         expected = f"expected ({len(images)}, K) logits or probabilities"
         if rows.shape[:1] != (len(images),) or rows.ndim > 2 or not rows.size:
             raise UserError(

@@ -121,7 +121,8 @@ class Network(Observer):
         draws random numbers may do so in its own `call` alone.
         """
         images = self._first_images
-        first = np.asarray(self.graph.predict_on_batch(images), np.float32)
+        (first,) = keras.tree.flatten(self.graph.predict_on_batch(images))  # maybe a dictionary
+        first = np.asarray(first, np.float32)
         refuse_nan(self.name, first)
         if len(graphs.input_shape(self.model)) == 2:
             images = images[..., 0]

@@ -1,50 +1,82 @@
 """PyTorch modules as observers."""
 
 import hashlib
+from collections.abc import Mapping
 
 import numpy as np
 
+from reverse_correlation.errors import UserError
 from reverse_correlation.observers.arrays import ArrayObserver, library
 
 
-def torch(module, channels_first=True, name=None, labels=""):
+def torch(module, channels_first=True, name=None, labels="", output=None):
     """Return an Observer of a PyTorch module, which runs on the device of its parameters.
 
     Args:
-        module: takes (n, c, h, w) and answers logits or probabilities (n, K). Its mode is left
+        module: takes (n, c, h, w) and answers logits or probabilities (n, K), by themselves, as the
+            only one in a dictionary or tuple, or as `.logits` of an object. Its mode is left
             unchanged: call `module.eval()` yourself; a module in training mode is noticed.
         channels_first: False for a module that takes (n, h, w, c).
         name: by default that of its class.
         labels: "independent" or "exclusive", if the answers do not tell; see `Observer.label_kind`.
+        output: which answer counts, if there are several: a key of the dictionary, a place in the
+            tuple, or an attribute.
 
     Raises:
-        UserError: if PyTorch is not installed.
+        UserError: if PyTorch is not installed, or this is not a module.
     """
-    library("torch", "PyTorch", "torch")
+    framework = library("torch", "PyTorch", "torch")
+    if not isinstance(module, framework.nn.Module):
+        raise UserError(_not_a_module(module))
     digest = hashlib.sha256(repr(module).encode())
-    for key, tensor in module.state_dict().items():
-        digest.update(key.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-    digest.update(str(channels_first).encode())
+    for key, value in module.state_dict().items():
+        digest.update(key.encode() + _bytes_of(value))
+    digest.update(f"{channels_first}{'' if output is None else output}".encode())
     name = name or type(module).__name__
-    return ArrayObserver(
-        _Module(module, channels_first), name, digest.hexdigest(), None, ["torch"], labels
-    )
+    answer = _Module(module, channels_first, output)
+    return ArrayObserver(answer, name, digest.hexdigest(), None, ["torch"], labels)
+
+
+def _not_a_module(thing):
+    """Return the sentence for what is given in place of a module."""
+    kind = type(thing).__name__
+    if isinstance(thing, Mapping):
+        return (
+            f"{kind} holds weights, not a network: make the module, call load_state_dict with "
+            "these, and pass module.eval()"
+        )
+    return f"{kind} is not a torch.nn.Module: pass a function of arrays to observers.function"
+
+
+def _bytes_of(value):
+    """Return the bytes of an entry of a state dict, which tell one from another."""
+    torch = library("torch", "PyTorch", "torch")
+    if isinstance(value, (tuple, list)):  # the weights and the bias of a quantised layer
+        return b"".join(map(_bytes_of, value))
+    if not isinstance(value, torch.Tensor):
+        return repr(value).encode()
+    value = value.detach().cpu()
+    if value.is_quantized:
+        return repr(value.dtype).encode() + _bytes_of(value.dequantize())
+    return value.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
 
 
 class _Module:
     """A function of images (n, h, w, c) to a module's answers."""
 
-    def __init__(self, module, channels_first):
-        self.module, self.channels_first = module, channels_first
+    def __init__(self, module, channels_first, output=None):
+        self.module, self.channels_first, self.output = module, channels_first, output
         self.in_order = False  # whether memory must be in the order of the axes
 
     def __call__(self, images):
         torch = library("torch", "PyTorch", "torch")
         parameter = next(iter(self.module.parameters()), torch.zeros(()))
         shown = torch.from_numpy(np.array(images, order="C"))
-        shown = shown.to(device=parameter.device, dtype=parameter.dtype)
+        dtype = parameter.dtype if parameter.is_floating_point() else None
+        shown = shown.to(device=parameter.device, dtype=dtype)
         with torch.inference_mode():
-            return self._answers(shown).float().cpu().numpy()
+            answers = _rows_of(self._answers(shown), self.output, type(self.module).__name__)
+            return answers.float().cpu().numpy()
 
     def _answers(self, shown):
         """Return the answers to a tensor (n, h, w, c)."""
@@ -60,3 +92,29 @@ class _Module:
                 self.in_order = True
                 return answers
         return self.module(shown.contiguous())
+
+
+def _rows_of(answers, output, name):
+    """Return the tensor among a module's answers that counts, the one named or the only one."""
+    torch = library("torch", "PyTorch", "torch")
+    if isinstance(answers, torch.Tensor) and output is None:
+        return answers
+    if isinstance(answers, Mapping):
+        found = dict(answers)
+    elif hasattr(answers, "_asdict"):
+        found = answers._asdict()
+    elif isinstance(answers, (tuple, list)):
+        found = dict(enumerate(answers))
+    else:
+        found = {} if isinstance(answers, torch.Tensor) else vars(answers)
+    found = {key: value for key, value in found.items() if isinstance(value, torch.Tensor)}
+    if output is None and (len(found) == 1 or "logits" in found):
+        return found["logits"] if "logits" in found else next(iter(found.values()))
+    if output in found:
+        return found[output]
+    listed = ", ".join(f"{key!r} {tuple(value.shape)}" for key, value in found.items())
+    asked = f"has no output {output!r}: it " if output is not None else ""
+    raise UserError(
+        f"the module {name!r} {asked}answers {listed or 'a tensor alone'}"
+        + ("; choose one with output=" if listed else "; leave output out")
+    )

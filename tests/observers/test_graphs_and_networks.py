@@ -190,3 +190,15 @@ def test_a_file_that_is_no_network_is_never_opened(tmp_path, monkeypatch):
         load_any_network(tmp_path / "old.h5")
     with pytest.raises(UserError, match="there is no file"):
         load_any_network(tmp_path / "none.keras")
+
+
+def test_a_dictionary_of_one_output_is_that_output():
+    images = keras.Input((6, 6, 1))
+    logits = keras.layers.Dense(4)(keras.layers.Flatten()(images))
+    noise = WhiteNoise(shape=(6, 6, 1))
+    shown = noise.draw(0, 0, 5).numpy()
+    plain, wrapped = (
+        Network(keras.Model(images, outputs)).looked(noise).logits_of(shown)
+        for outputs in (logits, {"class": logits})
+    )
+    assert np.array_equal(plain, wrapped)
