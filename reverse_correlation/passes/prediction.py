@@ -24,6 +24,7 @@ from reverse_correlation.estimates.prediction import (
 )
 from reverse_correlation.observers.observer import refuse_nan
 from reverse_correlation.observers.observer_of import observer_of
+from reverse_correlation.stimuli.numbers import draw_numbers
 
 PREDICTION_IMAGES = 4000  # shown, at most, unless another number is asked for
 PART_OF_A_PASS = 4  # they are at most the fourth part of what the pass showed
@@ -96,13 +97,23 @@ def fresh_pairs(noise, count, seed):
         (xi, stimuli): (n, numbers) of the first stimuli, and (2 n, h, w, c), their mirror images
         last.
     """
-    noise, pairs = noise.independent, count // 2
+    pairs = count // 2
     size = int(np.clip(MOST_PIXELS // math.prod(noise.shape), 1, MOST_PAIRS))
     for block, first in enumerate(range(0, pairs, size)):
-        xi = noise.xi(seed, block, min(size, pairs - first))
+        xi = _independent_numbers(noise, seed, block, min(size, pairs - first))
         fluctuation = noise.fluctuation(xi)
         stimuli = noise.mean + tf.concat([fluctuation, -fluctuation], axis=0)
         yield xi.numpy().reshape(len(xi), -1), stimuli.numpy()
+
+
+def _independent_numbers(noise, seed, block, count):
+    """Draw numbers xi of an ensemble that are independent, although its blocks are orthogonal.
+
+    Its `independent` version may have other coordinates, as pink noise of large images has.
+    """
+    if not noise.orthogonal_coordinates:
+        return noise.xi(seed, block, count)
+    return draw_numbers(noise.distribution, seed, block, (count, *noise.coordinates))
 
 
 def cross_predict(observers, measurements, response, count, seed):

@@ -5,7 +5,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from reverse_correlation import Measurement, SparseNoise, UserError, WhiteNoise, measure, predict
+from reverse_correlation import (
+    Measurement,
+    PinkNoise,
+    SparseNoise,
+    UserError,
+    WhiteNoise,
+    measure,
+    predict,
+)
 from reverse_correlation.estimates.prediction import prediction_sums, predictions_of
 from reverse_correlation.observers.observer_of import observer_of
 from reverse_correlation.passes.prediction import OWN_SEED, cross_predict, fresh_pairs
@@ -57,6 +65,19 @@ def test_internal_noise_leaves_a_half_and_an_arcsine(rho):
     explained, error = found["logit"].explained, found["logit"].explained_error
     known = rho**2 / (rho**2 + rest**2)
     assert np.all(np.abs(explained - known) < 5 * error + 0.01)  # a fitted curve costs a little
+
+
+def test_pink_noise_whose_lowest_frequencies_have_numbers_of_their_own_is_drawn_for_a_test():
+    """Its independent version has other coordinates: a number for each pixel alone."""
+    noise = PinkNoise((36, 36, 1))
+    assert noise.coordinates != noise.independent.coordinates
+    grating = np.repeat(np.cos(4 * np.pi * np.arange(36) / 36)[:, None], 36, 1).astype(np.float32)
+    response = two(lambda images: np.tensordot(images[..., 0] - 0.5, grating, 2))
+    found = measure(response, noise, 4096, progress=False, prediction_images=1000)
+    # its few orthogonal numbers are known exactly; chance in the 1,296 others adds to the drive
+    rho = 1 / np.sqrt(1 + 36 * 36 / 2048)
+    share = found.predictions["logit"].share
+    assert share == pytest.approx(0.5 + np.arcsin(rho) / np.pi, abs=4 * 0.5 / np.sqrt(500))
 
 
 def test_an_energy_model_is_not_predicted():
