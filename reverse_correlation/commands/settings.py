@@ -200,6 +200,45 @@ class CompareSettings(PassSettings, FileSettings, ResultSettings):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class BackdoorSettings(PassSettings, FileSettings, ResultSettings):
+    """Does a network have a backdoor? What it looks for, held against clean networks.
+
+    All are shown the same noise, and nothing else. What was measured stays in --out, so that the
+    same command continues, and a further network is held against the same references.
+    """
+
+    files: Positional[tuple[flags.File, ...]] = ()
+    """under test: networks (.keras, .onnx, .h5), or saved measurements (.npz)"""
+    references: tuple[flags.File, ...] = ()
+    """clean networks, or their measurements, trained as those under test are said to be; 19 or more
+    for p = .05"""
+    noise_kind: NoiseKind = "sparse"
+    """sparse (bright pixels on black) is for networks of images on black, as of digits"""
+    response: Response = "logit"
+    """whose images are held against those of clean networks"""
+    smooth: flags.optional(flags.Smoothing) = None
+    """standard deviation, in pixels, of the Gaussian over images; by default .6 for 28 pixels"""
+    noise_images: flags.Count = 40_000
+    """shown to each network"""
+    seed: flags.Seed = 0
+    """of the noise, the same for all"""
+
+    until: Fixed[flags.Correlation] = 0.0  # all are shown as many: who sees fewer stands out
+    prediction_images: Fixed[flags.Index] = 0
+    survive: Fixed[flags.Part] = 0.75  # not heeded, as noise about an image has its --contrast here
+
+    def check(self):
+        """Check every field, and that there is something to hold against something."""
+        super().check()
+        if not self.files:
+            raise UserError("FILE: name a network, or several, that may have a backdoor")
+        if len(self.references) < 2:
+            raise UserError(
+                "--references names two clean networks or more, and 19 or more for p = .05"
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class MakeSettings(NoiseSettings):
     """A page that asks people which of two pictures looks more like something, and its study."""
 
