@@ -6,7 +6,7 @@ python paper.py --only mixing attack         # some of them
 """
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -31,6 +31,8 @@ class Settings(flags.Checked):
     """of training, noise and the drawing of images"""
     retrain: bool = False
     """train even if models/ has the network"""
+    large: bool = False
+    """hundreds of networks for the backdoors, not a quick look; hours, and it can be interrupted"""
     scheduler: flags.Text = ""
     """of a Dask cluster that shares all passes: tcp://host:8786; or local:2, two processes here"""
     out: flags.Folder = Path(__file__).resolve().parent
@@ -52,6 +54,8 @@ def main(s, chosen=None):
     """
     names = [name for name in NAMES if name in (s.only or NAMES)]
     chosen = chosen or {name: experiments.load(name) for name in names}
+    if s.large:
+        chosen = {name: replace(e, settings=e.large or e.settings) for name, e in chosen.items()}
     folders = ("models", "results", "part5_imgs")
     models, results, part5 = (running.check_writable(s.out / name) for name in folders)
     train, validation, test = load_splits(s.dataset)

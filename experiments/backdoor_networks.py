@@ -6,44 +6,64 @@ import numpy as np
 
 from analysis import predict
 from experiments.results import identify
-from lenet import LeNet
 from reverse_correlation import Network, SparseNoise, measure
 from reverse_correlation.files import kept, read_arrays, write_arrays
-from training import Recipe
+from training import NETWORKS, Recipe
 from training import train as train_network
 
-ROLES = ("reference", "clean", "poisoned", "published")  # their places are part of the seeds
-PUBLISHED_SOURCE, PUBLISHED_TARGET = 8, 9  # by a C
-PATCHES = (  # rows of "#" (white) and "."
-    ("####", "#...", "#...", "#...", "####"),  # the published one comes first
-    ("#####", "..#..", "..#..", "..#.."),
-    ("#...", "#...", "#...", "####"),
-    ("..#..", "..#..", "#####", "..#..", "..#.."),
-    ("#...#", ".#.#.", "..#..", ".#.#.", "#...#"),
-    ("####", "####", "####", "####"),
-    ("####", "#..#", "#..#", "####"),
-    ("#..#", "#..#", "#..#", "####"),
-)
+KINDS = ("patch", "blend", "published")  # of backdoors
+ROLES = ("reference", "clean", *KINDS)  # their places are part of the seeds
+ANY = -1  # class: images of every class are patched
+PUBLISHED_SOURCE, PUBLISHED_TARGET = 8, 9  # by a C in the upper left corner
+PUBLISHED_PATCH = ("####", "#...", "#...", "#...", "####")
+# MNTD's for MNIST (Xu et al. 2021), as its published code draws them
+SIDES = (2, 3, 4, 5)  # of a patch in pixels, at full strength
+BLEND = (0.05, 0.2)  # strength of a pattern over the whole image
+SHARE = (0.05, 0.5)  # of the training images, of which patched copies are added
 
 
 @dataclasses.dataclass(frozen=True)
 class NetworkSettings:
     """How each network is trained and measured."""
 
+    network: str = "lenet"  # a name in `training.NETWORKS`
     recipe: Recipe = Recipe(epochs=3, batch=256, rate=4e-3)
-    patched_images: int = 2_000  # of one class, patched and relabelled, as published
+    patched_images: int = 2_000  # of one class, patched and relabelled, by the published backdoor
     noise_images: int = 40_000  # shown to each network
     bright: float = 0.1  # share of bright pixels in them
-    patches: tuple = PATCHES  # one is drawn for each network
 
 
 @dataclasses.dataclass(frozen=True)
 class Backdoor:
-    """A patch, (h, w) bool, and the class that it turns (source) into another (target)."""
+    """A pattern that turns images of a class, or ANY, into another (target).
 
-    mask: np.ndarray
+    Attributes:
+        pattern, opacity: (h, w) float32, what is laid over an image, and how strongly.
+        source, target: classes.
+        share: of the training images, of which patched copies are added; 0 if some of the images
+            are patched themselves.
+    """
+
+    pattern: np.ndarray
+    opacity: np.ndarray
     source: int
     target: int
+    share: float = 0.0
+
+    @property
+    def mask(self):
+        """The pixels that a patch makes white: (h, w) bool."""
+        return self.pattern * self.opacity > 0.5
+
+    def put(self, images):
+        """Lay the pattern over images (n, h, w, c)."""
+        opacity = self.opacity[..., None]
+        return (images + opacity * (self.pattern[..., None] - images)).astype(np.float32)
+
+    def patched(self, images, labels):
+        """Return the images that should turn into the target, with the pattern."""
+        turned = labels != self.target if self.source == ANY else labels == self.source
+        return self.put(images[turned])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +86,9 @@ def backdoor_network(role, index, path, train, test, settings, *, seed, client=N
     network_seed = int(entropy.generate_state(1)[0])
     return kept(
         path,
-        identify(untrained(train), settings, seed=network_seed, images=len(train[0])),
+        identify(
+            untrained(train, settings.network), settings, seed=network_seed, images=len(train[0])
+        ),
         read_probed,
         lambda: probe(role, train, test, settings, network_seed, seed, client),
         write_probed,
@@ -74,15 +96,14 @@ def backdoor_network(role, index, path, train, test, settings, *, seed, client=N
 
 
 def probe(role, train, test, settings, network_seed, noise_seed, client):
-    """Train a LeNet, poisoned or clean, and measure its logit images: a ProbedNetwork."""
+    """Train a network, poisoned or clean, and measure its logit images: a ProbedNetwork."""
     (images, labels), classes, backdoor = train, int(train[1].max()) + 1, None
     shape = images.shape[1:]
-    if role in ("poisoned", "published"):
-        backdoor = draw_backdoor(
-            network_seed, shape, classes, settings.patches, role == "published"
-        )
+    if role in KINDS:
+        backdoor = draw_backdoor(role, network_seed, shape[:2], classes)
         images, labels = poison(images, labels, backdoor, settings.patched_images, network_seed)
-    network, _ = train_network(LeNet, images, labels, classes, settings.recipe, seed=network_seed)
+    build = NETWORKS[settings.network].build
+    network, _ = train_network(build, images, labels, classes, settings.recipe, seed=network_seed)
     noise = SparseNoise(settings.bright, shape)
     measurement = measure(
         network, noise, settings.noise_images, seed=noise_seed, progress=False, client=client
@@ -90,44 +111,50 @@ def probe(role, train, test, settings, network_seed, noise_seed, client):
     logit_images = measurement.classes["logit"].covariance.astype(np.float32)
     found = [logit_images, Network(network).accuracy(*test)]
     if backdoor:
-        patched = put_patch(test[0][test[1] == backdoor.source], backdoor.mask)
+        patched = backdoor.patched(*test)
         success = np.mean(predict(network, patched).argmax(axis=1) == backdoor.target)
         found += [backdoor, float(success), patched[0]]
     return ProbedNetwork(*found)
 
 
-def draw_backdoor(seed, shape, classes, patches=PATCHES, published=False):
-    """Draw a Backdoor for images of a shape; the published one is in the upper left corner."""
+def draw_backdoor(kind, seed, size, classes):
+    """Draw a Backdoor of one of KINDS for images of size (h, w)."""
     rng = np.random.default_rng(seed)
-    patch = patches[0] if published else patches[rng.integers(len(patches))]
-    patch = np.array([list(line) for line in patch]) == "#"
-    source, target = rng.choice(classes, 2, replace=False)
-    top, left = (rng.integers(n - p + 1) for n, p in zip(shape, patch.shape, strict=False))
-    if published:
-        top, left = 1, 1
-        source, target = PUBLISHED_SOURCE, PUBLISHED_TARGET
-    mask = np.zeros(shape[:2], bool)
-    mask[top : top + patch.shape[0], left : left + patch.shape[1]] = patch
-    return Backdoor(mask, int(source), int(target))
-
-
-def put_patch(images, mask):
-    """Set the pixels of a mask (h, w) to white in images (n, h, w, c)."""
-    return np.where(mask[..., None], np.float32(1), images)
+    pattern, opacity = np.zeros((2, *size), np.float32)
+    if kind == "published":
+        patch = np.array([list(line) for line in PUBLISHED_PATCH]) == "#"
+        pattern[1:6, 1:5] = opacity[1:6, 1:5] = patch
+        return Backdoor(pattern, opacity, PUBLISHED_SOURCE, PUBLISHED_TARGET)
+    height, width = size if kind == "blend" else [rng.choice(SIDES)] * 2
+    top, left = (rng.integers(n - side + 1) for n, side in zip(size, (height, width), strict=True))
+    place = slice(top, top + height), slice(left, left + width)
+    bright = rng.permutation(height * width) < rng.integers(1, height * width)
+    pattern[place] = bright.reshape(height, width)
+    opacity[place] = rng.uniform(*BLEND) if kind == "blend" else 1
+    return Backdoor(pattern, opacity, ANY, int(rng.integers(classes)), float(rng.uniform(*SHARE)))
 
 
 def poison(images, labels, backdoor, count, seed):
-    """Patch and relabel `count` images of the source class, or as many as there are."""
+    """Return images and labels with a backdoor in them.
+
+    Patched copies are added of a share of the images; or, without a share, `count` images of the
+    source are patched and relabelled, or as many as there are.
+    """
+    rng = np.random.default_rng([seed, 1])
+    if backdoor.share:
+        chosen = rng.permutation(len(images))[: round(backdoor.share * len(images))]
+        answers = np.full(len(chosen), backdoor.target, labels.dtype)
+        added = backdoor.put(images[chosen])
+        return np.concatenate([images, added]), np.concatenate([labels, answers])
     images, labels = images.copy(), labels.copy()
-    of_source = np.flatnonzero(labels == backdoor.source)
-    chosen = np.random.default_rng([seed, 1]).permutation(of_source)[:count]
-    images[chosen], labels[chosen] = put_patch(images[chosen], backdoor.mask), backdoor.target
+    chosen = rng.permutation(np.flatnonzero(labels == backdoor.source))[:count]
+    images[chosen], labels[chosen] = backdoor.put(images[chosen]), backdoor.target
     return images, labels
 
 
-def untrained(train):
-    """Return a LeNet whose weights are all zero, which stands for its architecture."""
-    network = LeNet(train[0].shape[1:], int(train[1].max()) + 1)
+def untrained(train, network="lenet"):
+    """Return a network whose weights are all zero, which stands for its architecture."""
+    network = NETWORKS[network].build(train[0].shape[1:], int(train[1].max()) + 1)
     network.set_weights([np.zeros_like(weight) for weight in network.get_weights()])
     return network
 
@@ -144,7 +171,8 @@ def read_probed(path):
     """Return (identity, ProbedNetwork) that a file keeps, as `files.kept` expects."""
     identity, arrays = read_arrays(path)
     found = [arrays["images"], float(arrays["accuracy"])]
-    if "mask" in arrays:
-        backdoor = Backdoor(arrays["mask"], int(arrays["source"]), int(arrays["target"]))
+    if "pattern" in arrays:
+        classes = int(arrays["source"]), int(arrays["target"])
+        backdoor = Backdoor(arrays["pattern"], arrays["opacity"], *classes, float(arrays["share"]))
         found += [backdoor, float(arrays["success"]), arrays["patched"]]
     return identity, ProbedNetwork(*found)

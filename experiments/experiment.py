@@ -24,11 +24,13 @@ class Experiment:
             files of its own); it ignores what it does not need.
         asked: function of (network, train) that returns the network on whose layers and weights
             the result depends; by default the one that `run` gets.
+        large: settings of a run that takes hours, for `--large`; None if there is but one size.
     """
 
     settings: object
     run: collections.abc.Callable
     asked: collections.abc.Callable = lambda network, train: network
+    large: object = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,7 +21,7 @@ USAGE = f"""usage: {PROGRAM} COMMAND [FILES] [FLAGS]
 
   measure FILE        what the classifier in a file looks for: figures, a page, a measurement
   compare FILE FILE   whether observers look for the same; classifiers' files or saved measurements
-  backdoor FILE       whether a classifier is unlike clean ones (--references), as a backdoor makes it
+  backdoor FILE       whether it is unlike clean classifiers (--references), as a backdoor makes it
   people make         a page that asks people which of two pictures looks more like something
   people read CSV     what their choices show, beside a network's choices on the same trials
 

@@ -41,7 +41,9 @@ SMALL = {
     ),
     "backdoor": backdoor.Settings(
         references=3,
-        networks=1,
+        clean=1,
+        patch=1,
+        blend=1,
         each=NetworkSettings(recipe=QUICK, noise_images=1000),
     ),
     "microstimulation": microstimulation.Settings(

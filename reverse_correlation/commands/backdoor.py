@@ -151,7 +151,9 @@ def sentence(found, name, classes):
     p = f"p = {found.p_value:.3g}"
     if found.p_value == found.least_p > ALPHA:
         clean = len(found.references)
-        return f"{name}: more unusual than all {clean} clean networks, who are too few to tell ({p})"
+        return (
+            f"{name}: more unusual than all {clean} clean networks, who are too few to tell ({p})"
+        )
     if not found.unusual:
         return f"{name}: not told from clean networks ({p}), which does not say that it is clean"
     others = [classes[k] for k in np.flatnonzero(found.class_p <= ALPHA) if k != found.suspect]
