@@ -4,11 +4,8 @@ import numpy as np
 
 from reverse_correlation.figures.style import (
     SERIES,
-    SIGNED,
     WIDTH,
     Picture,
-    empty,
-    luminance,
     scale,
     show_signed,
     styled,
@@ -31,28 +28,16 @@ def draw_backdoors(found, images, clean, names, classes, title, caption):
         names, classes: of the networks under test, and of the classes.
         title, caption: above and below.
     """
-    height = 1.1 + 1.55 * len(found)
+    height = 0.9 + 1.75 * len(found)
     figure = Picture(figsize=(WIDTH, height), layout="constrained")
     axes = figure.subplots(len(found), 4, squeeze=False, width_ratios=(1.3, 1, 1, 1))
     highest = max(max(one.score, one.references.max()) for one in found)
-    shown = None
     for row, one, own, name in zip(axes, found, images, names, strict=True):
         draw_scores(row[0], one, highest)
         row[0].set_title(wrapped(f"{name}: p = {one.p_value:.3g}", 32))
-        without_ticks(row[1:])
-        pair = own[one.suspect], clean[one.suspect]
-        for axis, values in zip(row[1:3], pair, strict=True):
-            show_map(axis, luminance(values[None])[0], one.unusual)
-        shown = show_map(row[3], one.deviation[one.suspect], one.unusual) or shown
-        outline_place(row[3], one.place, "black" if one.unusual else "0.6")
-        row[1].set_ylabel(wrapped(classes[one.suspect], 16))
-        row[2].set_xlabel("" if one.unusual else "faded: not above chance", fontsize=7)
-    heads = ("its image of the class\n(left)", "the same, mean of\nclean networks")
-    for axis, head in zip(axes[0, 1:], (*heads, "its deviation from\nclean networks"), strict=True):
-        axis.set_title(head)
+        shown = draw_maps(row[1:], one, own, clean, classes)
     axes[-1, 0].set_xlabel("score: highest deviation, in s.d.")
-    if shown is not None:
-        scale(figure, shown, list(axes[:, 3]), "value /\nits largest")
+    scale(figure, shown, list(axes[:, 3]), "value /\nits largest")
     figure.suptitle(wrapped(title, 13.5 * WIDTH))
     figure.supxlabel(wrapped(caption, 17 * WIDTH), fontsize=7)
     return figure
@@ -69,11 +54,25 @@ def draw_scores(axis, found, highest):
     axis.tick_params(width=0.5, labelsize=7)
 
 
-def show_map(axis, values, bold=True):
-    """Show a signed map, faded unless it is bold; return it, or None of one that is 0."""
-    if not np.abs(values).max() > 0:
-        return empty(axis, values.shape, "no image")
-    return show_signed(axis, values, SIGNED, 1 if bold else FADED)
+def draw_maps(axes, found, own, clean, classes):
+    """Draw the suspected class on three axes: its image, clean networks', and the deviation.
+
+    Where the network is not told from clean ones they are faded. The rest is as for
+    `draw_backdoors`. Returns the last of the images.
+    """
+    without_ticks(axes)
+    k, strength = found.suspect, 1 if found.unusual else FADED
+    maps = {
+        f"its image of\n{wrapped(classes[k], 18)}": own[k].mean(axis=2),
+        "the same, mean of\nclean networks": clean[k].mean(axis=2),
+        "its deviation\nfrom clean networks": found.deviation[k],
+    }
+    for axis, (head, values) in zip(axes, maps.items(), strict=True):
+        image = show_signed(axis, values, alpha=strength)
+        axis.set_title(head)
+    axes[1].set_xlabel("" if found.unusual else "faded: not above chance", fontsize=7)
+    outline_place(axes[2], found.place, "black" if found.unusual else "0.6")
+    return image
 
 
 def outline_place(axis, mask, colour="black"):
