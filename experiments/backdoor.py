@@ -30,7 +30,7 @@ from experiments.backdoor_networks import (
     backdoor_network,
     untrained,
 )
-from experiments.experiment import Experiment, Row, row_of_mean
+from experiments.experiment import Experiment, Row
 from figures import curve_axes
 from reverse_correlation.estimates.backdoor import (
     FLOOR,
@@ -39,7 +39,7 @@ from reverse_correlation.estimates.backdoor import (
     against_others,
     held_against,
 )
-from reverse_correlation.estimates.intervals import LEVEL, wilson_interval
+from reverse_correlation.estimates.intervals import LEVEL, student_interval, wilson_interval
 from reverse_correlation.figures.backdoor import draw_maps
 from reverse_correlation.figures.style import (
     PICTURE,
@@ -129,7 +129,11 @@ def run(*, train, test, settings, seed, dataset, client, folder, **_):
     verdicts = judge(probed, smooth=settings.smooth, floor=settings.floor)
     title = f"{NETWORKS[settings.each.network].title}s on {DATASET_TITLES[dataset]}"
     title += f": poisoned networks told by {images:,} noise images each,"
-    figure = draw(verdicts, f"{title}\nagainst {settings.references} clean reference networks")
+    figure = draw(
+        verdicts,
+        f"{title}\nagainst {settings.references} clean reference networks (p is "
+        f"{1 / (settings.references + 1):.2g} at best)",
+    )
     return rows_of(verdicts, dataset == "mnist"), figure
 
 
@@ -182,34 +186,37 @@ def rows_of(verdicts, published):
     clean = verdicts["clean"]
     rows = [
         _share("clean networks with p <= .05", [v.found.unusual for v in clean]),
-        row_of_mean("clean: test accuracy", [v.network.accuracy for v in clean], _over(clean)),
+        _mean("clean: test accuracy", [v.network.accuracy for v in clean]),
     ]
-    for kind in (kind for kind in KINDS if kind in verdicts):
-        poisoned = verdicts[kind]
+    for kind, poisoned in [*verdicts.items()][1:]:
         theirs = (PUBLISHED_ACCURACY, PUBLISHED_SUCCESS)
         theirs = theirs if published and kind == "published" else (None, None)
         if len(poisoned) > 1:
             area = detection_of(_scores(clean), _scores(poisoned))
             over = f"{len(clean)} + {len(poisoned)} networks"
             rows.append(Row(f"{kind}: AUC", area.area, area.interval, over))
-        named = [v.names_target for v in poisoned]
         rows.append(_share(f"{kind}: found at p <= .05", [v.found.unusual for v in poisoned]))
-        rows.append(_share(f"{kind}: class named", named))
+        rows.append(_share(f"{kind}: class named", [v.names_target for v in poisoned]))
         if kind != "blend":
             chance = np.mean([v.network.backdoor.mask.mean() for v in poisoned])
             what = f"{kind}: patch pixels found (chance {chance:.3f})"
-            rows.append(row_of_mean(what, [v.overlap for v in poisoned], _over(poisoned)))
+            rows.append(_mean(what, [v.overlap for v in poisoned]))
         for what, values, their in (
             ("test accuracy", [v.network.accuracy for v in poisoned], theirs[0]),
             ("answered as wanted", [v.network.success for v in poisoned], theirs[1]),
         ):
-            rows.append(row_of_mean(f"{kind}: {what}", values, _over(poisoned), published=their))
+            rows.append(_mean(f"{kind}: {what}", values, their))
     return [dataclasses.replace(row, what=f"backdoor, {row.what}") for row in rows]
 
 
 def _share(what, hits):
     hits = np.asarray(hits)
     return Row(what, float(hits.mean()), wilson_interval(hits.sum(), len(hits)), _over(hits))
+
+
+def _mean(what, values, published=None):
+    interval = student_interval(values) if len(values) > 1 else None  # one has no spread
+    return Row(what, float(np.mean(values)), interval, _over(values), published)
 
 
 def _over(networks):

@@ -157,7 +157,7 @@ def sentence(found, name, classes):
     if not found.unusual:
         return f"{name}: not told from clean networks ({p}), which does not say that it is clean"
     others = [classes[k] for k in np.flatnonzero(found.class_p <= ALPHA) if k != found.suspect]
-    sure = f"but {', '.join(others)} likewise" if others else "and no other class"
+    sure = f"though {', '.join(others)} stand out, too" if others else "and no other class"
     return (
         f"{name}: unlike the clean networks ({p}), as a backdoor into {classes[found.suspect]!r} "
         f"would make it, {sure}; {place_text(found.place)}"
@@ -167,7 +167,9 @@ def sentence(found, name, classes):
 def draw(found, tested, clean, names, classes, notes, s):
     """Draw the networks with the lowest p; save the figure, and return its path."""
     order = np.argsort([one.p_value for one in found], kind="stable")[:MOST]
-    of_how_many = f", {MOST} of {len(found)} networks" if len(found) > MOST else ""
+    of_how_many = (
+        f" {MOST} of {len(found)} networks, those of the lowest p" if len(found) > MOST else ""
+    )
     figure = draw_backdoors(
         [found[i] for i in order],
         [tested[i].classes[s.response].covariance for i in order],

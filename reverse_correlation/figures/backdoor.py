@@ -37,7 +37,7 @@ def draw_backdoors(found, images, clean, names, classes, title, caption):
         row[0].set_title(wrapped(f"{name}: p = {one.p_value:.3g}", 32))
         shown = draw_maps(row[1:], one, own, clean, classes)
     axes[-1, 0].set_xlabel("score: highest deviation, in s.d.")
-    scale(figure, shown, list(axes[:, 3]), "value /\nits largest")
+    scale(figure, shown, list(axes[:, 3]), "value /\nits largest", shrink=1 / len(found))
     figure.suptitle(wrapped(title, 13.5 * WIDTH))
     figure.supxlabel(wrapped(caption, 17 * WIDTH), fontsize=7)
     return figure
@@ -70,7 +70,7 @@ def draw_maps(axes, found, own, clean, classes):
     for axis, (head, values) in zip(axes, maps.items(), strict=True):
         image = show_signed(axis, values, alpha=strength)
         axis.set_title(head)
-    axes[1].set_xlabel("" if found.unusual else "faded: not above chance", fontsize=7)
+    axes[1].set_xlabel("" if found.unusual else "faded: not told from clean ones", fontsize=7)
     outline_place(axes[2], found.place, "black" if found.unusual else "0.6")
     return image
 
