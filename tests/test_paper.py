@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 import experiments
 import paper
@@ -40,10 +41,10 @@ SMALL = {
         attacked_images=1,
     ),
     "backdoor": backdoor.Settings(
-        references=3,
+        references=2,
         clean=1,
         patch=1,
-        blend=1,
+        blend=0,
         each=NetworkSettings(recipe=QUICK, noise_images=1000),
     ),
     "microstimulation": microstimulation.Settings(
@@ -118,6 +119,21 @@ def test_the_whole_of_it_runs_and_a_second_run_computes_nothing(
     third = capsys.readouterr().out
     assert "backdoor: running" in third and "signal: running" in third
     assert "structured: in" in third and "structured: running" not in third
+
+
+def test_large_takes_the_settings_of_the_large_run_where_there_are_any(made_up, tmp_path):
+    given = []
+
+    def run(*, settings, **_):
+        given.append(settings)
+        return [], Figure(figsize=(1, 1))
+
+    chosen = small()
+    for name, large in (("backdoor", backdoor.LARGE), ("mixing", None)):
+        chosen[name] = dataclasses.replace(chosen[name], run=run, large=large)
+    paper.main(settings(tmp_path, "--large", "--only", "backdoor", "mixing"), chosen)
+    assert given == [SMALL["mixing"], backdoor.LARGE]
+    assert backdoor.EXPERIMENT.large is backdoor.LARGE and backdoor.LARGE.references == 60
 
 
 def test_results_of_an_earlier_format_and_damaged_ones_are_computed_anew(made_up, tmp_path, capsys):
