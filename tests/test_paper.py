@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import unrendered
 from matplotlib.figure import Figure
 
 import experiments
@@ -115,7 +116,8 @@ def test_the_whole_of_it_runs_and_a_second_run_computes_nothing(
     (tmp_path / "part5_imgs" / "backdoor_mnist.png").unlink()
     monkeypatch.setattr(backdoor_networks, "train_network", None)
     more = small(signal=signal_in_noise.Settings(gammas=(0.3,), trials=3000))
-    paper.main(settings(tmp_path, "--only", "backdoor", "signal", "structured"), more)
+    with unrendered():
+        paper.main(settings(tmp_path, "--only", "backdoor", "signal", "structured"), more)
     third = capsys.readouterr().out
     assert "backdoor: running" in third and "signal: running" in third
     assert "structured: in" in third and "structured: running" not in third
