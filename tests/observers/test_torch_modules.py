@@ -61,6 +61,23 @@ def test_other_precisions_answer_alike_but_for_their_rounding(kind):
     assert np.allclose(logits(other), logits(Net().eval()), atol=0.02)
 
 
+def test_modules_of_other_weights_settings_or_order_of_channels_are_other_observers():
+    def module(seed, *between):
+        torch.manual_seed(seed)
+        return torch.nn.Sequential(torch.nn.Flatten(), *between, torch.nn.Linear(48, 2))
+
+    different = [
+        observers.torch(module(0)),
+        observers.torch(module(1)),
+        observers.torch(module(0, torch.nn.ReLU())),
+        observers.torch(module(0, torch.nn.Tanh())),
+        observers.torch(module(0), channels_first=False),
+        observers.torch(module(0)).normalised(0.5, 0.2),
+    ]
+    assert len({each.sha256 for each in different}) == len(different)
+    assert observers.torch(module(0)).sha256 == different[0].sha256
+
+
 def test_modules_with_other_weights_are_told_apart_in_any_precision():
     nets = [Net().eval(), Net().eval().bfloat16(), Net().eval().bfloat16()]
     with torch.no_grad():

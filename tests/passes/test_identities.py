@@ -1,8 +1,6 @@
 """Whatever a result depends on is in its identity: nothing of another is ever taken for it."""
 
 import itertools
-import sys
-import types
 
 import keras
 import numpy as np
@@ -191,62 +189,12 @@ def test_observers_of_the_same_parts_that_compute_something_else_share_no_checkp
     assert np.array_equal(again.classes["logit"].covariance, one.classes["logit"].covariance)
 
 
-def test_modules_of_other_weights_settings_or_order_of_channels_are_other_observers():
-    torch = pytest.importorskip("torch")
-
-    def module(seed, *between):
-        torch.manual_seed(seed)
-        return torch.nn.Sequential(torch.nn.Flatten(), *between, torch.nn.Linear(48, 2))
-
-    different = [
-        observers.torch(module(0)),
-        observers.torch(module(1)),
-        observers.torch(module(0, torch.nn.ReLU())),
-        observers.torch(module(0, torch.nn.Tanh())),
-        observers.torch(module(0), channels_first=False),
-        observers.torch(module(0)).normalised(0.5, 0.2),
-    ]
-    assert len({each.sha256 for each in different}) == len(different)
-    assert observers.torch(module(0)).sha256 == different[0].sha256
-
-
 def test_a_function_that_is_shown_other_normalised_images_is_another_observer():
     def answer(images):
         return images.reshape(len(images), -1) @ WEIGHTS
 
     made = [observers.function(answer).normalised(0, std).looked(NOISE) for std in (1, 2)]
     assert made[0].sha256 != made[1].sha256
-
-
-class Numbers:
-    """Stands in for a tensor, where PyTorch is not installed."""
-
-    def __init__(self, *values):
-        self.detach = self.cpu = self.contiguous = lambda: self
-        self.numpy = lambda: np.float32(values)
-
-
-class Module(dict):
-    """Stands in for a module that holds tensors by their names."""
-
-    state_dict = dict.copy
-
-    def __repr__(self):
-        return "Module()"
-
-
-def test_without_pytorch_too_modules_are_told_apart_by_their_weights(monkeypatch):
-    monkeypatch.setitem(sys.modules, "torch", types.ModuleType("torch"))
-    different = [
-        observers.torch(Module(weight=Numbers(1, 2), bias=Numbers(3))),
-        observers.torch(Module(weight=Numbers(1, 2), bias=Numbers(4))),
-        observers.torch(Module(weight=Numbers(2, 1), bias=Numbers(3))),
-        observers.torch(Module(bias=Numbers(3), scale=Numbers(1, 2))),
-        observers.torch(Module(weight=Numbers(1, 2), bias=Numbers(3)), channels_first=False),
-    ]
-    assert len({each.sha256 for each in different}) == len(different)
-    again = observers.torch(Module(weight=Numbers(1, 2), bias=Numbers(3)), name="another")
-    assert again.sha256 == different[0].sha256
 
 
 # --------------------------------------------------------------------------- passes
