@@ -316,7 +316,7 @@ def until(browser, condition, seconds=10):
 
 def come_back(browser, page):
     """Open a page again, once the browser has had time to write what it keeps."""
-    time.sleep(0.5)
+    time.sleep(1.5)  # half a second was once not enough on a busy machine
     browser.open(page)
     until(browser, "!document.querySelector('#back').hidden")
 
