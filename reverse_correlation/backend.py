@@ -1,11 +1,46 @@
-"""TensorFlow's settings: oneDNN on every CPU, no start-up messages, a record of the machine."""
+"""What Keras computes with, TensorFlow's settings (oneDNN, no messages), a record of the machine."""
 
+import contextlib
+import importlib.util
+import json
 import os
 import platform
 import sys
 import warnings
+from pathlib import Path
+
+from reverse_correlation.errors import UserError
 
 ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
+BACKEND = "KERAS_BACKEND"
+PACKAGES = ("tensorflow", "torch", "jax")  # the first that is installed is taken
+
+
+def choose():
+    """Say what Keras computes with, unless the user has, or Keras has been imported.
+
+    It is what Keras's own configuration file names, if that is installed; else the first of
+    PACKAGES that is. Without any, the import of what needs one says so.
+    """
+    if "keras" in sys.modules or os.environ.get(BACKEND):
+        return
+    installed = [name for name in PACKAGES if importlib.util.find_spec(name)]
+    if installed and _configured() not in installed:
+        os.environ[BACKEND] = installed[0]
+
+
+def _configured():
+    """Return the backend that Keras's configuration file names, or None."""
+    home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        return json.loads((Path(home) / "keras.json").read_text()).get("backend")
+
+
+def chosen():
+    """Return the name of what Keras computes with, or will: "tensorflow", "torch", "jax"."""
+    if "keras" in sys.modules:
+        return sys.modules["keras"].backend.backend()
+    return os.environ.get(BACKEND) or _configured() or PACKAGES[0]
 
 
 def use_onednn():
@@ -53,6 +88,33 @@ def _has_vnni():
     return any(
         name.startswith(("AVX512_ICL", "AVX512_CLX", "AVX512_SPR")) for name in _instruction_sets()
     )
+
+
+def import_quietly():
+    """Import what Keras computes with.
+
+    TensorFlow finds its devices, and standard error is silenced meanwhile.
+
+    Raises:
+        UserError: if nothing is installed that Keras could compute with.
+    """
+    refuse_none()
+    if chosen() == "tensorflow":
+        import_tensorflow_quietly()
+    else:
+        import keras  # noqa: F401  (here, since `--help` does not need it)
+
+
+def refuse_none():
+    """Raise UserError if what Keras is to compute with is not installed."""
+    name = chosen()
+    if name in PACKAGES and not importlib.util.find_spec(name):
+        wanted = f"{BACKEND} asks for {name}, which" if os.environ.get(BACKEND) else ""
+        wanted = wanted or f"none of {', '.join(PACKAGES)}"
+        raise UserError(
+            f"{wanted} is not installed: pip install '.[tensorflow]', '.[torch]' or '.[jax]' (or "
+            "pip install one of these packages)"
+        )
 
 
 def import_tensorflow_quietly():

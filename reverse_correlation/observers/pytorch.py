@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 
+import keras
 import numpy as np
 
 from reverse_correlation.errors import UserError
@@ -34,7 +35,38 @@ def torch(module, channels_first=True, name=None, labels="", output=None):
     digest.update(f"{channels_first}{'' if output is None else output}".encode())
     name = name or type(module).__name__
     answer = _Module(module, channels_first, output)
-    return ArrayObserver(answer, name, digest.hexdigest(), None, ["torch"], labels)
+    return ModuleObserver(answer, name, digest.hexdigest(), None, ["torch"], labels)
+
+
+class ModuleObserver(ArrayObserver):
+    """A PyTorch module. Where Keras computes with PyTorch, too, noise never leaves its device."""
+
+    @property
+    def device(self):
+        """The device of its parameters; None where Keras computes with something else."""
+        return str(self._module.device) if self._answers_tensors else None
+
+    @property
+    def _answers_tensors(self):
+        return keras.backend.backend() == "torch" and self._module is not None
+
+    @property
+    def _module(self):
+        """The module; None if what answers is a function of it, as with channels reversed."""
+        return self.answer if isinstance(self.answer, _Module) else None
+
+    def responses(self, layers=(), precision="float32"):
+        """Return a function of (images, training) that answers tensors; see Observer."""
+        super().responses(layers, precision)
+        if not self._answers_tensors or self.labels:
+            return None
+
+        def answers(images, training=False):
+            rows = self._module.rows_of(images)
+            self.refuse_columns(rows.shape[1])
+            return {"logits": self._reading.logits(rows, keras.ops)}
+
+        return answers
 
 
 def _not_a_module(thing):
@@ -70,13 +102,27 @@ class _Module:
 
     def __call__(self, images):
         torch = library("torch", "PyTorch", "torch")
-        parameter = next(iter(self.module.parameters()), torch.zeros(()))
-        shown = torch.from_numpy(np.array(images, order="C"))
-        dtype = parameter.dtype if parameter.is_floating_point() else None
-        shown = shown.to(device=parameter.device, dtype=dtype)
         with torch.inference_mode():
-            answers = _rows_of(self._answers(shown), self.output, type(self.module).__name__)
-            return answers.float().cpu().numpy()
+            return self.rows_of(torch.from_numpy(np.array(images, order="C"))).cpu().numpy()
+
+    @property
+    def _parameter(self):
+        """The first of its parameters, which tells device and precision."""
+        torch = library("torch", "PyTorch", "torch")
+        return next(iter(self.module.parameters()), torch.zeros(()))
+
+    @property
+    def device(self):
+        """The device on which it is."""
+        return self._parameter.device
+
+    def rows_of(self, images):
+        """Return the answers to a tensor (n, h, w, c), as rows of float32, on the module's device."""
+        parameter = self._parameter
+        dtype = parameter.dtype if parameter.is_floating_point() else None
+        shown = images.to(device=parameter.device, dtype=dtype)
+        rows = _rows_of(self._answers(shown), self.output, type(self.module).__name__).float()
+        return one_row_an_image(rows)
 
     def _answers(self, shown):
         """Return the answers to a tensor (n, h, w, c)."""

@@ -143,7 +143,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from pathlib import Path
 from reverse_correlation import backend, cluster
-backend.import_tensorflow_quietly()
+backend.import_quietly()
 from passes import test_cluster
 
 folder = Path(sys.argv[1])
