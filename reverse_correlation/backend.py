@@ -50,6 +50,8 @@ def use_onednn():
     makes a network two to four times as fast. TensorFlow reads the variable when it is imported;
     if that has already happened, a warning says what is lost.
     """
+    if chosen() != "tensorflow":
+        return
     if "tensorflow" not in sys.modules:
         os.environ.setdefault(ONEDNN, "1")
     elif ONEDNN not in os.environ and not _has_vnni():
@@ -64,8 +66,9 @@ def use_onednn():
 
 def machine():
     """Return what determines the last digits of a sum on this machine, JSON-serialisable."""
+    onednn = os.environ.get(ONEDNN, "1") not in ("0", "false", "False")
     return {
-        "onednn": os.environ.get(ONEDNN, "1") not in ("0", "false", "False"),
+        **({"onednn": onednn} if chosen() == "tensorflow" else {}),
         "instructions": " ".join(
             [
                 platform.machine(),
@@ -109,10 +112,11 @@ def refuse_none():
     """Raise UserError if what Keras is to compute with is not installed."""
     name = chosen()
     if name in PACKAGES and not importlib.util.find_spec(name):
-        wanted = f"{BACKEND} asks for {name}, which" if os.environ.get(BACKEND) else ""
-        wanted = wanted or f"none of {', '.join(PACKAGES)}"
+        lacks = f"none of {', '.join(PACKAGES)} is installed"
+        if os.environ.get(BACKEND):
+            lacks = f"{BACKEND} asks for {name}, which is not installed"
         raise UserError(
-            f"{wanted} is not installed: pip install '.[tensorflow]', '.[torch]' or '.[jax]' (or "
+            f"{lacks}: pip install '.[tensorflow]', '.[torch]' or '.[jax]' (or "
             "pip install one of these packages)"
         )
 

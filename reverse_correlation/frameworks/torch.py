@@ -8,7 +8,7 @@ import torch
 
 from reverse_correlation.frameworks import eager, philox
 
-NAME, VERSION = "torch", torch.__version__.partition("+")[0]
+NAME, VERSION = "torch", torch.__version__
 shard_of, where = eager.shard_of, eager.where
 
 

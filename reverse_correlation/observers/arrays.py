@@ -84,7 +84,10 @@ class ArrayObserver(Observer):
 
     def _rows(self, images):
         """Return its answers unchanged: (n, K) float32, or (n,) integer labels."""
-        rows = one_row_an_image(np.asarray(self.answer(images)))
+        rows = self.answer(images)
+        if hasattr(rows, "detach"):  # a tensor of PyTorch, with its gradients and device
+            rows = rows.detach().cpu()
+        rows = one_row_an_image(np.asarray(rows))
         expected = f"expected ({len(images)}, K) logits or probabilities"
         if rows.shape[:1] != (len(images),) or rows.ndim > 2 or not rows.size:
             raise UserError(

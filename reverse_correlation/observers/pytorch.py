@@ -1,5 +1,7 @@
 """PyTorch modules as observers."""
 
+import dataclasses
+import functools
 import hashlib
 from collections.abc import Mapping
 
@@ -7,7 +9,7 @@ import keras
 import numpy as np
 
 from reverse_correlation.errors import UserError
-from reverse_correlation.observers.arrays import ArrayObserver, library
+from reverse_correlation.observers.arrays import ArrayObserver, library, one_row_an_image
 
 
 def torch(module, channels_first=True, name=None, labels="", output=None):
@@ -35,38 +37,60 @@ def torch(module, channels_first=True, name=None, labels="", output=None):
     digest.update(f"{channels_first}{'' if output is None else output}".encode())
     name = name or type(module).__name__
     answer = _Module(module, channels_first, output)
-    return ModuleObserver(answer, name, digest.hexdigest(), None, ["torch"], labels)
+    observer = ModuleObserver(answer, name, digest.hexdigest(), None, ["torch"], labels)
+    observer.on_device = OnDevice(answer, answer.rows_of, answer.device)
+    return observer
+
+
+@dataclasses.dataclass(frozen=True)
+class OnDevice:
+    """What answers tensors as a function answers arrays."""
+
+    answer: object  # the function of arrays
+    rows_of: object  # the function of tensors (n, h, w, c): rows of float32
+    device: object  # where the tensors live
 
 
 class ModuleObserver(ArrayObserver):
     """A PyTorch module. Where Keras computes with PyTorch, too, noise never leaves its device."""
 
-    @property
-    def device(self):
-        """The device of its parameters; None where Keras computes with something else."""
-        return str(self._module.device) if self._answers_tensors else None
+    on_device = None
 
     @property
     def _answers_tensors(self):
-        return keras.backend.backend() == "torch" and self._module is not None
+        """Whether it does: not if something was put before the module that knows arrays alone."""
+        mine = self.on_device is not None and self.on_device.answer is self.answer
+        return mine and keras.backend.backend() == "torch"
 
     @property
-    def _module(self):
-        """The module; None if what answers is a function of it, as with channels reversed."""
-        return self.answer if isinstance(self.answer, _Module) else None
+    def device(self):
+        """Where its tensors live; None where Keras computes with something else."""
+        return str(self.on_device.device) if self._answers_tensors else None
 
     def responses(self, layers=(), precision="float32"):
         """Return a function of (images, training) that answers tensors; see Observer."""
         super().responses(layers, precision)
-        if not self._answers_tensors or self.labels:
-            return None
+        return self._responses if self._answers_tensors and not self.labels else None
 
-        def answers(images, training=False):
-            rows = self._module.rows_of(images)
-            self.refuse_columns(rows.shape[1])
-            return {"logits": self._reading.logits(rows, keras.ops)}
+    def _responses(self, images, training=False):
+        at_once = self.images_that_fit() if self.device == "cpu" else len(images)
+        rows = [self.on_device.rows_of(part) for part in images.split(at_once)]
+        rows = rows[0] if len(rows) == 1 else keras.ops.concatenate(rows)
+        self.refuse_columns(rows.shape[1])
+        return {"logits": self._reading.logits(rows, keras.ops)}
 
-        return answers
+    def normalised(self, means, deviations):
+        """Return the observer that is shown (image - mean) / deviation; see Observer."""
+        changed = super().normalised(means, deviations)
+        if self.on_device is not None and self.on_device.answer is self.answer:
+            means, deviations = (np.ravel(values).tolist() for values in (means, deviations))
+            rows_of = functools.partial(_rows_normalised, self.on_device.rows_of, means, deviations)
+            changed.on_device = OnDevice(changed.answer, rows_of, self.on_device.device)
+        return changed
+
+
+def _rows_normalised(rows_of, means, deviations, images):
+    return rows_of((images - images.new_tensor(means)) / images.new_tensor(deviations))
 
 
 def _not_a_module(thing):

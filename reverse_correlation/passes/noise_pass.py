@@ -64,7 +64,7 @@ class NoisePass:
             for accumulator in accumulator_class.for_pass(observer, noise, self.layers)
         ]
         fit = block_images or min(BLOCK_IMAGES, observer.images_that_fit(layers))
-        if self.responses is None and not block_images:  # which answers a few of them at a time
+        if not (observer.has_layers or block_images):  # it answers a few of them at a time
             fit = max(fit, min(BLOCK_IMAGES, DRAWN_VALUES // math.prod(noise.shape)))
         self.block_images, self.shard_blocks = fit, SHARD_BLOCKS
         if noise.orthogonal_coordinates:  # a shard is a block of orthogonal numbers, in parts
@@ -211,7 +211,9 @@ class NoisePass:
     def zeros(self):
         """Return the sums before the first block."""
         return {
-            accumulator.name: {name: ops.zeros(shape) for name, shape in accumulator.zeros().items()}
+            accumulator.name: {
+                name: ops.zeros(shape) for name, shape in accumulator.zeros().items()
+            }
             for accumulator in self.accumulators
         }
 

@@ -236,7 +236,9 @@ class Ensemble:
     def about(self, fluctuation):
         """Return the mean stimulus and a fluctuation (n, h, w, c), a tensor, added up."""
         mean = self.mean
-        return fluctuation + (ops.convert_to_tensor(mean) if np.ndim(mean) else mean)
+        if np.ndim(mean):
+            mean = ops.convert_to_tensor(mean, fluctuation.dtype)
+        return fluctuation + mean
 
     def images(self, coefficients):
         """Return A c for coefficients c (R, *coordinates), as images (R, h, w, c) float64."""

@@ -129,9 +129,7 @@ class PinkNoise(StructuredNoise):
             of_pixels = np.where(self._is_lowest, 0, gain)
         added = self._lowest(xi[:, :lowest], gain[:, :half]) if lowest else None
         planes = ops.transpose(pixels, (0, 3, 1, 2))
-        return ops.transpose(
-            framework.filtered(planes, of_pixels[:, :half], added), (0, 2, 3, 1)
-        )
+        return ops.transpose(framework.filtered(planes, of_pixels[:, :half], added), (0, 2, 3, 1))
 
     def _lowest(self, numbers, gain):
         """Return the half spectrum of the lowest frequencies, its real and its imaginary part.
