@@ -1,4 +1,4 @@
-"""What Keras computes with, TensorFlow's settings (oneDNN, no messages), a record of the machine."""
+"""What Keras computes with, oneDNN and no messages for TensorFlow, a record of the machine."""
 
 import contextlib
 import importlib.util

@@ -141,7 +141,7 @@ class _Module:
         return self._parameter.device
 
     def rows_of(self, images):
-        """Return the answers to a tensor (n, h, w, c), as rows of float32, on the module's device."""
+        """Return the answers to a tensor (n, h, w, c), as float32, on the module's device."""
         parameter = self._parameter
         dtype = parameter.dtype if parameter.is_floating_point() else None
         shown = images.to(device=parameter.device, dtype=dtype)

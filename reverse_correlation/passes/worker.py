@@ -8,7 +8,6 @@ As in `cluster.py`, Keras is not imported at the top: the number of threads is s
 """
 
 import ast
-import contextlib
 import dataclasses
 import hashlib
 import importlib.util

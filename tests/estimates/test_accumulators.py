@@ -6,9 +6,8 @@ import itertools
 import keras
 import numpy as np
 import pytest
-from keras import ops
 from helpers import covariance_of_rows, drawn, same_bits, show
-from keras import layers
+from keras import layers, ops
 from scipy import integrate, stats
 from small_observers import STD, centred, close, convolution, observer, yes_no
 

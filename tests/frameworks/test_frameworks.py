@@ -45,7 +45,7 @@ def test_philox_gives_its_published_answers():
     for (counter, key), answer in known.items():
         assert philox.rounds(counter, key) == answer
         arrays = [np.full(3, number, np.int64) for number in counter]
-        assert all(np.all(got == want) for got, want in zip(philox.rounds(arrays, key), answer))
+        assert np.array_equal(philox.rounds(arrays, key), np.repeat([answer], 3, axis=0).T)
 
 
 @pytest.mark.parametrize("seeds", [(0, 0), (7, -3), (2**61, 2**33 + 1)])
@@ -123,10 +123,14 @@ backend.import_quietly()
 import keras
 assert keras.backend.backend() == sys.argv[1]
 network = keras.saving.load_model(sys.argv[2])
-for name, noise in (("white", WhiteNoise(shape=(12, 12, 1))), ("sparse", SparseNoise(shape=(12, 12, 1))),
-                    ("pink", PinkNoise(shape=(12, 12, 1), orthogonal=False))):
+shown = {
+    "white": WhiteNoise(shape=(12, 12, 1)),
+    "sparse": SparseNoise(shape=(12, 12, 1)),
+    "pink": PinkNoise(shape=(12, 12, 1), orthogonal=False),
+}
+for name, noise in shown.items():
     layers = () if name == "pink" else ("conv",)
-    found = measure(network, noise, 4100, layers=layers, progress=False, seed=3, prediction_images=0)
+    found = measure(network, noise, 4100, layers=layers, progress=False, prediction_images=0)
     found.save(f"{sys.argv[3]}/{name}.npz")
 white = WhiteNoise(shape=(12, 12, 1))
 exact = exact_class_images(network, white, 256)

@@ -5,8 +5,8 @@ import re
 import keras
 import numpy as np
 import pytest
-from keras import ops
 from helpers import drawn, same_bits, show
+from keras import ops
 from small_observers import convolution, observer, yes_no
 from zoo import build, recurrent
 
