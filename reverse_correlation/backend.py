@@ -109,16 +109,18 @@ def import_quietly():
 
 
 def refuse_none():
-    """Raise UserError if what Keras is to compute with is not installed."""
-    name = chosen()
-    if name in PACKAGES and not importlib.util.find_spec(name):
+    """Raise UserError if Keras is to compute with what is not installed, or cannot show noise."""
+    name, install = chosen(), "pip install '.[tensorflow]', '.[torch]' or '.[jax]'"
+    if name not in PACKAGES:
+        raise UserError(
+            f"Keras is to compute with {name!r}, which cannot show noise: set {BACKEND} to one of "
+            f"{', '.join(PACKAGES)}"
+        )
+    if not importlib.util.find_spec(name):
         lacks = f"none of {', '.join(PACKAGES)} is installed"
         if os.environ.get(BACKEND):
             lacks = f"{BACKEND} asks for {name}, which is not installed"
-        raise UserError(
-            f"{lacks}: pip install '.[tensorflow]', '.[torch]' or '.[jax]' (or "
-            "pip install one of these packages)"
-        )
+        raise UserError(f"{lacks}: {install} (or pip install one of these packages)")
 
 
 def import_tensorflow_quietly():

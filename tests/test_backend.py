@@ -80,6 +80,9 @@ def test_without_any_framework_a_sentence_says_what_to_install(fresh):
     backend.choose()
     with pytest.raises(UserError, match=r"none of tensorflow, torch, jax is installed: pip instal"):
         backend.import_quietly()
+    fresh.env(backend.BACKEND, "numpy")
+    with pytest.raises(UserError, match="with 'numpy', which cannot show noise: set KERAS_BACKEND"):
+        backend.import_quietly()
     fresh.env(backend.BACKEND, "jax")
     with pytest.raises(UserError, match="KERAS_BACKEND asks for jax, which is not installed"):
         backend.import_quietly()

@@ -10,15 +10,6 @@ precision. `framework` is the module of the backend that Keras uses; see `backen
 import importlib
 
 from reverse_correlation import backend
-from reverse_correlation.errors import UserError
 
 backend.refuse_none()
-
-import keras  # noqa: E402  (it imports what was found to be installed)
-
-if keras.backend.backend() not in backend.PACKAGES:
-    raise UserError(
-        f"Keras computes with {keras.backend.backend()!r} here, which cannot show noise: set "
-        f"{backend.BACKEND} to one of {', '.join(backend.PACKAGES)}"
-    )
-framework = importlib.import_module(f"{__name__}.{keras.backend.backend()}")
+framework = importlib.import_module(f"{__name__}.{backend.chosen()}")
