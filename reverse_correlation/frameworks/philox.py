@@ -16,6 +16,7 @@ ROUNDS = 10
 LOW = 0xFFFFFFFF
 SCRAMBLE = 0x3EC8F720, 0x02461E29  # the key that turns a seed into a key
 OUTPUTS = 4  # integers of a counter
+AT_ONCE = 2**14  # counters on the host: as many as its cache holds, which takes half the time
 MANTISSA = 0x7FFFFF  # the bits of an integer that make a uniform number
 STEP = 2.0**-23  # of uniform numbers
 
@@ -60,5 +61,9 @@ def groups(numbers):
 
 def on_the_host(seed, second, start, numbers):
     """Return random integers as a NumPy array, from place `start` on: (numbers,) int64."""
-    places = start + np.arange(groups(numbers), dtype=np.int64)
-    return np.stack(integers(seed, second, places), axis=-1).reshape(-1)[:numbers]
+    found = np.empty((groups(numbers), OUTPUTS), np.int64)
+    for first in range(0, len(found), AT_ONCE):
+        part = found[first : first + AT_ONCE]
+        places = start + first + np.arange(len(part), dtype=np.int64)
+        part[:] = np.stack(integers(seed, second, places), axis=-1)
+    return found.reshape(-1)[:numbers]

@@ -33,6 +33,9 @@ def words(seed, second, shape):
 
 
 def _integers(seed, second, start, numbers):
+    """Draw integers where tensors live; on a CPU by NumPy, which takes half of PyTorch's time."""
+    if device().type == "cpu":
+        return torch.from_numpy(philox.on_the_host(seed, second, int(start), numbers))
     places = torch.arange(philox.groups(numbers), device=device()) + int(start)
     four = philox.integers(seed, second, places)
     return torch.stack(four, dim=-1).reshape(-1)[:numbers]

@@ -61,6 +61,13 @@ def test_every_framework_draws_the_integers_of_one_generator(seeds):
     assert np.array_equal(later.ravel(), uniform.ravel()[40:52])
 
 
+def test_a_generator_on_another_device_gives_the_integers_of_the_host():
+    torch = pytest.importorskip("torch")
+    four = philox.integers(5, -2, torch.arange(2**14 - 10, 2**14 + 10))  # across two parts there
+    expected = philox.on_the_host(5, -2, 0, 4 * (2**14 + 10))[4 * (2**14 - 10) :]
+    assert np.array_equal(torch.stack(four, dim=-1).reshape(-1).numpy(), expected)
+
+
 def test_rows_from_the_middle_are_those_of_the_whole():
     whole = numpy_of(normal_rows(3, 5, 0, 9, 21))
     assert np.array_equal(whole[4:7], numpy_of(normal_rows(3, 5, 4, 3, 21)))
