@@ -124,7 +124,17 @@ def refuse_none():
 
 
 def import_tensorflow_quietly():
-    """Import TensorFlow and let it find its devices, with standard error silenced meanwhile."""
+    """Import TensorFlow and let it find its devices, with standard error silenced meanwhile.
+
+    Raises:
+        UserError: if Keras computes with something else, or TensorFlow is not installed.
+    """
+    if chosen() != "tensorflow":
+        raise UserError(
+            f"Keras computes with {chosen()} here, and the experiment with TensorFlow alone: "
+            f"pip install -r requirements.txt, and leave {BACKEND} unset"
+        )
+    refuse_none()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     stderr = os.dup(2)
     with open(os.devnull, "wb") as null:

@@ -225,6 +225,14 @@ def test_a_third_network_is_its_class_and_one_entry(made_up, tmp_path, monkeypat
     }  # fmt: skip
 
 
+def test_the_experiment_is_tensorflows_and_says_so():
+    environment = {**os.environ, "KERAS_BACKEND": "torch"}
+    command = [sys.executable, main.__file__]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and not done.stdout
+    assert done.stderr.startswith("main.py: Keras computes with torch here, and the experiment wi")
+
+
 def test_help_needs_no_tensorflow():
     code = "import runpy, sys\nsys.argv = ['main.py', '--help']\n"
     code += "try: runpy.run_path('main.py', run_name='__main__')\nexcept SystemExit: pass\n"
