@@ -21,10 +21,10 @@ import tempfile
 import zlib
 from pathlib import Path
 
-from reverse_correlation.backend import import_tensorflow_quietly
+from reverse_correlation.backend import import_quietly
 
 if __name__ == "__main__":  # Keras imports TensorFlow, which greets whoever does
-    import_tensorflow_quietly()
+    import_quietly()
 
 import keras
 import numpy as np

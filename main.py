@@ -14,7 +14,6 @@ from typing import Literal
 
 from tyro.conf import Fixed
 
-from reverse_correlation.backend import import_tensorflow_quietly
 from reverse_correlation.commands import flags, running
 from reverse_correlation.commands.settings import InsideSettings
 from reverse_correlation.errors import UserError
@@ -63,7 +62,7 @@ class Settings(InsideSettings):
 
 if __name__ == "__main__":  # read before the imports below, which take seconds
     SETTINGS = flags.read_settings(Settings, "main.py", __doc__)
-    import_tensorflow_quietly()
+    running.import_tensorflow("main.py")
 
 import numpy as np
 

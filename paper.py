@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Literal
 
 import experiments
-from reverse_correlation.backend import import_tensorflow_quietly
 from reverse_correlation.commands import flags, running
 
 NAMES = tuple(experiments.MODULES)
@@ -41,7 +40,7 @@ class Settings(flags.Checked):
 
 if __name__ == "__main__":  # read before the imports below, which take seconds
     SETTINGS = flags.read_settings(Settings, "paper.py", __doc__)
-    import_tensorflow_quietly()
+    running.import_tensorflow("paper.py")
 
 from experiments.results import run_once
 from training import load_or_train, load_splits, place

@@ -16,9 +16,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from reverse_correlation.backend import import_tensorflow_quietly  # noqa: E402
+from reverse_correlation.backend import import_quietly  # noqa: E402
 
-import_tensorflow_quietly()
+import_quietly()
 
 import numpy as np  # noqa: E402
 from scipy import stats  # noqa: E402

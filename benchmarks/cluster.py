@@ -31,7 +31,7 @@ import psutil  # noqa: E402
 from distributed import Client, LocalCluster, Worker, WorkerPlugin  # noqa: E402
 
 from reverse_correlation import cluster  # noqa: E402
-from reverse_correlation.backend import import_tensorflow_quietly  # noqa: E402
+from reverse_correlation.backend import import_quietly  # noqa: E402
 
 SHARD_MB = 0.73  # of LeNet's sums; printed by --table
 SHARD_SECONDS = 0.28  # of LeNet on one thread
@@ -86,7 +86,7 @@ def one_worker():
 
 def speed_up(rounds, seconds=10):
     """Time passes on one and on two one-thread workers in turn."""
-    import_tensorflow_quietly()
+    import_quietly()
     cluster.MOST_LEVEL = 0  # tasks of one shard: more overhead than usual, and finer timing
     shards, rates = {"lenet": int(seconds * 1.6), "alexnet": int(seconds * 0.8)}, {}
     with contextlib.ExitStack() as stack:
@@ -249,7 +249,7 @@ def resnet50():
 
 def table():
     """Measure one thread's speed, and print what a billion images and more would take."""
-    import_tensorflow_quietly()
+    import_quietly()
     from reverse_correlation import WhiteNoise  # they import TensorFlow
     from reverse_correlation.passes.noise_pass import NoisePass
 

@@ -26,9 +26,9 @@ LARGE_BLOCK = 16  # images of 224 x 224 x 3 that lie ready
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from reverse_correlation.backend import import_tensorflow_quietly  # noqa: E402
+from reverse_correlation.backend import import_quietly  # noqa: E402
 
-import_tensorflow_quietly()
+import_quietly()
 
 import numpy as np  # noqa: E402
 import onnx_files  # noqa: E402

@@ -17,9 +17,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:1] = [str(ROOT)]  # not docs/, where numbers.py hides the standard library's `numbers`
 
-from reverse_correlation.backend import import_tensorflow_quietly  # noqa: E402
+from reverse_correlation.backend import import_quietly  # noqa: E402
 
-import_tensorflow_quietly()
+import_quietly()
 
 import numpy as np  # noqa: E402
 from PIL import Image, ImageOps  # noqa: E402

@@ -7,9 +7,10 @@
 
 `network` is a Keras model, a function of arrays, or whatever the functions in `observers` return.
 
-TensorFlow takes seconds to import, so each name below is imported only when it is first used.
-Every script, worker, test or notebook that uses this package imports this file first, so this is
-where TensorFlow is told to use oneDNN.
+Keras and what it computes with (TensorFlow, PyTorch or JAX) take seconds to import, so each name
+below is imported only when it is first used. Every script, worker, test or notebook that uses this
+package imports this file first, so this is where a backend of Keras is chosen, and TensorFlow told
+to use oneDNN.
 """
 
 import importlib
@@ -51,6 +52,7 @@ _HOMES = {
 _MODULES = {"cluster": "passes.cluster", "observers": "observers"}  # as in `cluster.connect`
 __all__ = sorted([*_HOMES, "observers"])  # not cluster, which needs Dask
 
+backend.choose()
 backend.use_onednn()
 
 

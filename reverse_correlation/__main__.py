@@ -4,7 +4,7 @@ import importlib
 import inspect
 import sys
 
-from reverse_correlation.backend import import_tensorflow_quietly
+from reverse_correlation.backend import import_quietly
 from reverse_correlation.commands import settings
 from reverse_correlation.commands.flags import read_settings
 from reverse_correlation.commands.running import exit_code, printing_printable
@@ -47,7 +47,7 @@ def run(arguments=None):
     chosen = read_settings(settings_class, program, description, words[length:])
 
     def command():
-        import_tensorflow_quietly()
+        import_quietly()
         module = importlib.import_module(f"reverse_correlation.commands.{home}")
         getattr(module, function)(chosen)
 

@@ -12,7 +12,7 @@ import pytest
 
 from reverse_correlation import backend
 
-backend.import_tensorflow_quietly()
+backend.import_quietly()
 
 import data  # noqa: E402  (it imports Keras)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
+from keras import ops
 
 from reverse_correlation import Accumulator
 
@@ -42,7 +42,7 @@ class Dawdler(Accumulator):
         return {"n": ()}
 
     def block(self, block):
-        return {"n": tf.cast(tf.shape(block["stimuli"])[0], tf.float32)}
+        return {"n": ops.cast(ops.shape(block["stimuli"])[0], "float32")}
 
     def finish(self, shard):
         if "WITNESSES" in os.environ:

@@ -1,10 +1,11 @@
 """oneDNN is asked for before TensorFlow is imported, and the record says what was used."""
 
 import warnings
+from types import SimpleNamespace
 
 import pytest
 
-from reverse_correlation import backend
+from reverse_correlation import UserError, backend
 
 
 @pytest.fixture
@@ -40,3 +41,48 @@ def test_where_tensorflow_uses_onednn_by_itself_nothing_is_said(variable):
 def test_the_instruction_set_is_named_and_its_limit_too(monkeypatch):
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
     assert backend.machine()["instructions"].endswith("AVX2")
+
+
+@pytest.fixture
+def fresh(monkeypatch, tmp_path):
+    """As before Keras is imported, with no configuration of the user's."""
+    monkeypatch.delitem(backend.sys.modules, "keras")
+    monkeypatch.delenv(backend.BACKEND, raising=False)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    installed = {"torch", "jax"}
+    monkeypatch.setattr(backend.importlib.util, "find_spec", lambda name: name in installed or None)
+    return SimpleNamespace(installed=installed, folder=tmp_path, env=monkeypatch.setenv)
+
+
+def test_keras_computes_with_the_first_framework_that_is_installed(fresh):
+    backend.choose()
+    assert backend.chosen() == backend.os.environ[backend.BACKEND] == "torch"
+
+
+def test_a_users_variable_and_configuration_win(fresh):
+    (fresh.folder / "keras.json").write_text('{"backend": "jax"}')
+    backend.choose()
+    assert backend.BACKEND not in backend.os.environ and backend.chosen() == "jax"
+    fresh.env(backend.BACKEND, "torch")
+    backend.choose()
+    assert backend.chosen() == "torch"
+    backend.refuse_none()
+
+
+def test_a_configuration_that_names_what_is_not_installed_does_not_count(fresh):
+    (fresh.folder / "keras.json").write_text('{"backend": "tensorflow"}')  # as Keras writes it
+    backend.choose()
+    assert backend.chosen() == "torch"
+
+
+def test_without_any_framework_a_sentence_says_what_to_install(fresh):
+    fresh.installed.clear()
+    backend.choose()
+    with pytest.raises(UserError, match=r"none of tensorflow, torch, jax is installed: pip instal"):
+        backend.import_quietly()
+    fresh.env(backend.BACKEND, "numpy")
+    with pytest.raises(UserError, match="with 'numpy', which cannot show noise: set KERAS_BACKEND"):
+        backend.import_quietly()
+    fresh.env(backend.BACKEND, "jax")
+    with pytest.raises(UserError, match="KERAS_BACKEND asks for jax, which is not installed"):
+        backend.import_quietly()

@@ -10,7 +10,17 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "reverse_correlation"
 # a room may import those that stand below it, and files that stand in no room
-ROOMS = ("stimuli", "observers", "figures", "estimates", "passes", "people", "report", "commands")
+ROOMS = (
+    "frameworks",
+    "stimuli",
+    "observers",
+    "figures",
+    "estimates",
+    "passes",
+    "people",
+    "report",
+    "commands",
+)
 ABOVE = {"figures": ("observers", "stimuli", "estimates"), "report": ("people",)}
 SCRIPTS = ("main", "paper", "analysis", "figures", "training", "data", "noise", "experiments")
 
@@ -45,6 +55,13 @@ def test_the_package_knows_nothing_of_the_experiment():
     for path in PACKAGE.rglob("*.py"):
         found = {module.split(".")[0] for module in imported(path)} & set(SCRIPTS)
         assert not found, f"{path}: {found}"
+
+
+def test_a_frameworks_own_calls_are_in_its_own_file():
+    own = {"frameworks/tensorflow.py", "frameworks/torch.py", "frameworks/jax.py", "backend.py"}
+    for path in PACKAGE.rglob("*.py"):
+        found = {module.split(".")[0] for module in imported(path)} & {"tensorflow", "torch", "jax"}
+        assert not found or path.relative_to(PACKAGE).as_posix() in own, f"{path}: {found}"
 
 
 def test_no_script_imports_a_script():

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import os
 import re
 import runpy
 import subprocess
@@ -223,6 +224,14 @@ def test_a_third_network_is_its_class_and_one_entry(made_up, tmp_path, monkeypat
         "about_flat_mnist", "base_flat_mnist",
         "conv1_fl_mnist", "conv1_fl_mnist_noise", "sta_conv1_fl_mnist",
     }  # fmt: skip
+
+
+def test_the_experiment_is_tensorflows_and_says_so():
+    environment = {**os.environ, "KERAS_BACKEND": "torch"}
+    command = [sys.executable, main.__file__]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and not done.stdout
+    assert done.stderr.startswith("main.py: Keras computes with torch here, and the experiment wi")
 
 
 def test_help_needs_no_tensorflow():

@@ -4,6 +4,7 @@ import contextlib
 import os
 import sys
 
+from reverse_correlation.backend import import_tensorflow_quietly
 from reverse_correlation.errors import FileError, UserError
 from reverse_correlation.texts import PrintableStream, printable
 
@@ -15,6 +16,15 @@ def connected(scheduler):
     from reverse_correlation.passes.cluster import connect  # Dask takes a second, and few need it
 
     return connect(scheduler)
+
+
+def import_tensorflow(script):
+    """Import what the experiment computes with, before a script's own imports; or end the script.
+
+    The exit code is 2, as for bad input, if that is not there.
+    """
+    if code := exit_code(script, import_tensorflow_quietly):
+        sys.exit(code)
 
 
 def check_writable(folder):

@@ -38,7 +38,8 @@ class Accumulator:
     def block(self, block):
         """Return what a block adds: {name: tensor}.
 
-        It becomes part of a graph: what depends on a tensor's value needs `tf.where`, not `if`.
+        It is written with `keras.ops`, and becomes part of a graph: what depends on a tensor's
+        value needs `ops.where`, not `if`.
 
         Args:
             block: a dictionary: "xi" (p, *coordinates), the independent numbers; "stimuli"

@@ -14,6 +14,7 @@ import dataclasses
 import functools
 
 import numpy as np
+from keras import ops
 from scipy import stats
 
 from reverse_correlation.errors import UserError
@@ -248,8 +249,8 @@ def intraclass(images):
 def null_error(noise, draws=200):
     """Return the standard deviation of the correlation of two unrelated images, from draws."""
     noise = noise.independent
-    first = np.asarray(noise.fluctuation(noise.xi(0, 0, draws)))
-    second = np.asarray(noise.fluctuation(noise.xi(0, 1, draws)))
+    first = ops.convert_to_numpy(noise.fluctuation(noise.xi(0, 0, draws)))
+    second = ops.convert_to_numpy(noise.fluctuation(noise.xi(0, 1, draws)))
     return float(np.sqrt(np.mean(correlations(first, second) ** 2)))
 
 

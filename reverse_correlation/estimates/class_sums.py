@@ -4,7 +4,7 @@ import dataclasses
 import math
 
 import numpy as np
-import tensorflow as tf
+from keras import ops
 
 from reverse_correlation.errors import UserError
 from reverse_correlation.estimates.accumulator import Accumulator
@@ -109,40 +109,40 @@ class ClassSums(Accumulator):
     def block(self, block):
         """Return the sums of a block."""
         r, xi = self._answers(block["logits"]), block["xi"]
-        drawn = tf.shape(xi)[0]
-        pairs = tf.shape(r)[0] - drawn
+        drawn, shown = ops.shape(xi)[0], ops.shape(r)[0]
+        pairs = shown - drawn
         if self.paired:
             first, mirrored, xi = r[:pairs], r[drawn:], xi[:pairs]
             odd, even = (first - mirrored) / 2, (first + mirrored) / 2
             if "choice" in self.responses:
-                odd = tf.concat([odd, tf.sign(odd[:, 2 * self.measured :])], axis=1)
-            total = tf.zeros(self.coordinates)  # every number is shown with both signs
+                odd = ops.concatenate([odd, ops.sign(odd[:, 2 * self.measured :])], axis=1)
+            total = ops.zeros(self.coordinates)  # every number is shown with both signs
         else:
-            odd, even = r, tf.zeros_like(r)
-            total = tf.reduce_sum(xi, 0)
-        flat = tf.reshape(xi, (-1, math.prod(self.coordinates)))
+            odd, even = r, ops.zeros_like(r)
+            total = ops.sum(xi, axis=0)
+        flat = ops.reshape(xi, (-1, math.prod(self.coordinates)))
         return {
-            "n": tf.cast(tf.shape(r)[0], tf.float32),
-            "pairs": tf.cast(pairs, tf.float32),
-            "r": tf.reduce_sum(r, 0),
-            "rr": tf.reduce_sum(tf.square(r), 0),
-            "e": tf.reduce_sum(even, 0),
-            "ee": tf.reduce_sum(tf.square(even), 0),
-            "oo": tf.reduce_sum(tf.square(odd), 0),
-            "ox": tf.reshape(tf.matmul(odd, flat, transpose_a=True), (-1, *self.coordinates)),
+            "n": ops.cast(shown, "float32"),
+            "pairs": ops.cast(pairs, "float32"),
+            "r": ops.sum(r, axis=0),
+            "rr": ops.sum(ops.square(r), axis=0),
+            "e": ops.sum(even, axis=0),
+            "ee": ops.sum(ops.square(even), axis=0),
+            "oo": ops.sum(ops.square(odd), axis=0),
+            "ox": ops.reshape(ops.matmul(ops.transpose(odd), flat), (-1, *self.coordinates)),
             "x": total,
         }
 
     def _answers(self, logits):
         """Return decisions, probabilities and logits of the measured classes: (n, rows)."""
         if self.independent:
-            answers = [tf.cast(logits > 0, tf.float32), tf.nn.sigmoid(logits), logits]
+            answers = [ops.cast(logits > 0, "float32"), ops.sigmoid(logits), logits]
         else:
-            answers = [tf.one_hot(tf.argmax(logits, axis=1), self.classes)]
-            answers += [] if self.labels else [tf.nn.softmax(logits), logits]
+            answers = [ops.one_hot(ops.argmax(logits, axis=1), self.classes)]
+            answers += [] if self.labels else [ops.softmax(logits), logits]
         if self.only:
-            answers = [tf.gather(rows, self.only, axis=1) for rows in answers]
-        return tf.concat(answers, axis=1)
+            answers = [ops.take(rows, self.only, axis=1) for rows in answers]
+        return ops.concatenate(answers, axis=1)
 
     def finish(self, shard):
         """Add what the coefficients leave unexplained, of a whole block of orthogonal numbers.

@@ -13,11 +13,12 @@ import dataclasses
 
 import keras
 import numpy as np
-import tensorflow as tf
+from keras import ops
 
 from reverse_correlation.errors import UserError
 from reverse_correlation.estimates.correlation import split_half
 from reverse_correlation.files import kept, read_arrays, write_arrays
+from reverse_correlation.frameworks import framework
 from reverse_correlation.observers.keras_networks import Network
 
 ENOUGH = 0.999  # reliability at which no more gradients are taken
@@ -72,33 +73,31 @@ def exact_class_images(model, noise, count=10_000, seed=1):
     network, noise = Network.of(model, noise), noise.independent
     network.refuse_shape(noise)
     responses = network.responses()
-    coordinates = [-1, *noise.coordinates]
+    coordinates = (-1, *noise.coordinates)
 
-    @tf.function(autograph=False)  # autograph would replace a UserError by an error of its own
-    def block_sum(block, images):
-        xi = _mirrored(noise, seed, block, images)
-        with tf.GradientTape(persistent=True) as tape:
-            tape.watch(xi)
-            logits = responses(noise.mean + noise.fluctuation(xi), training=False)["logits"]
-            columns = tf.unstack(logits, axis=1)
-        weight = noise.gradient_weight(xi)
-        gradients = tf.stack([weight * tape.gradient(z, xi) for z in columns])
-        flat = tf.reshape(gradients, (len(columns), tf.shape(xi)[0], -1))
+    def logits_of(xi):
+        return responses(noise.about(noise.fluctuation(xi)), training=False)["logits"]
+
+    @framework.compiled
+    def block_sum(xi):
+        logits, gradients = framework.column_gradients(logits_of, xi)
+        gradients = noise.gradient_weight(xi) * gradients
+        flat = ops.reshape(gradients, (network.classes, ops.shape(xi)[0], -1))
         if network.independent:
-            p = tf.nn.sigmoid(logits)
-            of_probabilities = tf.einsum("nk,knd->kd", p * (1 - p), flat)
+            p = ops.sigmoid(logits)
+            of_probabilities = ops.einsum("nk,knd->kd", p * (1 - p), flat)
         else:
-            p = tf.nn.softmax(logits)
-            mean = tf.einsum("nk,knd->nd", p, flat)
-            of_probabilities = tf.einsum("nk,knd->kd", p, flat - mean)
-        both = tf.concat([tf.reduce_sum(flat, axis=1), of_probabilities], axis=0)
-        return tf.reshape(both, coordinates)
+            p = ops.softmax(logits)
+            mean = ops.einsum("nk,knd->nd", p, flat)
+            of_probabilities = ops.einsum("nk,knd->kd", p, flat - mean)
+        both = ops.concatenate([ops.sum(flat, axis=1), of_probabilities], axis=0)
+        return ops.reshape(both, coordinates)
 
     size = min(CLASS_BLOCK, network.images_that_fit(gradients=True))
     halves = np.zeros((2, 2 * network.classes, *noise.coordinates))
     for block in range(max(1, count // size)):
         images = min(size, count - block * size)
-        halves[block % 2] += block_sum(tf.constant(block), tf.constant(images)).numpy()
+        halves[block % 2] += ops.convert_to_numpy(block_sum(_mirrored(noise, seed, block, images)))
         shown = block * size + images
         if block % 2 and shown >= 4 * size:
             reliability = split_half(*map(noise.images, halves))
@@ -138,35 +137,36 @@ def exact_receptive_fields(model, noise, layer, count=20_000, seed=1):
         )
     patches = dataclasses.replace(noise, shape=tuple(unit.inputs[0].shape[1:]))
 
-    @tf.function(autograph=False)
-    def block_mean(block, filters):
-        """Return the mean weighted gradient over a block's patches, and the share that drive."""
-        xi = _mirrored(patches, seed, block, PATCH_BLOCK)
-        activity = unit(patches.mean + patches.fluctuation(xi), training=False)[:, 0, 0, :]
+    @framework.compiled
+    def activity_of(xi):
+        return unit(patches.about(patches.fluctuation(xi)), training=False)[:, 0, 0, :]
 
-        def weighted_gradient(index):
-            driven = tf.where(activity[:, index] != 0)[:, 0]
-            used = driven[:DRIVEN_PATCHES]
-            chosen = tf.gather(xi, tf.concat([used, [0]], axis=0))  # one more, so it is never empty
-            with tf.GradientTape() as tape:
-                tape.watch(chosen)
-                stimuli = patches.mean + patches.fluctuation(chosen)
-                response = unit(stimuli, training=False)[:, 0, 0, index]
-            gradient = patches.gradient_weight(chosen) * tape.gradient(response, chosen)
-            share = tf.cast(tf.shape(driven)[0] / PATCH_BLOCK, tf.float32)
-            number = tf.cast(tf.maximum(tf.shape(used)[0], 1), tf.float32)
-            return share * tf.reduce_sum(gradient[:-1], axis=0) / number, share
+    @framework.compiled
+    def weighted_gradients(xi, index):
+        """Return the weighted gradients of one filter's activity."""
+        _, gradients = framework.column_gradients(
+            lambda x: ops.take(activity_of(x), index, axis=1), xi
+        )
+        return patches.gradient_weight(xi) * gradients[0]
 
-        return tf.map_fn(weighted_gradient, filters, fn_output_signature=(tf.float32, tf.float32))
+    def mean_gradient(xi, driven, index):
+        """Return a filter's mean weighted gradient over a block's patches, of which some drive."""
+        used = np.flatnonzero(driven)[:DRIVEN_PATCHES]
+        filled = np.resize(used, DRIVEN_PATCHES) if len(used) else np.zeros(DRIVEN_PATCHES, int)
+        gradients = weighted_gradients(ops.take(xi, filled, axis=0), np.array([index]))
+        gradients = ops.convert_to_numpy(gradients)[: len(used)]
+        return driven.mean() * gradients.sum(axis=0) / max(1, len(used))
 
     filters = unit.outputs[0].shape[-1]
     sums, blocks = np.zeros((2, filters, *patches.shape)), np.zeros((2, filters))
     driven = np.zeros(filters)  # share of patches that drive each filter, summed over blocks
     wanted = np.arange(filters)
     for block in range(max(2, count // PATCH_BLOCK)):
-        means, shares = block_mean(tf.constant(block), tf.constant(wanted))
-        sums[block % 2, wanted] += means.numpy()
-        driven[wanted] += shares.numpy()
+        xi = _mirrored(patches, seed, block, PATCH_BLOCK)
+        drive = ops.convert_to_numpy(activity_of(xi)) != 0
+        for k in wanted:
+            sums[block % 2, k] += mean_gradient(xi, drive[:, k], k)
+        driven[wanted] += drive.mean(axis=0)[wanted]
         blocks[block % 2, wanted] += 1
         if block % 2:
             reliability = split_half(*sums)
@@ -222,4 +222,4 @@ def _unit_network(model, layer):
 def _mirrored(noise, seed, block, images):
     """Draw xi with mirror images, so the odd part of a gradient cancels within each pair."""
     half = noise.xi(seed, block, (images + 1) // 2)
-    return tf.concat([half, -half], axis=0)[:images]
+    return ops.concatenate([half, -half], axis=0)[:images]

@@ -3,10 +3,11 @@
 import dataclasses
 import math
 
-import tensorflow as tf
+from keras import ops
 
 from reverse_correlation.estimates.accumulator import Accumulator
 from reverse_correlation.estimates.estimate import estimate_from_sums, with_covariance
+from reverse_correlation.frameworks import framework
 
 FILTER_SUMS_BYTES = 2.5e8  # memory for a layer's sums; if it is too little, fewer filters are kept
 
@@ -87,42 +88,37 @@ class FilterSums(Accumulator):
         """Return the sums of a block."""
         (top, bottom, *_), (left, right, *_) = self.windows
         activity = block[self.layer][:, top:bottom, left:right, : self.filters]
-        flat = tf.reshape(activity, (-1, self.filters))
-        drawn = tf.shape(block["xi"])[0]
-        pairs = tf.shape(activity)[0] - drawn
-        stimuli, total = block["stimuli"][:drawn], tf.reduce_sum(block["stimuli"], 0, keepdims=True)
-        mirrored = tf.pad(activity[drawn:], ((0, drawn - pairs), (0, 0), (0, 0), (0, 0)))
+        flat = ops.reshape(activity, (-1, self.filters))
+        drawn, units = ops.shape(block["xi"])[0], ops.shape(flat)[0]
+        pairs = ops.shape(activity)[0] - drawn
+        stimuli, total = block["stimuli"][:drawn], ops.sum(block["stimuli"], 0, keepdims=True)
+        # of a stimulus that has no mirror image, the last one, nothing is subtracted
+        alone = ops.zeros_like(activity[pairs:drawn])
+        mirrored = ops.concatenate([activity[drawn:], alone], axis=0)
         rows, columns = (
             slice(start, start + (end - first - 1) * stride + pixels)
             for (first, end, start, pixels), stride in zip(self.windows, self.stride, strict=True)
         )
         stimuli, total = stimuli[:, rows, columns], total[:, rows, columns]
         triggered = self._correlate(stimuli, activity[:drawn] - mirrored, self.filters)
-        ones = tf.ones((1, tf.shape(flat)[0]))
+        fired = ops.max(activity, axis=(1, 2)) > 0
+        ones = ops.ones_like(flat[:, :1])
         return {
-            "n": tf.cast(tf.shape(flat)[0], tf.float32),
-            "r": tf.matmul(ones, flat)[0],
-            "rr": tf.matmul(ones, tf.square(flat))[0],
-            "x": self._correlate(total, tf.ones((1, *self.counts, 1)), 1)[..., 0],
-            "rx": tf.transpose(triggered, (3, 0, 1, 2)),
-            "fired": tf.math.count_nonzero(
-                tf.reduce_max(activity, axis=(1, 2)) > 0, axis=0, dtype=tf.float32
-            ),
+            "n": ops.cast(units, "float32"),
+            "r": ops.matmul(ops.transpose(ones), flat)[0],
+            "rr": ops.matmul(ops.transpose(ones), ops.square(flat))[0],
+            "x": self._correlate(total, ops.ones((1, *self.counts, 1)), 1)[..., 0],
+            "rx": ops.transpose(triggered, (3, 0, 1, 2)),
+            "fired": ops.sum(ops.cast(fired, "float32"), axis=0),
         }
 
     def _correlate(self, stimuli, activity, filters):
         """Sum activity times patch over images and positions: (rf_h, rf_w, c, filters)."""
         if self.counts == [1, 1]:
-            patches = tf.reshape(stimuli, (-1, math.prod(self.shape)))
-            summed = tf.matmul(patches, tf.reshape(activity, (-1, filters)), transpose_a=True)
-            return tf.reshape(summed, (*self.shape, filters))
-        return tf.raw_ops.Conv2DBackpropFilter(
-            input=stimuli,
-            filter_sizes=(*self.shape, filters),
-            out_backprop=activity,
-            strides=(1, *self.stride, 1),
-            padding="VALID",
-        )
+            patches = ops.reshape(stimuli, (-1, math.prod(self.shape)))
+            summed = ops.matmul(ops.transpose(patches), ops.reshape(activity, (-1, filters)))
+            return ops.reshape(summed, (*self.shape, filters))
+        return framework.filter_sums(stimuli, activity, (*self.shape, filters), self.stride)
 
     def finish(self, shard):
         """Add the shard's own covariance."""
@@ -176,9 +172,9 @@ class MapSums(Accumulator):
     def block(self, block):
         """Return the sums of a block."""
         filters = block[self.layer].shape[-1]
-        mean = tf.fill((filters, 1), 1 / filters)
-        activity = tf.matmul(tf.reshape(block[self.layer], (-1, filters)), mean)
-        logits = tf.gather(block["logits"], self.only, axis=1) if self.only else block["logits"]
+        mean = ops.full((filters, 1), 1 / filters, "float32")
+        activity = ops.matmul(ops.reshape(block[self.layer], (-1, filters)), mean)
+        logits = ops.take(block["logits"], self.only, axis=1) if self.only else block["logits"]
         return pair_sums(logits, activity, self.shape)
 
     def finish(self, shard):
@@ -192,15 +188,15 @@ class MapSums(Accumulator):
 
 def pair_sums(r, x, shape):
     """Return a block's sums of responses r (n, R) and of n signals x of a shape (h, w, c)."""
-    x = tf.reshape(x, (-1, math.prod(shape)))
-    ones = tf.ones((tf.shape(r)[0], 1))
-    rx = tf.matmul(tf.concat([ones, r], 1), x, transpose_a=True)  # the first row is the sum of x
+    x = ops.reshape(x, (-1, math.prod(shape)))
+    rows = ops.transpose(ops.concatenate([ops.ones_like(r[:, :1]), r], axis=1))
+    rx = ops.matmul(rows, x)  # the first row is the sum of x
     return {
-        "n": tf.cast(tf.shape(r)[0], tf.float32),
-        "r": tf.reduce_sum(r, 0),
-        "rr": tf.reduce_sum(tf.square(r), 0),
-        "x": tf.reshape(rx[0], shape),
-        "rx": tf.reshape(rx[1:], (-1, *shape)),
+        "n": ops.cast(ops.shape(r)[0], "float32"),
+        "r": ops.sum(r, axis=0),
+        "rr": ops.sum(ops.square(r), axis=0),
+        "x": ops.reshape(rx[0], shape),
+        "rx": ops.reshape(rx[1:], (-1, *shape)),
     }
 
 

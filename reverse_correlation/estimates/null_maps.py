@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from keras import ops
 from scipy.ndimage import gaussian_filter
 
 from reverse_correlation.stimuli.null_images import null_numbers
@@ -32,7 +33,10 @@ class NullMaps:
         first = np.reshape(np.arange(numbers) < columns, noise.coordinates).astype(np.float32)
         weights = [first, 1 - first] if 0 < columns < numbers else [np.float32(1)]
         drawn = [
-            [self._smoothed(np.asarray(noise.fluctuation(xi * weight))) for weight in weights]
+            [
+                self._smoothed(ops.convert_to_numpy(noise.fluctuation(ops.multiply(xi, weight))))
+                for weight in weights
+            ]
             for xi in null_numbers(noise)
         ]
         self.parts = np.concatenate(drawn, axis=1)

@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+from keras import ops
 
 from reverse_correlation.figures.class_images import (
     ImageRow,
@@ -147,7 +148,7 @@ def _draw_examples(axes, measurement):
     """Draw the base, and a stimulus with its mirror image, or another where there are none."""
     noise = measurement.noise
     base = np.broadcast_to(np.asarray(noise.mean, np.float32), noise.shape)
-    first, second = noise.draw(measurement.provenance["seed"], 0, 2).numpy()
+    first, second = ops.convert_to_numpy(noise.draw(measurement.provenance["seed"], 0, 2))
     other = 2 * base - first if noise.symmetric else second
     titles = EXAMPLES if noise.symmetric else ("mean", "a stimulus", "another")
     for axis, title, pixels in zip(axes, titles, (base, first, other), strict=True):

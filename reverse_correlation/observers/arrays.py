@@ -9,6 +9,7 @@ import inspect
 import math
 
 import numpy as np
+from keras import ops
 
 from reverse_correlation.errors import UserError
 from reverse_correlation.observers.answers import read, refuse_changing
@@ -58,7 +59,7 @@ class ArrayObserver(Observer):
             return self
         seen = copy.copy(self)
         seen.shape, seen.classes, seen._seen = tuple(noise.shape), classes, range_of_input
-        images = noise.draw(0, 0, seen.look_images).numpy()
+        images = ops.convert_to_numpy(noise.draw(0, 0, seen.look_images))
         first = seen._rows(images)
         if not np.isfinite(first).all():
             raise UserError(f"the observer {self.name!r} answers NaN or infinity to noise")
@@ -83,9 +84,10 @@ class ArrayObserver(Observer):
 
     def _rows(self, images):
         """Return its answers unchanged: (n, K) float32, or (n,) integer labels."""
-        rows = np.asarray(self.answer(images))
-        if rows.ndim > 2 and math.prod(rows.shape[1:]) == max(rows.shape[1:]):
-            rows = rows.reshape(len(rows), -1)  # of the last layer of a detector, (n, K, 1, 1)
+        rows = self.answer(images)
+        if hasattr(rows, "detach"):  # a tensor of PyTorch, with its gradients and device
+            rows = rows.detach().cpu()
+        rows = one_row_an_image(np.asarray(rows))
         expected = f"expected ({len(images)}, K) logits or probabilities"
         if rows.shape[:1] != (len(images),) or rows.ndim > 2 or not rows.size:
             raise UserError(
@@ -121,12 +123,16 @@ class ArrayObserver(Observer):
         rows = self._rows(images)
         if self.labels:
             return np.eye(self.classes, dtype=np.float32)[rows]
-        if rows.shape[1] != self._columns:
-            raise UserError(
-                f"the observer {self.name!r} answers {rows.shape[1]} numbers per image, but at "
-                f"first answered {self._columns}"
-            )
+        self.refuse_columns(rows.shape[1])
         return self._reading.logits(rows)
+
+    def refuse_columns(self, columns):
+        """Raise UserError if it answers another number of columns than at first."""
+        if columns != self._columns:
+            raise UserError(
+                f"the observer {self.name!r} answers {columns} numbers per image, but at first "
+                f"answered {self._columns}"
+            )
 
     def normalised(self, means, deviations):
         """Return the observer that is shown (image - mean) / deviation; see Observer."""
@@ -148,6 +154,13 @@ class ArrayObserver(Observer):
     def images_that_fit(self, layers=(), gradients=False):
         """Return how many images it can be shown at once; see Observer."""
         return max(1, int(BLOCK_BYTES // (4 * IMAGES_INSIDE * math.prod(self.shape))))
+
+
+def one_row_an_image(answers):
+    """Return answers (n, K, 1, 1), as of the last layer of a detector, as (n, K); others as is."""
+    if len(answers.shape) > 2 and math.prod(answers.shape[1:]) == max(answers.shape[1:]):
+        return answers.reshape(len(answers), -1)
+    return answers
 
 
 def _answer_normalised(answer, means, deviations, images):

@@ -16,7 +16,7 @@ class ReversedChannels(keras.layers.Layer):
 
     def call(self, images):
         """Return the images, the last channel first."""
-        return images[..., ::-1]
+        return keras.ops.flip(images, axis=-1)
 
     def compute_output_shape(self, input_shape):
         """Return the shape of the images, which stays."""

@@ -11,9 +11,10 @@ import timeit
 
 import keras
 import numpy as np
-import tensorflow as tf
+from keras import ops
 
 from reverse_correlation.errors import UserError
+from reverse_correlation.frameworks import framework
 from reverse_correlation.observers import graphs
 from reverse_correlation.observers.answers import Reading, read, refuse_changing
 from reverse_correlation.observers.observer import (
@@ -45,7 +46,7 @@ class Network(Observer):
         UserError: if it is not a classifier of such images.
     """
 
-    has_gradients = True
+    has_gradients = has_layers = True
 
     def __init__(self, model, noise=None, name=None, labels=""):
         self.model, self.noise, self.name = model, noise, name or model.name
@@ -110,8 +111,8 @@ class Network(Observer):
                 reading = read(self._first_answers, self.label_kind)
         logits = _before(operation, below[0]) if head else output
         if logits.dtype != "float32":  # probabilities of which the logarithm would underflow
-            logits = keras.ops.cast(logits, "float32")
-        return reading.logits(logits, keras.ops), reading.meaning(columns), reading.independent
+            logits = ops.cast(logits, "float32")
+        return reading.logits(logits, ops), reading.meaning(columns), reading.independent
 
     @functools.cached_property
     def _first_answers(self):
@@ -134,7 +135,7 @@ class Network(Observer):
 
     @property
     def _first_images(self):
-        return self.noise.draw(0, 0, self.look_images).numpy()
+        return ops.convert_to_numpy(self.noise.draw(0, 0, self.look_images))
 
     @property
     def first_decisions(self):
@@ -159,7 +160,9 @@ class Network(Observer):
     def logits_of(self, images):
         """Return the logits of images, in batches that fit in memory: (n, K); see Observer."""
         if len(images) <= min(BLOCK_IMAGES, self.images_that_fit()):  # nothing is compiled for few
-            return self._to_logits(tf.constant(images), training=False)["logits"].numpy()
+            with framework.inference():
+                answers = self._to_logits(ops.convert_to_tensor(images), training=False)
+            return ops.convert_to_numpy(answers["logits"])
         return predict(self._to_logits, images)["logits"]
 
     @functools.cached_property
@@ -256,7 +259,7 @@ class Network(Observer):
             operation, below = graphs.sources(below[0])
             if not isinstance(operation, (keras.layers.InputLayer, keras.layers.Rescaling)):
                 return None
-        return np.moveaxis(keras.ops.convert_to_numpy(convolution.kernel), 3, 0)
+        return np.moveaxis(ops.convert_to_numpy(convolution.kernel), 3, 0)
 
     def rescalings(self):
         """Return what the network's own Rescaling layers do to a pixel, in words."""
@@ -325,10 +328,11 @@ def receptive_field(model, layer):
 
 def seconds_a_block(responses, images):
     """Return the shortest of five times a Keras model took to answer so many images at once."""
-    answer = tf.function(lambda stimuli: responses(stimuli, training=False), jit_compile=False)
-    stimuli = tf.fill((images, *responses.inputs[0].shape[1:]), 0.5)
-    answer(stimuli)  # compiles
-    return min(timeit.repeat(lambda: answer(stimuli), number=1))
+    answer = framework.compiled(lambda stimuli: responses(stimuli, training=False)["logits"])
+    stimuli = ops.full((images, *responses.inputs[0].shape[1:]), 0.5, "float32")
+    with framework.inference():
+        answer(stimuli)  # compiles
+        return min(timeit.repeat(lambda: ops.convert_to_numpy(answer(stimuli)), number=1))
 
 
 def _head(operation, below):

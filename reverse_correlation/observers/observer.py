@@ -32,10 +32,13 @@ class Observer:
         sha256: a hash of what it computes.
         versions: {package: version} of what may change its answers, beside TensorFlow and Keras.
         has_gradients: whether exact images can be computed.
+        has_layers: whether it is a Keras network, whose layers can be tapped.
+        device: where its tensors live, if it answers tensors and this is not Keras's own choice.
     """
 
     only, labels, versions, has_gradients = (), False, {}, False
     label_kind, independent, class_names = "", False, ()
+    device, has_layers = None, False
 
     def __repr__(self):
         """Say in a line what it is shown, and how many classes it has."""
@@ -88,7 +91,9 @@ class Observer:
         return float(np.mean(logits.argmax(axis=1) == labels))
 
     def responses(self, layers=(), precision="float32"):
-        """Return a Keras model of the logits and the activity of layers; None if it has no graph.
+        """Return what answers tensors with the logits and the activity of layers; None if nothing.
+
+        It is a Keras model, or a function of (images, training).
 
         Raises:
             UserError: if it does not have such layers or such a precision.

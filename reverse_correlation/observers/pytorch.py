@@ -1,12 +1,15 @@
 """PyTorch modules as observers."""
 
+import dataclasses
+import functools
 import hashlib
 from collections.abc import Mapping
 
+import keras
 import numpy as np
 
 from reverse_correlation.errors import UserError
-from reverse_correlation.observers.arrays import ArrayObserver, library
+from reverse_correlation.observers.arrays import ArrayObserver, library, one_row_an_image
 
 
 def torch(module, channels_first=True, name=None, labels="", output=None):
@@ -34,7 +37,60 @@ def torch(module, channels_first=True, name=None, labels="", output=None):
     digest.update(f"{channels_first}{'' if output is None else output}".encode())
     name = name or type(module).__name__
     answer = _Module(module, channels_first, output)
-    return ArrayObserver(answer, name, digest.hexdigest(), None, ["torch"], labels)
+    observer = ModuleObserver(answer, name, digest.hexdigest(), None, ["torch"], labels)
+    observer.on_device = OnDevice(answer, answer.rows_of, answer.device)
+    return observer
+
+
+@dataclasses.dataclass(frozen=True)
+class OnDevice:
+    """What answers tensors as a function answers arrays."""
+
+    answer: object  # the function of arrays
+    rows_of: object  # the function of tensors (n, h, w, c): rows of float32
+    device: object  # where the tensors live
+
+
+class ModuleObserver(ArrayObserver):
+    """A PyTorch module. Where Keras computes with PyTorch, too, noise never leaves its device."""
+
+    on_device = None
+
+    @property
+    def _answers_tensors(self):
+        """Whether it does: not if something was put before the module that knows arrays alone."""
+        mine = self.on_device is not None and self.on_device.answer is self.answer
+        return mine and keras.backend.backend() == "torch"
+
+    @property
+    def device(self):
+        """Where its tensors live; None where Keras computes with something else."""
+        return str(self.on_device.device) if self._answers_tensors else None
+
+    def responses(self, layers=(), precision="float32"):
+        """Return a function of (images, training) that answers tensors; see Observer."""
+        super().responses(layers, precision)
+        return self._responses if self._answers_tensors and not self.labels else None
+
+    def _responses(self, images, training=False):
+        at_once = self.images_that_fit() if self.device == "cpu" else len(images)
+        rows = [self.on_device.rows_of(part) for part in images.split(at_once)]
+        rows = rows[0] if len(rows) == 1 else keras.ops.concatenate(rows)
+        self.refuse_columns(rows.shape[1])
+        return {"logits": self._reading.logits(rows, keras.ops)}
+
+    def normalised(self, means, deviations):
+        """Return the observer that is shown (image - mean) / deviation; see Observer."""
+        changed = super().normalised(means, deviations)
+        if self.on_device is not None and self.on_device.answer is self.answer:
+            means, deviations = (np.ravel(values).tolist() for values in (means, deviations))
+            rows_of = functools.partial(_rows_normalised, self.on_device.rows_of, means, deviations)
+            changed.on_device = OnDevice(changed.answer, rows_of, self.on_device.device)
+        return changed
+
+
+def _rows_normalised(rows_of, means, deviations, images):
+    return rows_of((images - images.new_tensor(means)) / images.new_tensor(deviations))
 
 
 def _not_a_module(thing):
@@ -70,13 +126,27 @@ class _Module:
 
     def __call__(self, images):
         torch = library("torch", "PyTorch", "torch")
-        parameter = next(iter(self.module.parameters()), torch.zeros(()))
-        shown = torch.from_numpy(np.array(images, order="C"))
-        dtype = parameter.dtype if parameter.is_floating_point() else None
-        shown = shown.to(device=parameter.device, dtype=dtype)
         with torch.inference_mode():
-            answers = _rows_of(self._answers(shown), self.output, type(self.module).__name__)
-            return answers.float().cpu().numpy()
+            return self.rows_of(torch.from_numpy(np.array(images, order="C"))).cpu().numpy()
+
+    @property
+    def _parameter(self):
+        """The first of its parameters, which tells device and precision."""
+        torch = library("torch", "PyTorch", "torch")
+        return next(iter(self.module.parameters()), torch.zeros(()))
+
+    @property
+    def device(self):
+        """The device on which it is."""
+        return self._parameter.device
+
+    def rows_of(self, images):
+        """Return the answers to a tensor (n, h, w, c), as float32, on the module's device."""
+        parameter = self._parameter
+        dtype = parameter.dtype if parameter.is_floating_point() else None
+        shown = images.to(device=parameter.device, dtype=dtype)
+        rows = _rows_of(self._answers(shown), self.output, type(self.module).__name__).float()
+        return one_row_an_image(rows)
 
     def _answers(self, shown):
         """Return the answers to a tensor (n, h, w, c)."""

@@ -26,7 +26,7 @@ from concurrent.futures import CancelledError
 
 from distributed import Client, KilledWorker, LocalCluster, Security, WorkerPlugin
 
-from reverse_correlation.backend import import_tensorflow_quietly
+from reverse_correlation.backend import import_quietly
 from reverse_correlation.errors import FileError, UserError
 from reverse_correlation.passes.shards import GROUP, decision_level
 from reverse_correlation.passes.worker import task_of, upload
@@ -150,13 +150,13 @@ class Pin(WorkerPlugin):
     def setup(self, worker):
         """Pin the process before TensorFlow counts its cores, and leave Ctrl-C to the client."""
         share = self.shares[int(worker.name) % len(self.shares)]
-        os.environ["TF_NUM_INTRAOP_THREADS"] = str(len(share))
+        os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(len(share))
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         if hasattr(os, "sched_setaffinity"):
             for thread in os.listdir("/proc/self/task"):
                 os.sched_setaffinity(int(thread), share)
         with contextlib.suppress(ImportError):  # the first task will report it
-            import_tensorflow_quietly()
+            import_quietly()
 
 
 class Workers:

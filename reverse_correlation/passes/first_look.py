@@ -3,10 +3,11 @@
 import time
 
 import numpy as np
-import tensorflow as tf
+from keras import ops
 from scipy import special
 
 from reverse_correlation.errors import UserError
+from reverse_correlation.frameworks import framework
 from reverse_correlation.observers.keras_networks import seconds_a_block
 from reverse_correlation.observers.observer import BLOCK_IMAGES, FEW_IMAGES, refuse_nan
 
@@ -54,13 +55,12 @@ def first_remarks(work):
 def _first_thousand(work):
     """Return the logits of the first 1,000 images of a pass."""
     blocks = range(-(-FIRST_IMAGES // work.block_images))
-    look, images = work.block, work.block_images
+    look = work.block
     if work.responses and work.observer.images_that_fit(work.layers) < BLOCK_IMAGES:
         # eagerly, a network that is not small would keep all its activities
-        look = tf.function(work.block, autograph=False)
-        # tensors, so that it is traced once and not once for every block
-        blocks, images = tf.range(len(blocks), dtype=tf.int64), tf.constant(images, tf.int64)
-    return np.concatenate([look(block, images)["logits"] for block in blocks])[:FIRST_IMAGES]
+        look = framework.as_graph(work.block)
+    logits = (look(block, work.block_images)["logits"] for block in blocks)
+    return np.concatenate([ops.convert_to_numpy(rows) for rows in logits])[:FIRST_IMAGES]
 
 
 def base_remark(observer, noise, names):
@@ -93,7 +93,7 @@ def range_remark(observer, noise, names):
     common = np.bincount(answers).argmax()
     if np.mean(answers == common) < ONE_ANSWER:
         return ""
-    images = noise.draw(0, 0, len(answers)).numpy()  # as it was shown
+    images = ops.convert_to_numpy(noise.draw(0, 0, len(answers)))  # as it was shown
     unit, found = (images - noise.low) / (noise.high - noise.low), {}
     for flag, in_range in USUAL_RANGES.items():
         if "mean" not in flag or noise.shape[2] == 3:

@@ -9,10 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
-import tensorflow as tf
+from keras import ops
 
 from reverse_correlation import backend
 from reverse_correlation.estimates.accumulators import ACCUMULATORS
+from reverse_correlation.frameworks import framework
 from reverse_correlation.observers.answers import SAME
 from reverse_correlation.observers.observer import BLOCK_IMAGES, FEW_IMAGES, refuse_nan
 from reverse_correlation.observers.observer_of import observer_of
@@ -63,7 +64,7 @@ class NoisePass:
             for accumulator in accumulator_class.for_pass(observer, noise, self.layers)
         ]
         fit = block_images or min(BLOCK_IMAGES, observer.images_that_fit(layers))
-        if self.responses is None and not block_images:  # which answers a few of them at a time
+        if not (observer.has_layers or block_images):  # it answers a few of them at a time
             fit = max(fit, min(BLOCK_IMAGES, DRAWN_VALUES // math.prod(noise.shape)))
         self.block_images, self.shard_blocks = fit, SHARD_BLOCKS
         if noise.orthogonal_coordinates:  # a shard is a block of orthogonal numbers, in parts
@@ -72,8 +73,11 @@ class NoisePass:
         elif not block_images:
             self.block_images = max(fit - fit % 2, 1)  # whole pairs if they fit
         self.shard_images = self.block_images * self.shard_blocks
-        self._shard = self._by_blocks() if self.responses is None else self._compiled()
-        versions = {"tensorflow": tf.__version__, "keras": keras.__version__}
+        at_once = AT_ONCE if self.block_images >= SMALL_BLOCK else 1
+        self._shard = (
+            self._by_blocks() if self.responses is None else framework.shard_of(self, at_once)
+        )
+        versions = {framework.NAME: framework.VERSION, "keras": keras.__version__}
         identity = {
             "network": observer.name,
             "network_sha256": observer.sha256,
@@ -95,7 +99,8 @@ class NoisePass:
         if noise.at_threshold:
             identity["at_threshold"] = dataclasses.asdict(noise.at_threshold)
         few = FEW_IMAGES if observer.is_large else COMPARED_ANSWERS
-        self.first_logits = np.asarray(self.block(0, min(few, self.block_images))["logits"])
+        first = self.block(0, min(few, self.block_images))
+        self.first_logits = ops.convert_to_numpy(first["logits"])
         answers = self.first_logits[:COMPARED_ANSWERS, :COMPARED_ANSWERS]
         identity["answers"] = [[float(f"{z:.6g}") for z in row] for row in answers]
         self.identity = json.loads(json.dumps(identity))  # as it will be when read from a file
@@ -132,11 +137,13 @@ class NoisePass:
             UserError: if the observer answers NaN or infinity.
         """
         images = self.shard_images if images is None else images
-        computed = self._shard(index * self.shard_blocks, images, progress or (lambda images: None))
+        with self.where_it_lives():
+            first = index * self.shard_blocks
+            computed = self._shard(first, images, progress or (lambda images: None))
         sums = {}
         for accumulator in self.accumulators:
             tensors = computed[accumulator.name]
-            shard = {name: t.numpy().astype(np.float64) for name, t in tensors.items()}
+            shard = {n: ops.convert_to_numpy(t).astype(np.float64) for n, t in tensors.items()}
             refuse_nan(self.name, *shard.values())
             halves = sums[accumulator.name] = {}
             for name, value in accumulator.finish(shard).items():
@@ -144,39 +151,53 @@ class NoisePass:
                 halves[name][index % 2] = value
         return sums
 
+    def where_it_lives(self):
+        """Return a context in which tensors are made on the observer's device, if it has one."""
+        return framework.inference(self.observer.device)
+
     def block(self, index, images, orthogonal=None):
         """Draw a block and show it; return what accumulators are given, a dictionary of tensors.
 
         Args:
             index, images: of the block, and how many of its stimuli.
-            orthogonal: what `_orthogonal` gave for its shard, if that was asked already.
+            orthogonal: what `orthogonal` gave for its shard, if that was asked already.
         """
-        block = self._drawn(index, images, orthogonal)
-        shown = self.noise.mean + block["stimuli"]
-        if self.responses is None:
-            return {**block, "logits": self.observer.logits_of(shown.numpy())}
-        answers = self.responses(shown, training=False)
-        return {**block, **{name: tf.cast(t, tf.float32) for name, t in answers.items()}}
+        with self.where_it_lives():
+            return self.answered(self.numbers(index, images, orthogonal), images)
 
-    def _orthogonal(self, first):
+    def orthogonal(self, first):
         """Draw the orthogonal numbers of the shard that begins with a block; None without any."""
         if not self.noise.orthogonal_coordinates:
             return None
         return self.noise.orthogonal_numbers(self.seed, first // self.shard_blocks)
 
-    def _drawn(self, index, images, orthogonal=None):
-        """Draw a block: its numbers xi, and its stimuli without the base, mirror images last."""
+    def numbers(self, index, images, orthogonal=None):
+        """Draw the numbers xi of a block."""
         drawn = (images + 1) // 2 if self.noise.symmetric else images
         if self.noise.orthogonal_coordinates:
             row = index % self.shard_blocks * (self.block_images // 2)
             shard = index // self.shard_blocks
-            xi = self.noise.xi(self.seed, shard, drawn, row, orthogonal)
-        else:
-            xi = self.noise.xi(self.seed, index, drawn)
+            return self.noise.xi(self.seed, shard, drawn, row, orthogonal)
+        return self.noise.xi(self.seed, index, drawn)
+
+    def stimuli(self, xi, images):
+        """Make the stimuli of numbers xi, without the base, mirror images last."""
         fluctuation = self.noise.fluctuation(xi)
-        if self.noise.symmetric:
-            fluctuation = tf.concat([fluctuation, -fluctuation[: images - drawn]], axis=0)
-        return {"xi": xi, "stimuli": fluctuation}
+        if not self.noise.symmetric:
+            return fluctuation
+        return ops.concatenate([fluctuation, -fluctuation[: images // 2]], axis=0)
+
+    def answered(self, xi, images):
+        """Show what numbers xi stand for; return what accumulators are given."""
+        stimuli = self.stimuli(xi, images)
+        shown, block = self.noise.about(stimuli), {"xi": xi, "stimuli": stimuli}
+        if self.responses is None:
+            return {**block, "logits": self._logits_of(ops.convert_to_numpy(shown))}
+        answers = self.responses(shown, training=False)
+        return {**block, **{name: ops.cast(t, "float32") for name, t in answers.items()}}
+
+    def _logits_of(self, shown):
+        return ops.convert_to_tensor(self.observer.logits_of(shown))
 
     def least_correlation(self, sums):
         """Return the least expected correlation of an image with its truth, from sums so far."""
@@ -187,22 +208,31 @@ class NoisePass:
         ]
         return min((value for value in least if value is not None), default=None)
 
-    def _zeros(self):
+    def zeros(self):
         """Return the sums before the first block."""
         return {
-            accumulator.name: {name: tf.zeros(shape) for name, shape in accumulator.zeros().items()}
+            accumulator.name: {
+                name: ops.zeros(shape) for name, shape in accumulator.zeros().items()
+            }
             for accumulator in self.accumulators
         }
 
-    def _added(self, sums, index, block):
-        """Return the sums with those of a block added."""
+    def added(self, sums, index, block, block_sums=None):
+        """Return the sums with those of a block added.
+
+        Args:
+            sums: of what came before.
+            index, block: of the block, and what `answered` returned.
+            block_sums: what is called instead of an accumulator's `block`, by its name.
+        """
 
         def added(accumulator):
-            block_sums = accumulator.block(block)
-            return tf.nest.map_structure(tf.add, sums[accumulator.name], block_sums)
+            of_block = block_sums[accumulator.name] if block_sums else accumulator.block
+            before, more = sums[accumulator.name], of_block(block)
+            return {name: before[name] + more[name] for name in before}
 
         return {
-            accumulator.name: tf.cond(
+            accumulator.name: framework.where(
                 self._counts(index, accumulator.every),
                 functools.partial(added, accumulator),
                 functools.partial(sums.get, accumulator.name),
@@ -219,60 +249,29 @@ class NoisePass:
         """
         within = min(every, self.shard_blocks)
         shard, part = index // self.shard_blocks, index % self.shard_blocks
-        return tf.logical_and(part % within == 0, shard // 2 % (every // within) == 0)
-
-    def _compiled(self):
-        """Return a function for the sums of one shard: a loop over blocks inside one graph."""
-        size = self.block_images
-
-        def add(index, sums, first, images, orthogonal):
-            count = tf.minimum(images - index * size, size)
-            block = self.block(first + index, count, orthogonal)
-            return index + 1, self._added(sums, first + index, block)
-
-        number = tf.TensorSpec((), tf.int64)
-
-        @tf.function(input_signature=[number, number], autograph=False)  # which takes a second
-        def shard(first, images):
-            """Return the sums over `images` stimuli, from block `first` on."""
-            orthogonal = self._orthogonal(first)
-            _, sums = tf.while_loop(
-                lambda index, _: index * size < images,
-                lambda index, sums: add(index, sums, first, images, orthogonal),
-                (tf.constant(0, tf.int64), self._zeros()),
-                parallel_iterations=AT_ONCE if size >= SMALL_BLOCK else 1,
-            )
-            return sums
-
-        def followed(first, images, progress):
-            """Return the same, and say at the end that they were shown."""
-            sums = shard(first, images)
-            progress(images)
-            return sums
-
-        return followed
+        return (part % within == 0) & (shard // 2 % (every // within) == 0)
 
     def _by_blocks(self):
         """Return a function for the sums of one shard if the observer has no graph to compile."""
         size = self.block_images
 
-        @tf.function(reduce_retracing=True, autograph=False)
+        @framework.as_graph
         def drawn(index, images, orthogonal):
-            block = self._drawn(index, images, orthogonal)
-            return block, self.noise.mean + block["stimuli"]
+            xi = self.numbers(index, images, orthogonal)
+            stimuli = self.stimuli(xi, images)
+            return {"xi": xi, "stimuli": stimuli}, self.noise.about(stimuli)
 
-        added = tf.function(self._added, reduce_retracing=True, autograph=False)
-        numbers = tf.function(self._orthogonal, reduce_retracing=True, autograph=False)
+        added = framework.as_graph(self.added)
+        orthogonal_numbers = framework.as_graph(self.orthogonal)
 
         def shard(first, images, progress):
             """Return the sums over `images` stimuli, from block `first` on; say how far it is."""
-            sums = self._zeros()
-            orthogonal = numbers(tf.constant(first, tf.int64))
+            sums, orthogonal = self.zeros(), orthogonal_numbers(first)
             counts = [min(size, images - start) for start in range(0, images, size)]
 
             def block_of(index):
-                where = tf.constant(first + index, tf.int64)
-                return drawn(where, tf.constant(counts[index], tf.int64), orthogonal)
+                with self.where_it_lives():  # which another thread does not know
+                    return drawn(first + index, counts[index], orthogonal)
 
             with ThreadPoolExecutor(1) as ahead:  # a block is drawn while another is answered
                 following = ahead.submit(block_of, 0)
@@ -280,8 +279,8 @@ class NoisePass:
                     block, shown = following.result()
                     if index + 1 < len(counts):
                         following = ahead.submit(block_of, index + 1)
-                    block["logits"] = tf.constant(self.observer.logits_of(shown.numpy()))
-                    sums = added(sums, tf.constant(first + index, tf.int64), block)
+                    block["logits"] = self._logits_of(ops.convert_to_numpy(shown))
+                    sums = added(sums, first + index, block)
                     progress(count)
             return sums
 

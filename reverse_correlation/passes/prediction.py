@@ -10,7 +10,7 @@ The pairs are drawn independently, whatever the pass did, with a seed of their o
 import math
 
 import numpy as np
-import tensorflow as tf
+from keras import ops
 
 from reverse_correlation.errors import UserError, whole_number
 from reverse_correlation.estimates.measurement import Measurement
@@ -102,8 +102,8 @@ def fresh_pairs(noise, count, seed):
     for block, first in enumerate(range(0, pairs, size)):
         xi = _independent_numbers(noise, seed, block, min(size, pairs - first))
         fluctuation = noise.fluctuation(xi)
-        stimuli = noise.mean + tf.concat([fluctuation, -fluctuation], axis=0)
-        yield xi.numpy().reshape(len(xi), -1), stimuli.numpy()
+        stimuli = noise.about(ops.concatenate([fluctuation, -fluctuation], axis=0))
+        yield ops.convert_to_numpy(xi).reshape(len(xi), -1), ops.convert_to_numpy(stimuli)
 
 
 def _independent_numbers(noise, seed, block, count):

@@ -9,6 +9,7 @@ import dataclasses
 import math
 
 import numpy as np
+from keras import ops
 from scipy import stats
 
 from reverse_correlation.errors import UserError
@@ -151,7 +152,7 @@ class _Search:
     def _kept(self, contrast, count):
         """Show so many images of a new block at a contrast; return how many got the answer."""
         xi = self.noise.xi(self.seed, self.block, count // 2)
-        push = contrast / self.noise.contrast * self.noise.fluctuation(xi).numpy()
+        push = contrast / self.noise.contrast * ops.convert_to_numpy(self.noise.fluctuation(xi))
         stimuli = np.concatenate([self.noise.mean + push, self.noise.mean - push])
         self.block += 1
         return int(np.sum(self._answers(stimuli.astype(np.float32)) == self.answer))

@@ -4,11 +4,10 @@ A worker must have the packages that this one depends on. Everything else is sen
 plugin for files, which also reaches workers that join later, before their first task: one zip with
 this package and the modules of the user's own classes, and with it the observer.
 
-As in `cluster.py`, TensorFlow is not imported at the top: the number of threads is set first.
+As in `cluster.py`, Keras is not imported at the top: the number of threads is set first.
 """
 
 import ast
-import contextlib
 import dataclasses
 import hashlib
 import importlib.util
@@ -29,14 +28,15 @@ from distributed import get_worker
 from distributed.diagnostics.plugin import UploadFile
 
 import reverse_correlation
-from reverse_correlation.backend import import_tensorflow_quietly
+from reverse_correlation.backend import BACKEND, chosen, import_quietly
 from reverse_correlation.errors import UserError
 from reverse_correlation.passes.shards import GROUP, SumTree
 
 # of a record: weights may differ in their bytes after saving, machines in their instructions and so
 # in last digits; and a worker does not know how the contrast was found
 MAY_DIFFER = {"network_sha256", "machine", "answers", "at_threshold"}
-ENVIRONMENT = ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA")  # these change last digits
+# of the environment: these change last digits, and what Keras computes with
+ENVIRONMENT = ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA")
 
 
 def upload(work):
@@ -63,7 +63,7 @@ def upload(work):
         "classes": work.observer.classes,
         "only": work.observer.only,
     }
-    observed = work.responses is None
+    observed = not work.observer.has_layers
     network, custom = _pickled(work.observer) if observed else _saved(work.observer.graph)
     modules = _modules([type(work.noise), *work.kinds, *custom])
     sources = read_sources(modules)
@@ -78,6 +78,7 @@ def upload(work):
     plugin.identity, plugin.network, plugin.modules = work.identity, network, modules
     plugin.observed, plugin.label_kind = observed, work.observer.label_kind
     plugin.environment = {name: os.environ.get(name) for name in ENVIRONMENT}
+    plugin.environment[BACKEND] = chosen()
     plugin.settings = pickle.dumps((type(work.noise), fields, settings))
     return plugin
 
@@ -89,7 +90,7 @@ def _hash(content):
 
 def _saved(graph):
     """Return a flat network as the bytes of a `.keras` file, and the custom classes it needs."""
-    import keras  # here, since it imports TensorFlow
+    import keras  # here, since it imports what it computes with
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.keras"
@@ -233,29 +234,26 @@ class RemadePass:
     """
 
     def __init__(self, plugin, folder, threads):
-        if "tensorflow" not in sys.modules:
+        if "keras" not in sys.modules:
             for variable, value in plugin.environment.items():
                 os.environ.pop(variable, None)
                 if value is not None:
                     os.environ[variable] = value
-        import_tensorflow_quietly()
+        import_quietly()
         for package, wanted in plugin.identity["versions"].items():
             present = importlib.import_module(package).__version__
             if present != wanted:
                 raise UserError(
                     f"it has {package} {present}, but this pass needs {wanted}: install that"
                 )
-        # here, since these import TensorFlow
-        import tensorflow as tf
-
+        # here, since these import Keras
+        from reverse_correlation.frameworks import framework
         from reverse_correlation.observers.keras_networks import Network
         from reverse_correlation.observers.network_files import load_any_network
         from reverse_correlation.passes.noise_pass import NoisePass
 
         threads = int(os.environ.get("TF_NUM_INTRAOP_THREADS", threads))
-        with contextlib.suppress(RuntimeError):  # TensorFlow is already running in this process
-            tf.config.threading.set_intra_op_parallelism_threads(threads)
-            tf.config.threading.set_inter_op_parallelism_threads(threads)
+        framework.use_threads(threads)
         for module in plugin.modules:  # importing them registers the network's custom layers
             importlib.import_module(module)
         noise_class, fields, settings = pickle.loads(plugin.settings)

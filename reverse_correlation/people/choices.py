@@ -10,6 +10,7 @@ odd trials are kept apart for split-half reliability, as shards are in a pass.
 """
 
 import numpy as np
+from keras import ops
 
 from reverse_correlation.errors import UserError
 from reverse_correlation.estimates.class_sums import ChoiceSums
@@ -36,7 +37,7 @@ def trial_numbers(noise, seed, trials):
             f"{noise.title} noise is not symmetric about its base, so that stimuli have no mirror "
             "images to choose between: take white, coarse, pink, sinusoid or gabor noise"
         )
-    return np.asarray(noise.independent.xi(seed, 0, trials))
+    return ops.convert_to_numpy(noise.independent.xi(seed, 0, trials))
 
 
 def screen_levels(noise, xi):
@@ -55,7 +56,7 @@ def screen_levels(noise, xi):
     noise = noise.independent
     base = np.broadcast_to(noise.mean - noise.low, noise.shape)
     push = [
-        levels(np.asarray(noise.fluctuation(xi[i : i + AT_ONCE])), -127, 127, np.int8)
+        levels(ops.convert_to_numpy(noise.fluctuation(xi[i : i + AT_ONCE])), -127, 127, np.int8)
         for i in range(0, len(xi), AT_ONCE)
     ]
     return levels(base, 0, 255, np.uint8), np.concatenate(push)

@@ -6,7 +6,7 @@ import json
 import math
 from pathlib import Path
 
-import numpy as np
+from keras import ops
 
 from reverse_correlation.errors import UserError
 from reverse_correlation.estimates.sums import read_sums, write_sums
@@ -68,7 +68,7 @@ class Study:
 
     def practice_numbers(self, trials):
         """Return the numbers xi of practice trials, which no trial has: (trials, *coordinates)."""
-        return np.asarray(self.noise.xi(self.seed, 1, trials))
+        return ops.convert_to_numpy(self.noise.xi(self.seed, 1, trials))
 
     def save(self, path):
         """Write all that is needed to show the same trials again to a .npz file."""

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 
-import tensorflow as tf
+from keras import ops
 
 from reverse_correlation.errors import UserError
 from reverse_correlation.stimuli.ensemble import StructuredNoise
@@ -39,8 +39,8 @@ class CoarseNoise(StructuredNoise):
 
     def fluctuation(self, xi):
         """Return the standard deviation times xi, each number filling its cell."""
-        cells = xi[:, :, None, :, None] * tf.ones((1, 1, self.cells, 1, self.cells, 1), xi.dtype)
-        cells = tf.reshape(cells, (-1, *self.shape[:2], self.colours))
+        cells = xi[:, :, None, :, None] * ops.ones((1, 1, self.cells, 1, self.cells, 1), xi.dtype)
+        cells = ops.reshape(cells, (-1, *self.shape[:2], self.colours))
         return self._on_all_channels(self.deviation * cells)
 
     def whitened(self, images):

@@ -16,9 +16,10 @@ import hashlib
 import math
 
 import numpy as np
-import tensorflow as tf
+from keras import ops
 
 from reverse_correlation.errors import UserError
+from reverse_correlation.frameworks import framework
 from reverse_correlation.stimuli.null_images import null_of
 from reverse_correlation.stimuli.numbers import draw_numbers, normal_rows
 from reverse_correlation.stimuli.orthogonal import MOST_COLUMNS, ROWS, orthogonal_numbers
@@ -217,8 +218,8 @@ class Ensemble:
         numbers, rest = orthogonal[first : first + count], math.prod(self.coordinates) - columns
         if rest:
             more = normal_rows(seed, block, first, count, rest)
-            numbers = tf.concat([numbers, more], axis=1)
-        return tf.reshape(numbers, shape)
+            numbers = ops.concatenate([numbers, more], axis=1)
+        return ops.reshape(numbers, (-1, *self.coordinates))
 
     def fluctuation(self, xi):
         """Return A xi, (n, h, w, c), for a tensor xi (n, *coordinates)."""
@@ -230,13 +231,22 @@ class Ensemble:
         The same (seed, block) gives the same stimuli on all machines of one kind. In a pass, the
         mirror image of each stimulus about the mean is shown too.
         """
-        return self.mean + self.fluctuation(self.xi(seed, block, count))
+        return self.about(self.fluctuation(self.xi(seed, block, count)))
+
+    def about(self, fluctuation):
+        """Return the mean stimulus and a fluctuation (n, h, w, c), a tensor, added up."""
+        mean = self.mean
+        if np.ndim(mean):
+            mean = ops.convert_to_tensor(mean, fluctuation.dtype)
+        return fluctuation + mean
 
     def images(self, coefficients):
         """Return A c for coefficients c (R, *coordinates), as images (R, h, w, c) float64."""
         flat = np.asarray(coefficients, np.float64)
         starts = range(0, len(flat), self.at_once)
-        parts = [self.fluctuation(tf.constant(flat[i : i + self.at_once])) for i in starts]
+        with framework.double():
+            tensors = (ops.convert_to_tensor(flat[i : i + self.at_once]) for i in starts)
+            parts = [ops.convert_to_numpy(self.fluctuation(tensor)) for tensor in tensors]
         return np.concatenate(parts)
 
     def weights(self, coefficients):
@@ -265,7 +275,7 @@ class Ensemble:
 
     def _on_all_channels(self, images):
         """Return images (n, h, w, colours) with one for each channel: (n, h, w, c)."""
-        return tf.repeat(images, self.shape[2], axis=3) if self.achromatic else images
+        return ops.repeat(images, self.shape[2], axis=3) if self.achromatic else images
 
     @functools.cached_property
     def pixel_std(self):
@@ -325,9 +335,9 @@ class Ensemble:
             UserError: for two-valued xi, whose identity has differences instead of gradients.
         """
         if self.distribution == "gaussian":
-            return tf.ones_like(xi)
+            return ops.ones_like(xi)
         if self.distribution == "uniform":
-            return 0.5 * (3 - tf.square(xi))
+            return 0.5 * (3 - ops.square(xi))
         raise UserError(
             f"{self.title} noise has no gradient identity: use gaussian or uniform noise"
         )

@@ -5,7 +5,7 @@ import functools
 import itertools
 
 import numpy as np
-import tensorflow as tf
+from keras import ops
 from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 
@@ -117,7 +117,8 @@ class GaborNoise(Ensemble):
 
     def fluctuation(self, xi):
         """Return the sum of all components, each times its number."""
-        return tf.reshape(tf.matmul(xi, tf.constant(self.matrix, xi.dtype)), (-1, *self.shape))
+        matrix = ops.convert_to_tensor(self.matrix, xi.dtype)
+        return ops.reshape(xi @ matrix, (-1, *self.shape))
 
     def whiten(self, covariance, ridge):
         """Turn cov(r, x), (R, h, w, c), into the weights of r on x within the components' span.

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from keras import ops
 from scipy import optimize, stats
 
 from reverse_correlation.stimuli.numbers import draw_numbers
@@ -45,7 +46,7 @@ def null_images(noise):
     largest, norms = [], []
     scale = np.where(noise.pixel_std > 0, noise.pixel_std, np.inf)
     for xi in null_numbers(noise):
-        images = noise.fluctuation(xi).numpy()
+        images = ops.convert_to_numpy(noise.fluctuation(xi))
         largest.append(np.abs(images / scale).max(axis=(1, 2, 3)))
         norms.append(np.linalg.norm(images.reshape(len(images), -1), axis=1))
     return np.concatenate(largest), np.concatenate(norms)

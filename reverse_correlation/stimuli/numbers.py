@@ -2,7 +2,9 @@
 
 import math
 
-import tensorflow as tf
+from keras import ops
+
+from reverse_correlation.frameworks import framework
 
 
 def draw_numbers(distribution, seed, block, shape):
@@ -11,13 +13,13 @@ def draw_numbers(distribution, seed, block, shape):
         return normal_numbers(seed, block, shape)
     uniform = uniform_numbers(seed, block, shape)
     if distribution == "binary":
-        return 2 * tf.cast(uniform >= 0.5, tf.float32) - 1
+        return 2 * ops.cast(uniform >= 0.5, "float32") - 1
     return math.sqrt(12) * (uniform - 0.5)
 
 
 def uniform_numbers(seed, block, shape, stream=0, streams=1):
     """Draw uniform numbers on [0, 1), a function of (seed, block) and of which stream it is."""
-    return tf.random.stateless_uniform(shape, _key(seed, block, stream, streams), alg="philox")
+    return framework.uniform(seed, streams * block + stream, shape)
 
 
 def normal_rows(seed, block, first, count, numbers):
@@ -34,16 +36,10 @@ def normal_rows(seed, block, first, count, numbers):
         (count, numbers) float32.
     """
     half = 4 * -(-numbers // 8)  # the counter counts in fours
-    step = tf.cast(tf.cast(first, tf.int64) * (half // 4), tf.uint64)
-    uniform = []
-    for stream in (0, 1):
-        state = tf.raw_ops.StatelessRandomGetKeyCounter(seed=_key(seed, block, stream, 2))
-        moved = state.counter + tf.stack([step, tf.zeros((), tf.uint64)])
-        uniform.append(
-            tf.raw_ops.StatelessRandomUniformV2(
-                shape=[count, half], key=state.key, counter=moved, alg=1
-            )
-        )
+    start = first * (half // 4)
+    uniform = (
+        framework.uniform(seed, 2 * block + stream, (count, half), start) for stream in (0, 1)
+    )
     return _box_muller(*uniform)[:, :numbers]
 
 
@@ -55,14 +51,10 @@ def normal_numbers(seed, block, shape):
     count, numbers = shape[0], math.prod(shape[1:])
     half = -(-numbers // 2)
     first, second = (uniform_numbers(seed, block, (count, half), stream, 2) for stream in (0, 1))
-    return tf.reshape(_box_muller(first, second)[:, :numbers], shape)
+    return ops.reshape(_box_muller(first, second)[:, :numbers], (-1, *shape[1:]))
 
 
 def _box_muller(first, second):
     """Turn uniform numbers into twice as many normal ones: (n, h) and (n, h) to (n, 2 h)."""
-    radius, angle = tf.sqrt(-2 * tf.math.log(1 - first)), 2 * math.pi * second
-    return tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], axis=1)
-
-
-def _key(seed, block, stream, streams):
-    return tf.stack([tf.cast(seed, tf.int64), streams * tf.cast(block, tf.int64) + stream])
+    radius, angle = ops.sqrt(-2 * ops.log(1 - first)), 2 * math.pi * second
+    return ops.concatenate([radius * ops.cos(angle), radius * ops.sin(angle)], axis=1)

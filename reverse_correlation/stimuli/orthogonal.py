@@ -18,7 +18,9 @@ one, so that what an observer does with three pixels together would seem to be d
 import functools
 
 import numpy as np
-import tensorflow as tf
+from keras import ops
+
+from reverse_correlation.frameworks import framework
 
 ROWS = 1024  # pairs of stimuli in a block
 MOST_COLUMNS = 961  # in use: the other 63, at least, tell how much of a response is not linear
@@ -46,33 +48,30 @@ def orthogonal_numbers(seed, block, columns, times=1):
         times: for so many sets of 1,024 rows, one below the other, each with signs of its own.
     """
     # no other key has a negative number in it: nothing else is drawn from the same integers
-    key = tf.stack([tf.cast(seed, tf.int64), -1 - tf.cast(block, tf.int64)])
-    words = tf.random.stateless_uniform(
-        (times, _WORDS), key, minval=None, maxval=None, dtype=tf.int32, alg="philox"
-    )
+    words = framework.words(seed, -1 - block, (times, _WORDS))
     if times > 1:
-        return tf.concat([_from_words(row, columns) for row in words], axis=0)
+        return ops.concatenate([_from_words(words[i], columns) for i in range(times)], axis=0)
     return _from_words(words[0], columns)
 
 
 def _from_words(words, columns):
     """Return the rows that 4,096 random integers stand for."""
-    bits = tf.bitwise.bitwise_and(words[: 3 * ROWS], 1)
-    signs = tf.reshape(tf.cast(2 * bits - 1, tf.float32), (3, ROWS))
-    order = tf.argsort(words[3 * ROWS :], stable=True)[:columns]
+    bits = ops.bitwise_and(words[: 3 * ROWS], 1)
+    signs = ops.reshape(ops.cast(2 * bits - 1, "float32"), (3, ROWS))
+    order = ops.argsort(words[3 * ROWS :])[:columns]
     # H of 1,024 is the Kronecker product of two of 32; as a constant of 4 MB in the graph of a pass
     # it would double the time of compiling it
-    small = tf.constant(hadamard(_SIDE))
-    high, low = tf.gather(small, order // _SIDE), tf.gather(small, order % _SIDE)
-    rows = tf.reshape(high[:, :, None] * low[:, None, :], (columns, ROWS))
-    matrix = tf.transpose(rows * signs[0, :columns, None])
+    small = ops.convert_to_tensor(hadamard(_SIDE))
+    high, low = (ops.take(small, part, axis=0) for part in (order // _SIDE, order % _SIDE))
+    rows = ops.reshape(high[:, :, None] * low[:, None, :], (columns, ROWS))
+    matrix = ops.transpose(rows * signs[0, :columns, None])
     return _signed_hadamard(signs[2], _signed_hadamard(signs[1], matrix)) / ROWS
 
 
 def _signed_hadamard(signs, matrix):
     """Return H D times a matrix of 1,024 rows, D of these signs, which the small matrix takes."""
-    small, columns = tf.constant(hadamard(_SIDE)), matrix.shape[1]
-    signed = small * tf.reshape(signs, (_SIDE, 1, _SIDE))
-    once = tf.matmul(signed, tf.reshape(matrix, (_SIDE, _SIDE, columns)))
-    twice = tf.matmul(small, tf.reshape(once, (_SIDE, _SIDE * columns)))
-    return tf.reshape(twice, (ROWS, columns))
+    small, columns = ops.convert_to_tensor(hadamard(_SIDE)), matrix.shape[1]
+    signed = small * ops.reshape(signs, (_SIDE, 1, _SIDE))
+    once = ops.matmul(signed, ops.reshape(matrix, (_SIDE, _SIDE, columns)))
+    twice = ops.matmul(small, ops.reshape(once, (_SIDE, _SIDE * columns)))
+    return ops.reshape(twice, (ROWS, columns))

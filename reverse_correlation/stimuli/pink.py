@@ -5,9 +5,10 @@ import functools
 import math
 
 import numpy as np
-import tensorflow as tf
+from keras import ops
 
 from reverse_correlation.errors import UserError
+from reverse_correlation.frameworks import framework
 from reverse_correlation.stimuli.ensemble import StructuredNoise
 from reverse_correlation.stimuli.orthogonal import MOST_COLUMNS, ROWS
 
@@ -109,8 +110,9 @@ class PinkNoise(StructuredNoise):
         """Return coefficients with each frequency divided by its gain."""
         if self.colours < self.shape[2]:
             return None
-        flat = tf.constant(np.asarray(coefficients, np.float64))
-        return self._filtered(flat, 1 / self.gain).numpy()
+        with framework.double():
+            flat = ops.convert_to_tensor(np.asarray(coefficients, np.float64))
+            return ops.convert_to_numpy(self._filtered(flat, 1 / self.gain))
 
     def whitened(self, images):
         """Return images (R, h, w, c) with each frequency divided by its gain."""
@@ -123,28 +125,28 @@ class PinkNoise(StructuredNoise):
         half, pixels, of_pixels, lowest = width // 2 + 1, xi, gain, 0
         if self.by_frequency:
             lowest = self._strongest_coordinates
-            pixels = tf.reshape(xi[:, lowest:], (-1, height, width, self.colours))
+            pixels = ops.reshape(xi[:, lowest:], (-1, height, width, self.colours))
             of_pixels = np.where(self._is_lowest, 0, gain)
-        spectrum = tf.signal.rfft2d(tf.transpose(pixels, (0, 3, 1, 2)))
-        spectrum *= tf.cast(tf.constant(of_pixels[:, :half], xi.dtype), spectrum.dtype)
-        if lowest:
-            spectrum += self._lowest(xi[:, :lowest], gain[:, :half])
-        return tf.transpose(tf.signal.irfft2d(spectrum, (height, width)), (0, 2, 3, 1))
+        added = self._lowest(xi[:, :lowest], gain[:, :half]) if lowest else None
+        planes = ops.transpose(pixels, (0, 3, 1, 2))
+        return ops.transpose(framework.filtered(planes, of_pixels[:, :half], added), (0, 2, 3, 1))
 
     def _lowest(self, numbers, gain):
-        """Return the half spectrum of the lowest frequencies, from their own numbers.
+        """Return the half spectrum of the lowest frequencies, its real and its imaginary part.
 
         These are on the functions cas(k x) = cos(k x) + sin(k x), which are orthonormal (Hartley
         1942): the two of k and -k make a cosine of their sum and a sine of their difference.
         """
         height, width, _ = self.shape
         rows, columns = self._window
-        grid = tf.transpose(tf.reshape(numbers, (-1, rows, columns, self.colours)), (0, 3, 1, 2))
-        plus, minus = (each[..., columns // 2 :] for each in (grid, tf.reverse(grid, (2, 3))))
+        grid = ops.transpose(ops.reshape(numbers, (-1, rows, columns, self.colours)), (0, 3, 1, 2))
+        plus, minus = (each[..., columns // 2 :] for each in (grid, ops.flip(grid, (2, 3))))
         whole = ((0, 0), (0, 0), (0, height - rows), (0, width // 2 - columns // 2))
-        low = tf.roll(tf.pad(tf.complex(plus + minus, minus - plus), whole), -(rows // 2), 2)
-        scale = tf.constant(gain * np.sqrt(height * width) / 2, numbers.dtype)
-        return low * tf.cast(scale, low.dtype)
+        scale = ops.convert_to_tensor(gain * np.sqrt(height * width) / 2, numbers.dtype)
+        return tuple(
+            scale * ops.roll(ops.pad(part, whole), -(rows // 2), 2)
+            for part in (plus + minus, minus - plus)
+        )
 
     @property
     def title(self):

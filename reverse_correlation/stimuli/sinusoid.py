@@ -4,7 +4,7 @@ import dataclasses
 import functools
 
 import numpy as np
-import tensorflow as tf
+from keras import ops
 
 from reverse_correlation.errors import UserError
 from reverse_correlation.stimuli.ensemble import StructuredNoise
@@ -75,14 +75,15 @@ class SinusoidNoise(StructuredNoise):
         height, width, channels = self.shape
         total, first = 0.0, 0
         for scale, pattern in zip(self.scales, self.patterns, strict=True):
-            numbers = tf.reshape(xi[:, first : first + 12 * scale**2], (-1, 12, scale, scale))
-            pattern = tf.reshape(tf.constant(pattern, xi.dtype), (12, -1))
+            numbers = ops.reshape(xi[:, first : first + 12 * scale**2], (-1, 12, scale, scale))
+            pattern = ops.reshape(ops.convert_to_tensor(pattern, xi.dtype), (12, -1))
             # (n, column, row, pixels of a patch)
-            patches = tf.matmul(tf.reshape(tf.transpose(numbers, (0, 2, 3, 1)), (-1, 12)), pattern)
-            patches = tf.reshape(patches, (-1, scale, scale, height // scale, width // scale))
-            total += tf.reshape(tf.transpose(patches, (0, 2, 3, 1, 4)), (-1, height, width))
+            # an operator, since `ops.matmul` of float64 is one of float32 with PyTorch
+            patches = ops.reshape(ops.transpose(numbers, (0, 2, 3, 1)), (-1, 12)) @ pattern
+            patches = ops.reshape(patches, (-1, scale, scale, height // scale, width // scale))
+            total += ops.reshape(ops.transpose(patches, (0, 2, 3, 1, 4)), (-1, height, width))
             first += 12 * scale**2
-        return tf.repeat(total[..., None], channels, axis=3)
+        return ops.repeat(total[..., None], channels, axis=3)
 
 
 def _sinusoids(height, width):

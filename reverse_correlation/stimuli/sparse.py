@@ -3,7 +3,7 @@
 import dataclasses
 import math
 
-import tensorflow as tf
+from keras import ops
 
 from reverse_correlation.errors import UserError
 from reverse_correlation.stimuli.numbers import uniform_numbers
@@ -66,4 +66,4 @@ class SparseNoise(White):
 
     def _bright(self, seed, block, count):
         uniform = uniform_numbers(seed, block, (count, *self.shape))
-        return tf.cast(uniform < self.rate, tf.float32)
+        return ops.cast(uniform < self.rate, "float32")

@@ -6,9 +6,8 @@ import itertools
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from helpers import covariance_of_rows, drawn, same_bits, show
-from keras import layers
+from keras import layers, ops
 from scipy import integrate, stats
 from small_observers import STD, centred, close, convolution, observer, yes_no
 
@@ -129,7 +128,7 @@ def test_class_means_are_the_means_of_the_stimuli(orthogonal, count, rng):
     network = observer(rng.normal(size=(*SHAPE, 3)))
     noise = WhiteNoise(shape=SHAPE, orthogonal=orthogonal)
     stimuli = drawn(noise, count, 1000, seed=5).astype(np.float64)
-    answers = np.asarray(network(stimuli)).argmax(axis=1)
+    answers = ops.convert_to_numpy(network(stimuli)).argmax(axis=1)
     measurement = measure(network, noise, count, seed=5, progress=False, block_images=1000)
     assert measurement.count == count
     for k in range(3):
@@ -169,8 +168,8 @@ def test_coloured_noise_gives_its_covariance_times_the_weights(rng):
         coordinates = (20,)
 
         def fluctuation(self, xi):
-            mixed = STD * tf.matmul(xi, tf.constant(mixing.T, xi.dtype))
-            return tf.reshape(mixed, (-1, *self.shape))
+            mixed = STD * (xi @ ops.convert_to_tensor(mixing.T, xi.dtype))
+            return ops.reshape(mixed, (-1, *self.shape))
 
     covariance = STD**2 * mixing @ mixing.T
     network = observer(np.stack([TEMPLATE, -TEMPLATE], -1))
@@ -220,7 +219,8 @@ def test_deep_filters_and_maps_match_a_brute_force_covariance():
     network = keras.Model(images, layers.Softmax()(z))
     noise = WhiteNoise(shape=(15, 14, 2))
     stimuli = drawn(noise, 1000, 1000)  # block 0, the one that counts
-    activity, logits = (np.float64(a) for a in keras.Model(images, [x, z])(stimuli))
+    both = keras.Model(images, [x, z])(stimuli)
+    activity, logits = (np.float64(ops.convert_to_numpy(a)) for a in both)
     field = receptive_field(network, "deep")
     assert (field.size, field.stride, field.offset) == ((8, 8), (4, 4), (-3, -3))
     patches, responses = [], []
@@ -274,7 +274,7 @@ class SquaredLogits(Accumulator):
         return pair_zeros(self.classes, self.shape)
 
     def block(self, block):
-        return pair_sums(tf.square(block["logits"]), block["stimuli"], self.shape)
+        return pair_sums(ops.square(block["logits"]), block["stimuli"], self.shape)
 
     def finish(self, shard):
         return with_covariance(shard)

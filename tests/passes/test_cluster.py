@@ -143,7 +143,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from pathlib import Path
 from reverse_correlation import backend, cluster
-backend.import_tensorflow_quietly()
+backend.import_quietly()
 from passes import test_cluster
 
 folder = Path(sys.argv[1])
@@ -428,8 +428,9 @@ def test_no_workers_are_waited_for_and_one_without_a_package_is_named(
     machines, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr(cluster, "PATIENCE_SECONDS", 0.2)
-    lacking = "raise ModuleNotFoundError('No module named tensorflow', name='tensorflow')"
-    (tmp_path / "tensorflow.py").write_text(lacking)
+    package = keras.backend.backend()
+    lacking = f"raise ModuleNotFoundError('No module named {package}', name='{package}')"
+    (tmp_path / f"{package}.py").write_text(lacking)
     look = cluster.Workers.look
 
     def start_one_when_told(workers):
@@ -440,7 +441,7 @@ def test_no_workers_are_waited_for_and_one_without_a_package_is_named(
     monkeypatch.setattr(cluster.Workers, "look", start_one_when_told)
     with LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address="127.0.0.1:0") as empty:
         with cluster.connect(empty.scheduler_address) as client:
-            lacks = "the worker tcp://.* lacks the package tensorflow: "
+            lacks = f"the worker tcp://.* lacks the package {package}: "
             with pytest.raises(UserError, match=lacks):
                 run(client)
 

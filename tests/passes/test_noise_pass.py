@@ -5,8 +5,8 @@ import re
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from helpers import drawn, same_bits, show
+from keras import ops
 from small_observers import convolution, observer, yes_no
 from zoo import build, recurrent
 
@@ -102,7 +102,7 @@ def test_blocks_that_count_lie_in_even_and_odd_shards():
             work = NoisePass(yes_no(TEMPLATE), noise, block_images=block)
             size = work.shard_blocks
             for every in (1, 2, 4, 8):
-                counts = work._counts(np.arange(32 * size), every).numpy().reshape(32, size)
+                counts = work._counts(np.arange(32 * size), every).reshape(32, size)
                 shards = counts.any(axis=1)
                 assert counts.mean() == 1 / every
                 assert shards[::2].sum() == shards[1::2].sum() > 0
@@ -181,7 +181,7 @@ class Broken(WhiteNoise):
     """An ensemble with a bug."""
 
     def fluctuation(self, xi):
-        return tf.constant(np.zeros(6).reshape(4, 5))
+        return ops.convert_to_tensor(np.zeros(6).reshape(4, 5))
 
 
 def test_a_bug_does_not_look_like_a_users_mistake():
