@@ -4,6 +4,7 @@ import functools
 from unittest import mock
 
 import numpy as np
+from keras import ops
 
 from reverse_correlation import Measurement, WhiteNoise, measure
 from reverse_correlation.estimates.findings import Result, Shown, class_findings
@@ -63,7 +64,10 @@ def drawn(noise, count, block_images, seed=0):
     With orthogonal numbers, `block_images` is rounded down as in a pass: to twice a power of two.
     """
     block_images = images_of_a_part(block_images) if noise.orthogonal_coordinates else block_images
-    shown, at_once = [], functools.cache(lambda shard: noise.draw(seed, shard, ROWS).numpy())
+    shown, at_once = (
+        [],
+        functools.cache(lambda shard: ops.convert_to_numpy(noise.draw(seed, shard, ROWS))),
+    )
     for block in range(-(-count // block_images)):
         images = min(block_images, count - block * block_images)
         pairs = -(-images // 2)
@@ -71,7 +75,7 @@ def drawn(noise, count, block_images, seed=0):
             shard, row = divmod(block * (block_images // 2), ROWS)
             first = at_once(shard)[row : row + pairs]
         else:
-            first = noise.draw(seed, block, pairs).numpy()
+            first = ops.convert_to_numpy(noise.draw(seed, block, pairs))
         shown += [first, 2 * noise.mean - first[: images // 2]]
     return np.concatenate(shown).astype(np.float32)
 

@@ -25,6 +25,7 @@ import_quietly()
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
+from keras import ops  # noqa: E402
 
 from reverse_correlation import (  # noqa: E402
     CoarseNoise,
@@ -92,11 +93,14 @@ def shown(name, phase=0):
 def drawn():
     """The first pixels of every ensemble, and the first orthogonal numbers."""
     for name, noise in ensembles().items():
-        first, second = noise.draw(0, 0, 2).numpy().reshape(2, -1)
+        first, second = ops.convert_to_numpy(noise.draw(0, 0, 2)).reshape(2, -1)
         yield f"{name}: pixel 7 of the first image", first[7]
         yield f"{name}: mean of the second image", second.mean()
         if noise.orthogonal_coordinates:
-            yield f"{name}: first orthogonal number", noise.xi(0, 0, 1).numpy().ravel()[0]
+            yield (
+                f"{name}: first orthogonal number",
+                ops.convert_to_numpy(noise.xi(0, 0, 1)).ravel()[0],
+            )
 
 
 def measured():
@@ -115,7 +119,7 @@ def measured():
 def people():
     """What 200 choices say, which are those of a template."""
     noise = SinusoidNoise((16, 16))
-    xi = noise.independent.xi(0, 0, TRIALS).numpy().reshape(TRIALS, -1)
+    xi = ops.convert_to_numpy(noise.independent.xi(0, 0, TRIALS)).reshape(TRIALS, -1)
     found = measure_choices(np.sign(xi @ formula(xi.shape[1:])), noise).classes["choice"]
     yield "people: choice, covariance", found.covariance[0, 3, 4, 0]
     yield "people: choice, reliability", found.reliability[0]

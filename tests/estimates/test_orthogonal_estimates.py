@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from helpers import measurements
+from keras import ops
 from scipy import stats
 from small_observers import observer
 
@@ -140,7 +141,7 @@ def sums_of_null(responses, columns, blocks, seed):
     sums = ClassSums((columns,), responses, pixels=columns, orthogonal=columns)
     halves = [{}, {}]
     for index in range(blocks):
-        xi = orthogonal_numbers(seed, index, columns).numpy().astype(np.float64)
+        xi = ops.convert_to_numpy(orthogonal_numbers(seed, index, columns)).astype(np.float64)
         odd = rng.normal(size=(ROWS, responses))
         odd = np.concatenate([odd, odd, odd, np.sign(odd)], axis=1)
         zero = np.zeros(3 * responses)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from keras import ops
 from small_observers import observer
 
 from reverse_correlation import Estimate, GaborNoise, PinkNoise, WhiteNoise, measure
@@ -109,7 +110,7 @@ def test_the_figure_shows_what_is_shown_and_each_view_of_each_class(channels):
     figure = draw_views(seen, ("no", "yes"), "a net")
     above, below = figure.subfigs
     drawn = [axis.images[0].get_array() for axis in above.axes]
-    expected = noise.draw(0, 0, 1).numpy()[0]
+    expected = ops.convert_to_numpy(noise.draw(0, 0, 1))[0]
     pictures = [base, np.clip(expected, 0, 1), np.clip(2 * base - expected, 0, 1)]
     for shown, truth in zip(drawn, pictures, strict=True):
         assert np.allclose(shown, truth[..., 0] if channels == 1 else truth, atol=1e-6)

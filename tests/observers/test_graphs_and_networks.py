@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 from helpers import covariance_of_rows, drawn
-from keras import layers
+from keras import layers, ops
 from zoo import (
     ALL,
     EXPECTED_LOGITS,
@@ -161,7 +161,10 @@ def test_probabilities_are_told_from_logits_without_a_softmax_layer():
 
 def test_kernels_come_filter_by_filter_and_only_from_a_first_convolution():
     keras_model = LeNet()
-    network, learned = Network(keras_model), keras_model.get_layer("conv1").kernel.numpy()
+    network, learned = (
+        Network(keras_model),
+        ops.convert_to_numpy(keras_model.get_layer("conv1").kernel),
+    )
     assert network.kernels("conv1").shape == (6, 5, 5, 1)
     assert np.array_equal(network.kernels("conv1")[3], learned[..., 3])
     assert network.kernels("conv2") is None  # its kernels are not in units of the image
@@ -197,7 +200,7 @@ def test_a_dictionary_of_one_output_is_that_output():
     images = keras.Input((6, 6, 1))
     logits = keras.layers.Dense(4)(keras.layers.Flatten()(images))
     noise = WhiteNoise(shape=(6, 6, 1))
-    shown = noise.draw(0, 0, 5).numpy()
+    shown = ops.convert_to_numpy(noise.draw(0, 0, 5))
     plain, wrapped = (
         Network(keras.Model(images, outputs)).looked(noise).logits_of(shown)
         for outputs in (logits, {"class": logits})

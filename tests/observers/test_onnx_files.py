@@ -7,6 +7,7 @@ import onnx
 import onnx_files
 import onnxruntime
 import pytest
+from keras import ops
 from onnx import TensorProto, helper
 from small_observers import STD, centred, close
 
@@ -67,7 +68,7 @@ def test_links_to_a_model_and_to_its_weights_in_one_folder_are_followed(tmp_path
 def test_weights_beside_the_model_travel_with_it(tmp_path):
     path = with_weights_beside(tmp_path / "networks")
     observer = observers.onnx(path).looked(NOISE)
-    images = NOISE.draw(0, 0, 5).numpy()
+    images = ops.convert_to_numpy(NOISE.draw(0, 0, 5))
     expected, sent = observer.logits_of(images), pickle.dumps(observer)
     for file in path.parent.iterdir():
         file.unlink()
@@ -284,4 +285,4 @@ def test_an_error_of_onnx_runtime_in_the_middle_of_a_pass_is_a_sentence(tmp_path
 
     monkeypatch.setattr(onnxruntime.InferenceSession, "run", fail)
     with pytest.raises(UserError, match="cannot answer images of .*: out of {memory}; is"):
-        observer.logits_of(NOISE.draw(0, 0, 3).numpy())
+        observer.logits_of(ops.convert_to_numpy(NOISE.draw(0, 0, 3)))

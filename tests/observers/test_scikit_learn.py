@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from keras import ops
 from sklearn.datasets import load_digits
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
@@ -76,7 +77,7 @@ def test_several_labels_are_independent(estimator):
     measured = show(estimator, 4_000)
     assert "independent" in measured.provenance["logits"]
     stimuli = np.concatenate(
-        [NOISE.draw(0, block, 1_000).numpy().reshape(1_000, -1) for block in range(3)]
+        [ops.convert_to_numpy(NOISE.draw(0, block, 1_000)).reshape(1_000, -1) for block in range(3)]
     )
     assert np.allclose(
         measured.answered / measured.count, estimator.predict(stimuli).mean(axis=0), atol=0.04

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from keras import ops
 from scipy import stats
 from small_observers import observer
 
@@ -58,7 +59,7 @@ def test_it_survives_in_noise_of_other_numbers_too(ensemble):
     base = 0.5 + 0.02 * np.sign(template)
     network = observer(np.stack([-template, template], axis=-1), [0.0, -np.sum(template)])
     noise = at_threshold(Network(network), ensemble(shape=shape, base=base))
-    images = noise.draw(99, 0, 4000).numpy()
+    images = ops.convert_to_numpy(noise.draw(99, 0, 4000))
     kept = np.mean(network.predict(images, verbose=0).argmax(axis=1) == noise.at_threshold.answer)
     assert kept == pytest.approx(0.75, abs=TOLERANCE + 4 * np.sqrt(0.75 * 0.25 / 4000))
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from keras import ops
 from scipy import stats
 from small_observers import centred, observer
 
@@ -24,7 +25,7 @@ EVERY = {
 @pytest.mark.parametrize("name", EVERY)
 def test_the_channels_of_a_pixel_are_equal_and_have_the_stated_deviation(name):
     noise = EVERY[name]
-    images = noise.draw(0, 0, ROWS).numpy()
+    images = ops.convert_to_numpy(noise.draw(0, 0, ROWS))
     assert images.shape[1:] == noise.shape
     assert np.array_equal(images, np.repeat(images[..., :1], 3, axis=3))
     spread = np.sqrt(np.mean((images - 0.5) ** 2, axis=(0, 3)))

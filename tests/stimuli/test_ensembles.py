@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 from helpers import measurements
+from keras import ops
 from scipy import stats
 from small_observers import centred, close, observer
 
@@ -33,7 +34,7 @@ from reverse_correlation.stimuli.orthogonal import ROWS
 @pytest.mark.parametrize("kind", ["gaussian", "uniform", "binary"])
 def test_moments_are_those_stated(kind):
     noise = WhiteNoise(kind)
-    x = noise.draw(0, 0, 1000).numpy()
+    x = ops.convert_to_numpy(noise.draw(0, 0, 1000))
     assert x.shape == (1000, 28, 28, 1) and x.dtype == np.float32
     assert abs(x.mean() - noise.mean) < 5 * noise.std / np.sqrt(x.size)
     assert abs(x.std() - noise.std) < 5 * noise.std / np.sqrt(x.size)
@@ -42,7 +43,7 @@ def test_moments_are_those_stated(kind):
 @pytest.mark.parametrize("orthogonal", [True, False])
 def test_gaussian_noise_is_normal_and_never_clipped(orthogonal):
     noise = WhiteNoise(orthogonal=orthogonal)
-    x = noise.draw(3, 7, 1000).numpy().ravel()
+    x = ops.convert_to_numpy(noise.draw(3, 7, 1000)).ravel()
     found = stats.kstest((x - noise.mean) / noise.std, "norm")
     # orthogonal numbers are multiples of 1 / 1,024, and nearly normal
     assert found.statistic < 0.004 if orthogonal else found.pvalue > 0.001
@@ -50,13 +51,13 @@ def test_gaussian_noise_is_normal_and_never_clipped(orthogonal):
 
 
 def test_uniform_noise_is_uniform():
-    x = WhiteNoise("uniform").draw(3, 7, 1000).numpy().ravel()
+    x = ops.convert_to_numpy(WhiteNoise("uniform").draw(3, 7, 1000)).ravel()
     assert stats.kstest(x, "uniform").pvalue > 0.001
 
 
 def test_pixels_are_independent():
     noise = WhiteNoise(shape=(5, 5, 1), orthogonal=False)
-    x = noise.draw(0, 0, 50_000).numpy().reshape(50_000, 25)
+    x = ops.convert_to_numpy(noise.draw(0, 0, 50_000)).reshape(50_000, 25)
     z = np.corrcoef(x.T)[np.triu_indices(25, 1)] * np.sqrt(50_000)
     assert np.abs(z).max() < 4.5
     assert abs(z.std() - 1) < 5 / np.sqrt(2 * len(z))
@@ -65,19 +66,26 @@ def test_pixels_are_independent():
 @pytest.mark.parametrize("orthogonal", [True, False])
 def test_a_block_is_a_function_of_seed_and_index(orthogonal):
     noise = WhiteNoise(shape=(3, 5, 1), orthogonal=orthogonal)  # an odd number of pixels
-    x = noise.draw(1, 2, 10).numpy()
+    x = ops.convert_to_numpy(noise.draw(1, 2, 10))
     keras.utils.set_random_seed(99)
     keras.random.normal([3])
-    assert np.array_equal(x, noise.draw(1, 2, 10).numpy())
+    assert np.array_equal(x, ops.convert_to_numpy(noise.draw(1, 2, 10)))
     for seed, block in [(1, 3), (2, 2), (2, 1), (0, 0)]:
-        assert abs(np.corrcoef(x.ravel(), noise.draw(seed, block, 10).numpy().ravel())[0, 1]) < 0.4
+        assert (
+            abs(
+                np.corrcoef(x.ravel(), ops.convert_to_numpy(noise.draw(seed, block, 10)).ravel())[
+                    0, 1
+                ]
+            )
+            < 0.4
+        )
 
 
 def test_no_block_shares_its_random_numbers_with_another():
     """A pair of normal numbers is a point whose angle and radius each take a uniform number."""
     uniform, noise = [], WhiteNoise(shape=(1, 2, 1), orthogonal=False)
     for seed, block in itertools.product((0, 1), range(5)):
-        x, y = noise.xi(seed, block, 2000).numpy().reshape(2000, 2).T
+        x, y = ops.convert_to_numpy(noise.xi(seed, block, 2000)).reshape(2000, 2).T
         uniform += [np.arctan2(y, x) / (2 * np.pi) % 1, 1 - np.exp(-(x**2 + y**2) / 2)]
     z = np.corrcoef(uniform)[np.triu_indices(20, 1)] * np.sqrt(2000)
     assert np.abs(z).max() < 4.5  # of a number that two of them share: 45
@@ -114,7 +122,7 @@ def test_gabor_kernels_are_960_and_stay_in_their_tiles():
 
 def test_structured_noise_has_the_moments_that_it_states():
     noise = structured_noise()
-    x = noise.draw(3, 1, 50_000).numpy()
+    x = ops.convert_to_numpy(noise.draw(3, 1, 50_000))
     assert x.dtype == np.float32 and x.shape == (50_000, 4, 5, 1)
     assert np.all(np.abs(x.mean(axis=0) - noise.mean) < 5 * noise.std / np.sqrt(50_000))
     assert np.allclose(x.std(axis=0), noise.std, rtol=0.03)
@@ -127,7 +135,7 @@ def test_structured_noise_has_the_moments_that_it_states():
 
 def test_structured_noise_is_a_function_of_seed_and_block():
     noise = structured_noise()
-    x = noise.draw(1, 2, 10).numpy()
+    x = ops.convert_to_numpy(noise.draw(1, 2, 10))
     assert np.array_equal(x, noise.draw(1, 2, 10))
     assert np.allclose(x[:3], noise.draw(1, 2, 3), rtol=1e-5, atol=1e-5)  # a matrix product
     assert not np.array_equal(x, noise.draw(1, 3, 10))
@@ -140,7 +148,7 @@ def test_fitted_noise_spans_the_range_of_its_images():
     images = np.random.default_rng(0).random((30, 28, 28, 1))
     noise = GaborNoise.fit(images, components=20)
     assert noise.components.shape == (20, 28, 28, 1)
-    x = noise.draw(0, 0, 400).numpy()
+    x = ops.convert_to_numpy(noise.draw(0, 0, 400))
     assert 0.2 < np.corrcoef(x.std(axis=0).ravel(), noise.std.ravel())[0, 1]
     middle = (images - noise.mean).reshape(30, -1)
     assert np.linalg.matrix_rank(noise.components.reshape(20, -1)) == 20
@@ -178,7 +186,7 @@ def test_whitening_undoes_the_covariance_of_structured_noise():
 
 def test_sparse_noise_is_bright_at_its_rate_and_white():
     noise = SparseNoise(0.1, (5, 5, 1))
-    x = noise.draw(1, 2, 50_000).numpy()
+    x = ops.convert_to_numpy(noise.draw(1, 2, 50_000))
     assert set(np.unique(x)) == {0, 1} and x.dtype == np.float32
     assert abs(x.mean() - noise.mean) < 5 * noise.std / np.sqrt(x.size)
     assert np.allclose(x.std(axis=0), noise.std, rtol=0.03)
@@ -246,7 +254,7 @@ def shown():
 @pytest.mark.parametrize("name", EVERY)
 def test_the_numbers_behind_noise_are_as_stated_and_so_are_the_pixels(name):
     noise, count = EVERY[name], 20 * ROWS
-    xi = noise.xi(1, 2, count).numpy().reshape(count, -1)
+    xi = ops.convert_to_numpy(noise.xi(1, 2, count)).reshape(count, -1)
     if noise.orthogonal_coordinates:
         numbers = xi.astype(np.float64)  # a row's mirror image is shown too: the mean is 0
         assert np.array_equal(numbers.T @ numbers, count * np.eye(xi.shape[1]))
@@ -257,14 +265,14 @@ def test_the_numbers_behind_noise_are_as_stated_and_so_are_the_pixels(name):
         assert abs(z.std() - 1) < 5 / np.sqrt(2 * len(z)) and np.abs(z).max() < 5.5
     rows = matrix(noise)
     assert np.allclose(np.sqrt((rows**2).sum(axis=0)), noise.pixel_std.ravel(), rtol=1e-5)
-    x = noise.draw(1, 2, count).numpy()
+    x = ops.convert_to_numpy(noise.draw(1, 2, count))
     shown = np.concatenate([x, 2 * noise.mean - x]) if noise.symmetric else x
     assert np.allclose(shown.std(axis=0), noise.pixel_std, rtol=0.05)
     error = noise.pixel_std.max() / np.sqrt(count)
     assert np.allclose(shown.mean(axis=0), noise.mean, atol=5 * error)
     fluctuation = (xi[:3] @ rows).reshape(3, *SHAPE)
     assert np.allclose(x[:3], noise.mean + fluctuation, atol=1e-5)
-    again = noise.draw(1, 2, count).numpy()
+    again = ops.convert_to_numpy(noise.draw(1, 2, count))
     assert np.array_equal(x, again) and not np.array_equal(x[:9], noise.draw(1, 3, 9))
     json.dumps(noise.describe())
 
@@ -449,7 +457,7 @@ def test_a_base_is_a_number_one_a_channel_or_an_image():
     grey = np.random.default_rng(0).random((4, 5))
     assert np.allclose(CoarseNoise(shape, base=grey, cells=1).mean[..., 2], grey)
     assert WhiteNoise(shape=shape, low=-1, high=1, contrast=0.1).std == pytest.approx(0.2)
-    coloured = SinusoidNoise((8, 8, 3)).draw(0, 0, 2).numpy()
+    coloured = ops.convert_to_numpy(SinusoidNoise((8, 8, 3)).draw(0, 0, 2))
     assert np.array_equal(coloured[..., 0], coloured[..., 2])  # channels share the numbers
 
 
@@ -475,7 +483,9 @@ def test_what_cannot_be_shown_is_refused_in_a_sentence(make, sentence):
 
 def test_pink_noise_falls_with_frequency():
     noise = PinkNoise((32, 32, 1))
-    power = np.abs(np.fft.fft2(noise.draw(0, 0, 2000).numpy()[..., 0] - noise.mean)) ** 2
+    power = (
+        np.abs(np.fft.fft2(ops.convert_to_numpy(noise.draw(0, 0, 2000))[..., 0] - noise.mean)) ** 2
+    )
     along = np.sqrt(power.mean(axis=0)[0, 1:9])
     assert np.allclose(along * np.arange(1, 9) / along[0], 1, rtol=0.1)
 
