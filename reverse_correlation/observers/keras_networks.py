@@ -122,14 +122,12 @@ class Network(Observer):
         draws random numbers may do so in its own `call` alone.
         """
         images = self._first_images
-        (first,) = keras.tree.flatten(self.graph.predict_on_batch(images))  # maybe a dictionary
-        first = np.asarray(first, np.float32)
+        first = _called(self.graph, images)
         refuse_nan(self.name, first)
         if len(graphs.input_shape(self.model)) == 2:
             images = images[..., 0]
         part = images[len(images) // 2 :]
-        again = keras.tree.flatten(self.model.predict_on_batch(part))[0]
-        again = np.asarray(again, np.float32).reshape(len(part), -1)
+        again = _called(self.model, part).reshape(len(part), -1)
         refuse_changing(self.name, first[-len(part) :], again)
         return first
 
@@ -315,6 +313,14 @@ def predict(model, images):
     """Return a Keras model's outputs for images (n, h, w, c): (n, K), or a tapped activity."""
     batch = min(BLOCK_IMAGES, images_that_fit(graphs.named_tensors(model)))
     return model.predict(images, batch_size=batch, verbose=0)
+
+
+def _called(model, images):
+    """Return what a Keras model answers to a few images, float32; nothing is compiled for them."""
+    with framework.inference():
+        answers = model(ops.convert_to_tensor(images), training=False)
+    answers = keras.tree.flatten(answers)[0]  # maybe a dictionary
+    return np.asarray(ops.convert_to_numpy(answers), np.float32)
 
 
 def receptive_field(model, layer):
