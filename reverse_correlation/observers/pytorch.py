@@ -38,7 +38,7 @@ def torch(module, channels_first=True, name=None, labels="", output=None):
     name = name or type(module).__name__
     answer = _Module(module, channels_first, output)
     observer = ModuleObserver(answer, name, digest.hexdigest(), None, ["torch"], labels)
-    observer.on_device = OnDevice(answer, answer.rows_of, answer.device)
+    observer.on_device = OnDevice(answer, answer.rows_of, answer)
     return observer
 
 
@@ -48,7 +48,7 @@ class OnDevice:
 
     answer: object  # the function of arrays
     rows_of: object  # the function of tensors (n, h, w, c): rows of float32
-    device: object  # where the tensors live
+    module: object  # the _Module, which knows where it is now
 
 
 class ModuleObserver(ArrayObserver):
@@ -65,7 +65,7 @@ class ModuleObserver(ArrayObserver):
     @property
     def device(self):
         """Where its tensors live; None where Keras computes with something else."""
-        return str(self.on_device.device) if self._answers_tensors else None
+        return str(self.on_device.module.device) if self._answers_tensors else None
 
     def responses(self, layers=(), precision="float32"):
         """Return a function of (images, training) that answers tensors; see Observer."""
@@ -85,7 +85,7 @@ class ModuleObserver(ArrayObserver):
         if self.on_device is not None and self.on_device.answer is self.answer:
             means, deviations = (np.ravel(values).tolist() for values in (means, deviations))
             rows_of = functools.partial(_rows_normalised, self.on_device.rows_of, means, deviations)
-            changed.on_device = OnDevice(changed.answer, rows_of, self.on_device.device)
+            changed.on_device = OnDevice(changed.answer, rows_of, self.on_device.module)
         return changed
 
 

@@ -3,10 +3,11 @@
 import collections
 import copy
 
+import keras
 import numpy as np
 import pytest
 
-from reverse_correlation import UserError, WhiteNoise, observers
+from reverse_correlation import UserError, WhiteNoise, measure, observers
 
 torch = pytest.importorskip("torch")
 NOISE = WhiteNoise(shape=(6, 6, 3))
@@ -107,3 +108,31 @@ def test_of_several_outputs_one_is_chosen_by_name_or_place():
 def test_what_is_not_a_module_is_refused_in_a_sentence(thing, said):
     with pytest.raises(UserError, match=said):
         observers.torch(thing)
+
+
+TENSORS = pytest.mark.skipif(
+    keras.backend.backend() != "torch", reason="Keras does not compute with PyTorch here"
+)
+
+
+@TENSORS
+def test_noise_that_stays_on_the_device_gives_what_arrays_give(monkeypatch):
+    module = observers.torch(Net().eval()).normalised([0.1, 0.2, 0.3], 0.5)
+    arrays = observers.function(module.answer, "the same")
+    as_arrays = measure(arrays, NOISE, 4096, progress=False, prediction_images=0)
+    module = module.looked(NOISE)
+    monkeypatch.setattr(type(module.on_device.module), "__call__", None)  # of arrays
+    on_device = measure(module, NOISE, 4096, progress=False, prediction_images=0)
+    for response, estimate in as_arrays.classes.items():
+        ours = on_device.classes[response].covariance
+        assert np.allclose(ours, estimate.covariance, atol=1e-6 * np.abs(ours).max()), response
+
+
+@TENSORS
+def test_what_stands_before_a_module_and_knows_arrays_alone_is_not_passed_over():
+    module = observers.torch(Net().eval())
+    assert module.looked(NOISE).responses() is not None and module.device == "cpu"
+    behind = copy.copy(module)
+    behind.answer = lambda images: module.answer(1 - images)
+    assert behind.looked(NOISE).responses() is None and behind.device is None
+    assert behind.normalised(0.5, 0.2).looked(NOISE).responses() is None
