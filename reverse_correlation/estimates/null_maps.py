@@ -6,6 +6,7 @@ import numpy as np
 from keras import ops
 from scipy.ndimage import gaussian_filter
 
+from reverse_correlation.errors import UserError
 from reverse_correlation.stimuli.null_images import null_numbers
 from reverse_correlation.stimuli.orthogonal import ROWS
 
@@ -53,7 +54,16 @@ class NullMaps:
         return inside * gaussian_filter(maps, sigma, mode="constant", truncate=3)
 
     def errors_of(self, estimate):
-        """Return the errors of the coefficients of an Estimate, (K, parts)."""
+        """Return the errors of the coefficients of an Estimate, (K, parts).
+
+        Raises:
+            UserError: if it has none, as what an accumulator of a user's own estimates.
+        """
+        if estimate.coefficient_error is None:
+            raise UserError(
+                "these estimates have no coefficient_error, without which regions are not known: "
+                "let the accumulator's estimates() give it"
+            )
         several = len(self.parts) > 1
         errors = estimate.errors_apart if several else estimate.coefficient_error[None]
         return np.nan_to_num(errors.T)

@@ -38,6 +38,10 @@ OPPONENT = {  # orthonormal combinations of red, green and blue, so that their e
 }
 COLUMNS = 10  # of a figure
 EXAMPLES = ("base", "base + noise", "base - noise")
+THERE_IS_NO_THRESHOLD = {  # by how the search for it ended
+    "largest": " (as at every contrast that was tried: this is the usual one)",
+    "smallest": " (the smallest contrast that was tried)",
+}
 
 
 def view_rows(measurement, shown, regions):
@@ -188,10 +192,10 @@ def draw_about(measurement, names, place, what):
         image = show_cell(axis, row, k) or image
     if image is not None:
         scale(right, image, axes, SIGN)
-    found = measurement.provenance.get("at_threshold")
-    kept = (
-        f", at which its answer survives in {found['survived']:.0%} of the noise" if found else ""
-    )
+    kept = ""
+    if found := measurement.provenance.get("at_threshold"):
+        kept = f", at which its answer survives in {found['survived']:.0%} of the noise"
+        kept += THERE_IS_NO_THRESHOLD.get(found["end"], "")
     figure.suptitle(f"{place}: what would make {what} another class")
     start = reliable_from([measurement])
     caption = (

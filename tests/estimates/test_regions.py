@@ -8,7 +8,14 @@ from PIL import Image
 from scipy import stats
 
 from benchmarks.calibration import middle, null_measurements, one_block, significant
-from reverse_correlation import Measurement, PinkNoise, UserError, WhiteNoise, measure_choices
+from reverse_correlation import (
+    Estimate,
+    Measurement,
+    PinkNoise,
+    UserError,
+    WhiteNoise,
+    measure_choices,
+)
 from reverse_correlation.estimates.null_maps import NullMaps
 from reverse_correlation.estimates.regions import (
     FORMING,
@@ -184,3 +191,9 @@ def test_a_mask_is_read_as_it_is_seen_white_inside(tmp_path):
     (tmp_path / "text.png").write_text("no image")
     with pytest.raises(UserError, match="the mask .* cannot be read as an image .* give a PNG"):
         read_mask(tmp_path / "text.png", (6, 5, 1))
+
+
+def test_estimates_without_an_error_have_no_regions_and_that_is_said():
+    maps = NullMaps(WhiteNoise(shape=(6, 6, 1)), 1.0)
+    with pytest.raises(UserError, match="have no coefficient_error, without which regions are not"):
+        maps.errors_of(Estimate(*8 * [None]))

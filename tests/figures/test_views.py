@@ -130,6 +130,17 @@ def test_of_noise_without_a_contrast_the_caption_says_none(rng):
     assert caption.startswith("4,096 Gabor-PCA noise images; at its largest")
 
 
+@pytest.mark.parametrize(("end", "said"), [("largest", "the usual one"), ("smallest", "smallest")])
+def test_without_a_threshold_the_caption_says_which_contrast_was_taken(end, said, rng):
+    base = np.zeros((6, 5, 1))
+    base[2:4, 1:3] = 1
+    noise = WhiteNoise(shape=(6, 5, 1), base=base, contrast=0.1)
+    seen = measure(observer(rng.normal(size=(6, 5, 1, 2))), noise, 4096, progress=False)
+    seen.provenance["at_threshold"] = {"survived": 0.9, "end": end}
+    figure = draw_about(seen, ("no", "yes"), "a net", "this square")
+    assert said in figure.get_supxlabel().replace("\n", " ")
+
+
 def test_the_figure_about_an_image_says_how_strong_the_noise_was():
     base = np.zeros((6, 5, 1))
     base[2:4, 1:3] = 1
@@ -140,6 +151,7 @@ def test_the_figure_about_an_image_says_how_strong_the_noise_was():
     caption = figure.get_supxlabel().replace("\n", " ")
     assert f"contrast {found['contrast']:.3g}" in caption
     assert f"survives in {found['survived']:.0%} of the noise" in caption
+    assert "that was tried" not in caption and found["end"] == ""
     left, right = figure.subfigs
     assert [axis.get_title() for axis in left.axes] == ["base", "base + noise", "base - noise"]
     assert [axis.get_title() for axis in right.axes[:2]] == ["more no", "more yes"]
