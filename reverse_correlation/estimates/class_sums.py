@@ -11,6 +11,7 @@ from reverse_correlation.estimates.accumulator import Accumulator
 from reverse_correlation.estimates.correlation import split_half
 from reverse_correlation.estimates.estimate import Estimate, VarianceSplit
 from reverse_correlation.estimates.sums import EPSILON, covariance_of, moments, whole_and_halves
+from reverse_correlation.frameworks import framework
 from reverse_correlation.stimuli.orthogonal import ROWS
 
 CLASS_SUMS_BYTES = 2e9  # memory for the sums and images of classes, at most
@@ -129,7 +130,7 @@ class ClassSums(Accumulator):
             "e": ops.sum(even, axis=0),
             "ee": ops.sum(ops.square(even), axis=0),
             "oo": ops.sum(ops.square(odd), axis=0),
-            "ox": ops.reshape(ops.matmul(ops.transpose(odd), flat), (-1, *self.coordinates)),
+            "ox": ops.reshape(framework.product(ops.transpose(odd), flat), (-1, *self.coordinates)),
             "x": total,
         }
 

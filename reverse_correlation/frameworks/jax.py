@@ -42,6 +42,11 @@ def filtered(images, gain, added=None):
     return jnp.fft.irfft2(spectrum, images.shape[-2:])
 
 
+def product(a, b):
+    """Return a matrix product of float32, whose factors no GPU rounds to fewer digits first."""
+    return jnp.matmul(a, b, precision="highest")
+
+
 def filter_sums(stimuli, activity, shape, strides):
     """Sum activity times the patch under it, over images and positions: `shape`, (h, w, c, f).
 

@@ -44,11 +44,11 @@ def state(seed, second):
 
 
 def integers(seed, second, places):
-    """Return random integers from 0 to 2**32 - 1: int64 (..., 4).
+    """Return random integers from 0 to 2**32 - 1: four arrays or tensors as `places` is.
 
     Args:
         seed, second: the generator's seed, two integers.
-        places: int64 array or tensor, which counters. Outputs 4 i to 4 i + 3 are those of place i.
+        places: int64 array or tensor, which counters; integers 4 i to 4 i + 3 are those of place i.
     """
     key, upper = state(int(seed), int(second))
     return rounds((places & LOW, places >> 32 & LOW, *(0 * places + half for half in upper)), key)

@@ -47,6 +47,14 @@ def filtered(images, gain, added=None):
     return tf.signal.irfft2d(spectrum, images.shape[-2:])
 
 
+def product(a, b):
+    """Return a matrix product of float32, whose factors no GPU rounds to fewer digits first."""
+    rounds = tf.config.experimental.tensor_float_32_execution_enabled()
+    if rounds and tf.config.list_physical_devices("GPU"):
+        return tf.cast(tf.matmul(tf.cast(a, tf.float64), tf.cast(b, tf.float64)), tf.float32)
+    return tf.matmul(a, b)
+
+
 def filter_sums(stimuli, activity, shape, strides):
     """Sum activity times the patch under it, over images and positions: `shape`, (h, w, c, f).
 

@@ -56,6 +56,13 @@ def filtered(images, gain, added=None):
     return torch.fft.irfft2(spectrum, images.shape[-2:])
 
 
+def product(a, b):
+    """Return a matrix product of float32, whose factors no GPU rounds to fewer digits first."""
+    if a.device.type != "cpu" and torch.get_float32_matmul_precision() != "highest":
+        return (a.double() @ b.double()).float()
+    return a @ b
+
+
 def filter_sums(stimuli, activity, shape, strides):
     """Sum activity times the patch under it, over images and positions: `shape`, (h, w, c, f).
 

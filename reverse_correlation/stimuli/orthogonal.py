@@ -72,6 +72,6 @@ def _signed_hadamard(signs, matrix):
     """Return H D times a matrix of 1,024 rows, D of these signs, which the small matrix takes."""
     small, columns = ops.convert_to_tensor(hadamard(_SIDE)), matrix.shape[1]
     signed = small * ops.reshape(signs, (_SIDE, 1, _SIDE))
-    once = ops.matmul(signed, ops.reshape(matrix, (_SIDE, _SIDE, columns)))
-    twice = ops.matmul(small, ops.reshape(once, (_SIDE, _SIDE * columns)))
+    once = framework.product(signed, ops.reshape(matrix, (_SIDE, _SIDE, columns)))
+    twice = framework.product(small, ops.reshape(once, (_SIDE, _SIDE * columns)))
     return ops.reshape(twice, (ROWS, columns))

@@ -83,6 +83,14 @@ def test_orthogonal_numbers_are_the_same_to_the_bit_everywhere():
     assert int(np.sum(multiples * weights)) == CHECKSUM
 
 
+def test_a_product_rounds_nothing_of_its_factors(rng):
+    # odd integers of 13 bits, of which half precision and TF32 keep 11; all sums have fewer than 24
+    a = np.float32(2 * rng.integers(-(2**12), 2**12, (2, 3, 4)) + 1)
+    b = np.float32(rng.integers(-(2**8), 2**8, (4, 5)))
+    product = framework.product(*map(ops.convert_to_tensor, (a, b)))
+    assert np.array_equal(numpy_of(product), np.float64(a) @ b)
+
+
 def test_the_sums_over_patches_are_those_of_their_definition(rng):
     stimuli = rng.normal(size=(5, 9, 8, 2)).astype(np.float32)
     activity = rng.normal(size=(5, 3, 2, 4)).astype(np.float32)
