@@ -23,13 +23,15 @@ from matplotlib.figure import Figure
 from scipy import optimize, stats
 
 from experiments.backdoor_networks import (
-    KINDS,
     ROLES,
     NetworkSettings,
     ProbedNetwork,
-    backdoor_network,
+    path_of,
+    probed_network,
     untrained,
 )
+from experiments.backdoor_processes import cores, in_processes
+from experiments.backdoor_protocols import KINDS
 from experiments.experiment import Experiment, Row
 from figures import curve_axes
 from reverse_correlation.estimates.backdoor import (
@@ -79,7 +81,8 @@ class Settings:
     each: NetworkSettings = NetworkSettings()
 
 
-LARGE = Settings(references=60, clean=100, patch=40, blend=40)
+LARGE = Settings(references=60, clean=100, patch=40, blend=40, published=40)
+FEW = 3  # networks for each core, that are sooner trained in one process
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,20 +117,22 @@ class Detection:
 def run(*, train, test, settings, seed, dataset, client, folder, **_):
     """Train, measure, judge, draw: (Rows, figure)."""
     counts = [settings.references, *(getattr(settings, role) for role in ROLES[1:])]
+    tasks = [(role, k) for role, count in zip(ROLES, counts, strict=True) for k in range(count)]
+    name, images = settings.each.training.network, settings.each.noise_images
+    stem = folder / (f"backdoor_{dataset}" if name == "lenet" else f"backdoor_{dataset}_{name}")
+    given = {"train": train, "test": test, "settings": settings.each, "seed": seed, "stem": stem}
+    outstanding = sum(not path_of(task, seed, stem, "images").exists() for task in tasks)
+    processes = cores()
+    if client or outstanding < FEW * processes:  # processes of its own take seconds to begin
+        processes, given = 1, {**given, "client": client}
     probed = {role: [] for role in ROLES}
-    arm = "" if settings.each.network == "lenet" else f"_{settings.each.network}"
-    images = settings.each.noise_images
-    with progress_bar(sum(counts) * images, "noise through networks") as bar:
-        for role, count in zip(ROLES, counts, strict=True):
-            for index in range(count):
-                path = folder / f"backdoor_{dataset}{arm}_{role}{index}_seed{seed}.npz"
-                network = backdoor_network(
-                    role, index, path, train, test, settings.each, seed=seed, client=client
-                )
-                probed[role].append(network)
-                bar.update(images)
+    with progress_bar(len(tasks) * images, "noise through networks") as bar:
+        found = in_processes(probed_network, tasks, given, processes)
+        for (role, _), network in zip(tasks, found, strict=True):
+            probed[role].append(network)
+            bar.update(images)
     verdicts = judge(probed, smooth=settings.smooth, floor=settings.floor)
-    title = f"{NETWORKS[settings.each.network].title}s on {DATASET_TITLES[dataset]}"
+    title = f"{NETWORKS[name].title}s on {DATASET_TITLES[dataset]}"
     title += f": poisoned networks told by {images:,} noise images each,"
     figure = draw(
         verdicts,
