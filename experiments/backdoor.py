@@ -26,6 +26,7 @@ from experiments.backdoor_networks import (
     ROLES,
     NetworkSettings,
     ProbedNetwork,
+    Training,
     path_of,
     probed_network,
     untrained,
@@ -51,7 +52,7 @@ from reverse_correlation.figures.style import (
     without_ticks,
 )
 from reverse_correlation.progress import progress_bar
-from training import DATASET_TITLES, NETWORKS
+from training import DATASET_TITLES, NETWORKS, Recipe
 
 # Borji and Lin, ICLR 2020, on MNIST
 PUBLISHED_ACCURACY = 0.9904  # of the poisoned network, on clean test images
@@ -82,6 +83,13 @@ class Settings:
 
 
 LARGE = Settings(references=60, clean=100, patch=40, blend=40, published=40)
+ALEXNET = Settings(  # run by `python docs/backdoors.py --measure mnist_alexnet`
+    clean=20,
+    patch=20,
+    blend=0,
+    published=20,
+    each=NetworkSettings(Training("alexnet", Recipe(epochs=2, batch=128, rate=1.5e-3))),
+)
 FEW = 3  # networks for each core, that are sooner trained in one process
 
 
@@ -116,28 +124,38 @@ class Detection:
 
 def run(*, train, test, settings, seed, dataset, client, folder, **_):
     """Train, measure, judge, draw: (Rows, figure)."""
+    probed = probe(train, test, settings, seed, dataset, folder, client)
+    return report(probed, settings, dataset)
+
+
+def probe(train, test, settings, seed, dataset, folder, client=None):
+    """Train and measure networks, or read what is kept of them: {role: [ProbedNetwork]}."""
     counts = [settings.references, *(getattr(settings, role) for role in ROLES[1:])]
     tasks = [(role, k) for role, count in zip(ROLES, counts, strict=True) for k in range(count)]
-    name, images = settings.each.training.network, settings.each.noise_images
-    stem = folder / (f"backdoor_{dataset}" if name == "lenet" else f"backdoor_{dataset}_{name}")
+    stem = folder / f"backdoor_{dataset}_{settings.each.training.network}"
     given = {"train": train, "test": test, "settings": settings.each, "seed": seed, "stem": stem}
     outstanding = sum(not path_of(task, seed, stem, "images").exists() for task in tasks)
     processes = cores()
     if client or outstanding < FEW * processes:  # processes of its own take seconds to begin
         processes, given = 1, {**given, "client": client}
-    probed = {role: [] for role in ROLES}
+    probed, images = {role: [] for role in ROLES}, settings.each.noise_images
     with progress_bar(len(tasks) * images, "noise through networks") as bar:
         found = in_processes(probed_network, tasks, given, processes)
         for (role, _), network in zip(tasks, found, strict=True):
             probed[role].append(network)
             bar.update(images)
+    return probed
+
+
+def report(probed, settings, dataset):
+    """Judge ProbedNetworks, {role: list}, and draw: (Rows, figure)."""
     verdicts = judge(probed, smooth=settings.smooth, floor=settings.floor)
-    title = f"{NETWORKS[name].title}s on {DATASET_TITLES[dataset]}"
-    title += f": poisoned networks told by {images:,} noise images each,"
+    title = f"{NETWORKS[settings.each.training.network].title}s on {DATASET_TITLES[dataset]}"
+    references = len(probed["reference"])
     figure = draw(
         verdicts,
-        f"{title}\nagainst {settings.references} clean reference networks (p is "
-        f"{1 / (settings.references + 1):.2g} at best)",
+        f"{title}: poisoned networks told by {settings.each.noise_images:,} noise images each,\n"
+        f"against {references} clean reference networks (p is {1 / (references + 1):.2g} at best)",
     )
     return rows_of(verdicts, dataset == "mnist"), figure
 
