@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import sys
 
 _GIVEN = {}  # what a process was given once, for all its tasks
 
@@ -34,4 +35,6 @@ def _begin(function, given):
 
 
 def _do(task):
+    if not multiprocessing.parent_process().is_alive():  # it was killed, and nobody waits
+        sys.exit()
     return _GIVEN["function"](task, **_GIVEN["given"])
