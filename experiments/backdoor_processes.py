@@ -17,7 +17,9 @@ def in_processes(function, tasks, given, processes):
         yield from (function(task, **given) for task in tasks)
         return
     with multiprocessing.get_context("spawn").Pool(processes, _begin, (function, given)) as pool:
-        yield from pool.imap(_do, tasks)  # on Ctrl-C, as on an error, the pool ends its processes
+        yield from pool.imap(_do, tasks)  # on Ctrl-C, as on an error, the pool kills its processes
+        pool.close()
+        pool.join()
 
 
 def cores():
