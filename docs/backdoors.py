@@ -11,11 +11,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from reverse_correlation.backend import import_tensorflow_quietly
-
 ROOT = Path(__file__).resolve().parent.parent
 if __name__ == "__main__":
-    sys.path[0] = str(ROOT)
+    sys.path[0] = str(ROOT)  # not docs/, where numbers.py hides the standard library's `numbers`
+
+from reverse_correlation.backend import import_tensorflow_quietly  # noqa: E402
+
+if __name__ == "__main__":  # before the imports below begin it
     import_tensorflow_quietly()
 
 import numpy as np  # noqa: E402

@@ -11,11 +11,13 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[0] = str(ROOT)
+if __name__ == "__main__":
+    sys.path[0] = str(ROOT)  # not docs/, where numbers.py hides the standard library's `numbers`
 
 from reverse_correlation.backend import import_tensorflow_quietly  # noqa: E402
 
-import_tensorflow_quietly()
+if __name__ == "__main__":  # before the imports below begin it
+    import_tensorflow_quietly()
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
