@@ -1,6 +1,6 @@
 """Which noise, which response and which score tell poisoned networks best? Tables.
 
-    python docs/backdoors_choice.py     # on LeNets of which no result is reported; an hour
+    python docs/backdoors_choice.py     # on LeNets of which no result is reported; half an hour
 
 The networks are those of `paper.py --only backdoor` with another seed, fewer of them; they are
 trained if `results/` lacks them. All are shown as many images of each noise, and each is held
