@@ -120,20 +120,14 @@ def peak(one, others):
 
 def tables_of(run, probed, rows):
     """Return the tables of a run for docs/numbers/: {title: rows}."""
-    head, label = PAPER_HEAD, "{}, {}"
-    found = [
-        [
-            label.format(r.what.removeprefix("backdoor, "), r.over),
-            r.published,
-            r.ours,
-            *(r.interval or (None, None)),
-        ]
-        for r in rows
-    ]
+    found = [PAPER_HEAD]
+    for row in rows:
+        label = f"{row.what.removeprefix('backdoor, ')}, {row.over}"
+        found.append([label, row.published, row.ours, *(row.interval or (None, None))])
     counts = [len(probed[role]) for role in ROLES[:2]]
     low, high = false_alarms(*counts)
-    expected = [f"{counts[1]} clean networks", f"{low} to {high}"]
-    tables = {run: [head, *found], f"{run}, false alarms": [["of", "by an exact p"], expected]}
+    expected = [f"clean networks with p <= .05, of {counts[1]}", f"{low} to {high}"]
+    tables = {run: found, f"{run}, false alarms": [["", "by an exact p"], expected]}
     if sum(counts) >= 60:  # enough for draws that differ
         shares = np.array(list(earlier(probed).values())).T
         what = ("share with p <= .05", "draws with 4 or more of 10")
