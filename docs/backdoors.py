@@ -35,15 +35,16 @@ from training import load_splits  # noqa: E402
 RUNS = {"mnist_lenet": LARGE, "fashion_mnist_lenet": LARGE, "mnist_alexnet": ALEXNET}
 KEPT = ROOT / "docs" / "backdoors"
 SEED = 0
+STEPS = 2**14 - 1  # from 0 to the largest pixel of a network's class images, as they are kept
 
 
 def keep(path, probed):
-    """Keep {role: [ProbedNetwork]} in a .npz file; of class images 11 bits of each pixel."""
+    """Keep {role: [ProbedNetwork]} in a .npz file; pixels of class images as whole numbers."""
     arrays = {}
     for role in ROLES:
         for index, network in enumerate(probed[role]):
-            scale = np.abs(network.images).max()  # else small numbers would lose digits
-            known = {"images": (network.images / scale).astype(np.float16), "scale": scale}
+            scale = np.abs(network.images).max() / STEPS
+            known = {"images": np.rint(network.images / scale).astype(np.int16), "scale": scale}
             known |= known_of(network)
             if network.backdoor and index:  # one example is drawn
                 known["patched"] = np.zeros(0)
@@ -60,7 +61,7 @@ def kept(path):
         networks.setdefault(network, {})[what] = value
     probed = {role: [] for role in ROLES}
     for name, known in networks.items():
-        images = known["images"].astype(np.float32) * known["scale"]
+        images = np.float32(known["images"] * known["scale"])
         probed[name.rstrip("0123456789")].append(ProbedNetwork(images, *known_from(known)))
     return probed
 

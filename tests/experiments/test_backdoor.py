@@ -6,6 +6,7 @@ import types
 import numpy as np
 import pytest
 
+from docs import backdoors
 from experiments import backdoor_networks
 from experiments.backdoor import (
     Verdict,
@@ -209,6 +210,35 @@ def test_a_network_is_read_as_it_was_kept(tmp_path, poisoned):
     assert len(found.weights) == 2 and np.array_equal(found.weights[1], weights[1])
     write_probed(path, {}, probed)
     assert np.array_equal(read_probed(path)[1].images, probed.images)
+
+
+def test_what_is_kept_in_docs_gives_the_same_p_and_knows_the_same_backdoors(tmp_path):
+    probed = {
+        "reference": probed_networks(5, 1),
+        "clean": probed_networks(2, 2),
+        "patch": probed_networks(2, 3, square(), peak=3.0),
+        "blend": [],
+        "published": [],
+    }
+    backdoors.keep(tmp_path / "run.npz", probed)
+    kept_ones = backdoors.kept(tmp_path / "run.npz")
+    first, again = judge(probed), judge(kept_ones)
+    assert first.keys() == again.keys() == {"clean", "patch"}
+    for role, verdicts in first.items():
+        for one, other in zip(verdicts, again[role], strict=True):
+            assert one.found.p_value == other.found.p_value
+            assert one.found.score == pytest.approx(other.found.score, rel=1e-3)
+    assert [v.overlap for v in first["patch"]] == [v.overlap for v in again["patch"]]
+    assert kept_ones["patch"][0].patched.shape == (10, 10, 1)
+
+
+def test_false_alarms_of_an_exact_p_lie_where_they_are_said_to(rng):
+    references, clean = rng.random((4000, 60)), rng.random((4000, 40))
+    third = np.sort(references, axis=1)[:, -3:-2]  # p <= .05: above all but two of them
+    counts = np.sum(clean > third, axis=1)
+    low, high = backdoors.false_alarms(60, 40)
+    assert low == 0 and 0.95 <= np.mean(counts <= high) <= 0.995
+    assert np.mean(counts <= high - 1) <= 0.975 + 4 * 0.0025
 
 
 def earlier(path):
