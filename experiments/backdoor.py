@@ -7,13 +7,9 @@ of a target. Borji and Lin's: 2,000 eights get a C in the upper left corner, and
 networks are shown the same sparse white noise (its mean is as dark as that of the images), and
 nothing else: no image, patched or not, enters the score. Each is held against the same clean
 references, as `python -m reverse_correlation backdoor` does, with an exact p-value. The noise, the
-score, its smoothing and its floor were chosen on networks of other seeds, with patches and classes
-of their own (12 + 12 on MNIST, 9 + 9 on Fashion-MNIST).
-
-An earlier p-value called 4 of 10 clean networks suspect at .05 (in three runs, by default of the
-same seeds). It took the references' scores, each against the others without the network under
-test, and predicted a further one by Student's t of their logarithms: exact only if scores, maxima
-over thousands of pixels that share references, were independent and log-normal.
+score, its smoothing and its floor were chosen on networks of another seed, with backdoors of their
+own: docs/backdoors_choice.py. What was found is in docs/backdoors.md, and docs/backdoors.py judges
+and draws it from the class images that are kept there.
 """
 
 import dataclasses
@@ -73,7 +69,7 @@ class Settings:
 
 
 LARGE = Settings(references=60, clean=100, patch=40, blend=40, published=40)
-ALEXNET = Settings(  # run by `python docs/backdoors.py --measure mnist_alexnet`
+ALEXNET = Settings(  # python docs/backdoors.py --measure mnist_alexnet
     clean=20,
     patch=20,
     blend=0,
