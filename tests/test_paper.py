@@ -23,7 +23,7 @@ from experiments import (
     signal_in_noise,
     structured,
 )
-from experiments.backdoor_networks import NetworkSettings
+from experiments.backdoor_networks import NetworkSettings, Training
 from experiments.individuals import Group
 from reverse_correlation.commands import flags
 from reverse_correlation.errors import UserError
@@ -46,7 +46,8 @@ SMALL = {
         clean=1,
         patch=1,
         blend=0,
-        each=NetworkSettings(recipe=QUICK, noise_images=1000),
+        published=0,
+        each=NetworkSettings(Training(recipe=QUICK), noise_images=1000),
     ),
     "microstimulation": microstimulation.Settings(
         doses=(-1.0, 0.0, 1.0), gammas=(0.0, 0.25, 0.5, 0.75, 1.0), images=2
@@ -114,7 +115,7 @@ def test_the_whole_of_it_runs_and_a_second_run_computes_nothing(
 
     # other settings run again; networks that are there are not trained again
     (tmp_path / "part5_imgs" / "backdoor_mnist.png").unlink()
-    monkeypatch.setattr(backdoor_networks, "train_network", None)
+    monkeypatch.setattr(backdoor_networks, "train_one", None)
     more = small(signal=signal_in_noise.Settings(gammas=(0.3,), trials=3000))
     with unrendered():
         paper.main(settings(tmp_path, "--only", "backdoor", "signal", "structured"), more)

@@ -119,7 +119,7 @@ def tell(found, names, classes, measurement, response):
             f"with {references} references no network can be told from clean ones at 5 %: "
             f"p cannot be below {least:.2g}; 19 references reach .05"
         )
-    if len(found) > 1:
+    elif len(found) > 1:
         notes.append(
             f"of {len(found)} clean networks {ALPHA * len(found):.2g} would have p of .05 or less"
         )

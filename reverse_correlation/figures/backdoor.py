@@ -65,7 +65,7 @@ def draw_maps(axes, found, own, clean, classes):
     maps = {
         f"its image of\n{wrapped(classes[k], 18)}": own[k].mean(axis=2),
         "the same, mean of\nclean networks": clean[k].mean(axis=2),
-        "its deviation\nfrom clean networks": found.deviation[k],
+        "its deviation\nfrom clean ones": found.deviation[k],
     }
     for axis, (head, values) in zip(axes, maps.items(), strict=True):
         image = show_signed(axis, values, alpha=strength)

@@ -75,11 +75,11 @@ def test_a_planted_patch_is_told_named_and_placed_and_a_clean_network_is_not(
     assert kept.count == IMAGES and kept.provenance["seed"] == 0 and len(head) == len(first)
     again, out, _ = run(tmp_path, capsys, *files)  # continues, to the same bits
     assert again == 0 and "suspect: unlike the clean networks" in out
-    saved = [tmp_path / "out/backdoor_suspect.npz", "--references", *clean[:5]]
+    saved = [tmp_path / "out/backdoor_suspect.npz", clean[5], "--references", *clean[:5]]
     code, out, error = run(tmp_path, capsys, *saved)
     assert code == 0, error
     assert "with 5 references no network can be told from clean ones at 5 %" in out
-    assert "p cannot be below 0.17; 19 references reach .05" in out
+    assert "p cannot be below 0.17; 19 references reach .05" in out and "would have" not in out
     assert "more unusual than all 5 clean networks, who are too few to tell (p = 0.167)" in out
 
 

@@ -1,10 +1,12 @@
 """The experiment on backdoors: poisoning, what is kept, detection and rows, with known answers."""
 
 import dataclasses
+import types
 
 import numpy as np
 import pytest
 
+from docs import backdoors
 from experiments import backdoor_networks
 from experiments.backdoor import (
     Verdict,
@@ -15,16 +17,20 @@ from experiments.backdoor import (
     rows_of,
 )
 from experiments.backdoor_networks import (
-    ANY,
-    Backdoor,
     NetworkSettings,
     ProbedNetwork,
-    backdoor_network,
-    draw_backdoor,
-    poison,
+    TrainedNetwork,
+    Training,
+    path_of,
+    probed_network,
     read_probed,
+    read_trained,
+    trained_network,
     write_probed,
+    write_trained,
 )
+from experiments.backdoor_processes import in_processes
+from experiments.backdoor_protocols import ANY, Backdoor, draw_backdoor, poison
 from reverse_correlation.estimates.backdoor import Suspicion
 from reverse_correlation.files import kept
 from training import Recipe
@@ -185,15 +191,54 @@ def test_the_published_backdoor_is_a_c_that_turns_8_into_9(rng):
 def test_a_network_is_read_as_it_was_kept(tmp_path, poisoned):
     path = tmp_path / "network.npz"
     (probed,) = probed_networks(1, 0, square() if poisoned else None)
-    write_probed(path, {"seed": 1}, probed)
-    identity, read = read_probed(path)
-    assert identity == {"seed": 1}
-    assert np.array_equal(read.images, probed.images) and read.accuracy == 0.9
-    assert (read.backdoor is None) == (not poisoned)
-    if poisoned:
-        assert np.array_equal(read.backdoor.mask, probed.backdoor.mask)
-        assert (read.backdoor.source, read.backdoor.target, read.backdoor.share) == (ANY, 1, 0.1)
-        assert read.success == 0.8 and read.patched.shape == (10, 10, 1)
+    weights = (np.arange(6.0).reshape(2, 3), np.ones(4))
+    trained = TrainedNetwork(weights, *list(vars(probed).values())[1:])
+    for network, write, read in (
+        (probed, write_probed, read_probed),
+        (trained, write_trained, read_trained),
+    ):
+        write(path, {"seed": 1}, network)
+        identity, found = read(path)
+        assert identity == {"seed": 1} and found.accuracy == 0.9
+        assert (found.backdoor is None) == (not poisoned)
+        if poisoned:
+            assert np.array_equal(found.backdoor.mask, probed.backdoor.mask)
+            known = found.backdoor
+            assert (known.source, known.target, known.share) == (ANY, 1, 0.1)
+            assert found.success == 0.8 and found.patched.shape == (10, 10, 1)
+    assert np.array_equal(read_trained(path)[1].weights[0], weights[0])
+    assert len(found.weights) == 2 and np.array_equal(found.weights[1], weights[1])
+    write_probed(path, {}, probed)
+    assert np.array_equal(read_probed(path)[1].images, probed.images)
+
+
+def test_what_is_kept_in_docs_gives_the_same_p_and_knows_the_same_backdoors(tmp_path):
+    probed = {
+        "reference": probed_networks(5, 1),
+        "clean": probed_networks(2, 2),
+        "patch": probed_networks(2, 3, square(), peak=3.0),
+        "blend": [],
+        "published": [],
+    }
+    backdoors.keep(tmp_path / "run.npz", probed)
+    kept_ones = backdoors.kept(tmp_path / "run.npz")
+    first, again = judge(probed), judge(kept_ones)
+    assert first.keys() == again.keys() == {"clean", "patch"}
+    for role, verdicts in first.items():
+        for one, other in zip(verdicts, again[role], strict=True):
+            assert one.found.p_value == other.found.p_value
+            assert one.found.score == pytest.approx(other.found.score, rel=1e-3)
+    assert [v.overlap for v in first["patch"]] == [v.overlap for v in again["patch"]]
+    assert kept_ones["patch"][0].patched.shape == (10, 10, 1)
+
+
+def test_false_alarms_of_an_exact_p_lie_where_they_are_said_to(rng):
+    references, clean = rng.random((4000, 60)), rng.random((4000, 40))
+    third = np.sort(references, axis=1)[:, -3:-2]  # p <= .05: above all but two of them
+    counts = np.sum(clean > third, axis=1)
+    low, high = backdoors.false_alarms(60, 40)
+    assert low == 0 and 0.95 <= np.mean(counts <= high) <= 0.995
+    assert np.mean(counts <= high - 1) <= 0.975 + 4 * 0.0025
 
 
 def earlier(path):
@@ -221,42 +266,99 @@ def test_a_patch_is_found_as_far_as_its_pixels_are_the_most_deviant():
     assert Verdict(network, Suspicion(deviation, np.ones(3))).overlap == 0.5
 
 
+LITTLE = (np.zeros((3, 28, 28, 1), np.float32), np.arange(3))
 NETWORK = {
-    "role": "clean",
-    "index": 0,
-    "train": (np.zeros((3, 28, 28, 1), np.float32), np.arange(3)),
-    "settings": NetworkSettings(),
+    "task": ("clean", 0),
+    "train": LITTLE,
+    "settings": NetworkSettings(noise_images=20),
     "seed": 0,
 }
+
+
+def trained_otherwise(**changed):
+    return {"settings": NetworkSettings(Training(**changed), noise_images=20)}
+
+
 OTHERS = {
-    "role": {"role": "patch"},
-    "index": {"index": 1},
+    "role": {"task": ("patch", 0)},
+    "index": {"task": ("clean", 1)},
     "seed": {"seed": 1},
     "number of training images": {
         "train": (np.zeros((4, 28, 28, 1), np.float32), np.array([0, 1, 2, 2]))
     },
     "number of classes": {"train": (np.zeros((3, 28, 28, 1), np.float32), np.array([0, 1, 3]))},
-    "architecture": {"settings": NetworkSettings(network="alexnet")},
-    "recipe": {"settings": NetworkSettings(recipe=Recipe(epochs=4, batch=256, rate=4e-3))},
-    "patched images": {"settings": NetworkSettings(patched_images=1_000)},
-    "noise images": {"settings": NetworkSettings(noise_images=20_000)},
-    "noise": {"settings": NetworkSettings(bright=0.2)},
+    "architecture": trained_otherwise(network="alexnet"),
+    "recipe": trained_otherwise(recipe=Recipe(epochs=4, batch=256, rate=4e-3)),
+    "patched images": trained_otherwise(patched_images=1_000),
+}
+MEASURED_ANEW = {
+    "noise images": {"settings": NetworkSettings(noise_images=30)},
+    "noise": {"settings": NetworkSettings(noise_images=20, bright=0.2)},
 }
 
 
+@pytest.fixture
+def done(monkeypatch):
+    """What was done to networks: the seeds of those trained, and how many images each was shown."""
+    trained, shown = [], []
+
+    def train_one(role, train, test, settings, seed):
+        trained.append(seed)
+        weights = backdoor_networks.build(train, settings.network).get_weights()
+        return TrainedNetwork(tuple(weights), 0.5)
+
+    def measure(network, noise, count, *, seed, progress, client):
+        shown.append((count, noise.rate, seed))
+        response = types.SimpleNamespace(covariance=np.full((3, 4, 4, 1), len(shown)))
+        return types.SimpleNamespace(classes={"logit": response})
+
+    monkeypatch.setattr(backdoor_networks, "train_one", train_one)
+    monkeypatch.setattr(backdoor_networks, "measure", measure)
+    return types.SimpleNamespace(trained=trained, shown=shown)
+
+
 @pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
-def test_a_network_of_anything_else_is_trained_anew(tmp_path, monkeypatch, other):
-    trained = []
-
-    def probe(role, train, test, settings, network_seed, noise_seed, client):
-        trained.append((network_seed, noise_seed))
-        return ProbedNetwork(np.zeros((3, 4, 4, 1), np.float32), 0.5)
-
-    monkeypatch.setattr(backdoor_networks, "probe", probe)
-    path = tmp_path / "network.npz"
+def test_a_network_of_anything_else_is_trained_anew(tmp_path, done, other):
     for given, count in ((NETWORK, 1), (NETWORK, 1), ({**NETWORK, **other}, 2)):
-        backdoor_network(**given, path=path, test=None)
-        assert len(trained) == count
-    (first, _), (second, noise_seed) = trained
-    assert (first != second) == (other.keys() <= {"role", "index", "seed"})
-    assert noise_seed == {**NETWORK, **other}["seed"]  # all networks are shown the same noise
+        probed_network(**given, test=None, stem=tmp_path / "network")
+        assert len(done.trained) == len(done.shown) == count
+    assert (done.trained[0] != done.trained[1]) == (other.keys() <= {"task", "seed"})
+    assert done.shown[1] == (20, 0.1, {**NETWORK, **other}["seed"])  # all are shown the same noise
+
+
+@pytest.mark.parametrize("other", MEASURED_ANEW.values(), ids=MEASURED_ANEW)
+def test_other_noise_is_shown_to_the_network_that_was_trained(tmp_path, done, other):
+    for given, count in ((NETWORK, 1), (NETWORK, 1), ({**NETWORK, **other}, 2)):
+        found = probed_network(**given, test=None, stem=tmp_path / "network")
+        assert len(done.trained) == 1 and len(done.shown) == count and found.images.max() == count
+
+
+def shades(rng, count):
+    """Images of two classes, dark and bright, and their labels."""
+    labels = rng.integers(2, size=count)
+    images = 0.6 * labels[:, None, None, None] + 0.4 * rng.random((count, 28, 28, 1))
+    return images.astype(np.float32), labels
+
+
+def test_a_network_depends_on_its_own_seed_and_not_on_those_trained_before(rng, tmp_path):
+    train, test = shades(rng, 200), shades(rng, 50)
+    settings = Training(recipe=Recipe(epochs=1, batch=20, rate=4e-3))
+    tasks = [("clean", 0), ("patch", 0)]
+    kept_in = {"first": tasks, "second": tasks[::-1]}
+    found = {}
+    for name, order in kept_in.items():
+        given = {"train": train, "test": test, "settings": settings, "seed": 3}
+        given["stem"] = tmp_path / name
+        made = dict(zip(order, in_processes(trained_network, order, given, 1), strict=True))
+        found[name] = [made[task] for task in tasks]
+        assert path_of(tasks[0], 3, given["stem"], "weights").exists()
+    for one, other in zip(*found.values(), strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(one.weights, other.weights, strict=True))
+    clean, patched = found["first"]
+    assert clean.accuracy == 1 and patched.accuracy > 0.9 and patched.success is not None
+    assert not np.array_equal(clean.weights[0], patched.weights[0])
+
+
+def test_processes_share_the_tasks_and_answer_in_order():
+    # `round` takes the digits by name, and is known in every process
+    assert list(in_processes(round, [1.26, 2.34, 3.41], {"ndigits": 1}, 2)) == [1.3, 2.3, 3.4]
