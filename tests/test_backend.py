@@ -69,6 +69,13 @@ def test_a_users_variable_and_configuration_win(fresh):
     backend.refuse_none()
 
 
+def test_what_keras_already_computes_with_wins(fresh, monkeypatch):
+    said = SimpleNamespace(backend=SimpleNamespace(backend=lambda: "jax"))
+    monkeypatch.setitem(backend.sys.modules, "keras", said)
+    backend.choose()
+    assert backend.BACKEND not in backend.os.environ and backend.chosen() == "jax"
+
+
 def test_a_configuration_that_names_what_is_not_installed_does_not_count(fresh):
     (fresh.folder / "keras.json").write_text('{"backend": "tensorflow"}')  # as Keras writes it
     backend.choose()

@@ -1,6 +1,7 @@
 """The rules of the house: arrows point down, nothing goes in circles, workers travel light."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +63,20 @@ def test_a_frameworks_own_calls_are_in_its_own_file():
     for path in PACKAGE.rglob("*.py"):
         found = {module.split(".")[0] for module in imported(path)} & {"tensorflow", "torch", "jax"}
         assert not found or path.relative_to(PACKAGE).as_posix() in own, f"{path}: {found}"
+
+
+def test_every_framework_has_the_names_that_the_folder_says():
+    folder = PACKAGE / "frameworks"
+    said = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8")))
+    for framework in ("tensorflow", "torch", "jax"):
+        tree = ast.parse((folder / f"{framework}.py").read_text(encoding="utf-8"))
+        names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+        for target in (
+            t for node in tree.body if isinstance(node, ast.Assign) for t in node.targets
+        ):
+            names |= {part.id for part in ast.walk(target) if isinstance(part, ast.Name)}
+        listed = set(re.findall(r"^    (\w+)\(|^    (NAME), (VERSION)", said, re.M))
+        assert {n for n in names if n[0] != "_"} == {n for each in listed for n in each if n}
 
 
 def test_no_script_imports_a_script():

@@ -2,12 +2,9 @@
 
 
 def shard_of(work, at_once, compiled=lambda function, **_: function):
-    """Return a function of (first block, images, progress) for the sums of a shard.
+    """Return a function for the sums of a shard, one block at a time, whatever `at_once` allows.
 
-    Args:
-        work: a NoisePass.
-        at_once: as for a graph; here, it is one block at a time.
-        compiled: what is done to the functions that compute with tensors alone.
+    `compiled` is what is done to the functions that compute with tensors alone.
     """
     answered = compiled(work.answered, static_argnums=1)
     block_sums = {each.name: compiled(each.block) for each in work.accumulators}

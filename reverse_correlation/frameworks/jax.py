@@ -13,29 +13,20 @@ where = eager.where
 
 
 def uniform(seed, second, shape, start=None):
-    """Draw uniform numbers on [0, 1): float32, a function of two integers.
-
-    `start` is the place of the counter from which they are drawn, each for four numbers.
-    """
+    """Draw uniform numbers on [0, 1)."""
     drawn = philox.on_the_host(seed, second, start or 0, int(np.prod(shape)))
     unscaled = (drawn & philox.MANTISSA).astype(np.float32)
     return jnp.asarray(unscaled.reshape(shape) * np.float32(philox.STEP))
 
 
 def words(seed, second, shape):
-    """Draw random int32 integers, all equally likely, a function of two integers."""
+    """Draw random integers."""
     drawn = philox.on_the_host(seed, second, 0, int(np.prod(shape)))
     return jnp.asarray(drawn.astype(np.uint32).view(np.int32).reshape(shape))
 
 
 def filtered(images, gain, added=None):
-    """Return images (..., h, w) with each frequency multiplied by its gain.
-
-    Args:
-        images: float32 or float64.
-        gain: (h, w // 2 + 1), a NumPy array.
-        added: real and imaginary part of what is added to the spectrum; None for nothing.
-    """
+    """Return images with each frequency multiplied by its gain."""
     spectrum = jnp.fft.rfft2(images) * jnp.asarray(gain, images.dtype)
     if added is not None:
         spectrum = spectrum + jax.lax.complex(*added)
@@ -43,16 +34,12 @@ def filtered(images, gain, added=None):
 
 
 def product(a, b):
-    """Return a matrix product of float32, whose factors no GPU rounds to fewer digits first."""
+    """Return a matrix product whose factors are not rounded."""
     return jnp.matmul(a, b, precision="highest")
 
 
 def filter_sums(stimuli, activity, shape, strides):
-    """Sum activity times the patch under it, over images and positions: `shape`, (h, w, c, f).
-
-    It is the gradient of a convolution with respect to its filter. Stimuli are (n, H, W, c), and
-    activity (n, rows, columns, f).
-    """
+    """Sum activity times the patch under it."""
 
     def convolved(filters):
         axes = ("NHWC", "HWIO", "NHWC")
@@ -65,7 +52,7 @@ def filter_sums(stimuli, activity, shape, strides):
 
 
 def column_gradients(function, x):
-    """Return function(x), (n, K), and the gradients of the sum of each column: (K, *x.shape)."""
+    """Return function(x), and the gradients of the sum of each column."""
     answers, backwards = jax.vjp(function, x)
     ones = jnp.eye(answers.shape[1])[:, None, :] * jnp.ones_like(answers)
     return answers, jnp.stack([backwards(each)[0] for each in ones])
@@ -82,7 +69,7 @@ def as_graph(function):
 
 
 def shard_of(work, at_once):
-    """Return a function of (first block, images, progress) for the sums of a shard.
+    """Return a function for the sums of a shard.
 
     What follows the drawing of a block's numbers is compiled, once for each number of them.
     """
@@ -90,7 +77,7 @@ def shard_of(work, at_once):
 
 
 def inference(device=None):
-    """Return a context in which networks answer; `device` is where, None for the default."""
+    """Return a context in which networks answer."""
     return contextlib.nullcontext()
 
 

@@ -8,10 +8,7 @@ NAME, VERSION = "tensorflow", tf.__version__
 
 
 def uniform(seed, second, shape, start=None):
-    """Draw uniform numbers on [0, 1): float32, a function of two integers, which may be tensors.
-
-    `start` is the place of the counter from which they are drawn, each for four numbers.
-    """
+    """Draw uniform numbers on [0, 1): arguments may be tensors."""
     key = _key(seed, second)
     if start is None:
         return tf.random.stateless_uniform(shape, key, alg="philox")
@@ -22,7 +19,7 @@ def uniform(seed, second, shape, start=None):
 
 
 def words(seed, second, shape):
-    """Draw random int32 integers, all equally likely, a function of two integers."""
+    """Draw random integers."""
     return tf.random.stateless_uniform(
         shape, _key(seed, second), minval=None, maxval=None, dtype=tf.int32, alg="philox"
     )
@@ -33,13 +30,7 @@ def _key(seed, second):
 
 
 def filtered(images, gain, added=None):
-    """Return images (..., h, w) with each frequency multiplied by its gain.
-
-    Args:
-        images: float32 or float64.
-        gain: (h, w // 2 + 1), a NumPy array.
-        added: real and imaginary part of what is added to the spectrum; None for nothing.
-    """
+    """Return images with each frequency multiplied by its gain."""
     spectrum = tf.signal.rfft2d(images)
     spectrum *= tf.cast(tf.constant(gain, images.dtype), spectrum.dtype)
     if added is not None:
@@ -48,7 +39,7 @@ def filtered(images, gain, added=None):
 
 
 def product(a, b):
-    """Return a matrix product of float32, whose factors no GPU rounds to fewer digits first."""
+    """Return a matrix product whose factors are not rounded."""
     rounds = tf.config.experimental.tensor_float_32_execution_enabled()
     if rounds and tf.config.list_physical_devices("GPU"):
         return tf.cast(tf.matmul(tf.cast(a, tf.float64), tf.cast(b, tf.float64)), tf.float32)
@@ -56,11 +47,7 @@ def product(a, b):
 
 
 def filter_sums(stimuli, activity, shape, strides):
-    """Sum activity times the patch under it, over images and positions: `shape`, (h, w, c, f).
-
-    It is the gradient of a convolution with respect to its filter. Stimuli are (n, H, W, c), and
-    activity (n, rows, columns, f).
-    """
+    """Sum activity times the patch under it."""
     return tf.raw_ops.Conv2DBackpropFilter(
         input=stimuli,
         filter_sizes=shape,
@@ -71,7 +58,7 @@ def filter_sums(stimuli, activity, shape, strides):
 
 
 def column_gradients(function, x):
-    """Return function(x), (n, K), and the gradients of the sum of each column: (K, *x.shape)."""
+    """Return function(x), and the gradients of the sum of each column."""
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(x)
         answers = function(x)
@@ -93,12 +80,7 @@ as_graph = compiled  # here, numbers can be drawn inside, too
 
 
 def shard_of(work, at_once):
-    """Return a function of (first block, images) for the sums of a shard: one graph with a loop.
-
-    Args:
-        work: a NoisePass.
-        at_once: how many blocks may be in the works at once.
-    """
+    """Return a function for the sums of a shard: one graph with a loop over blocks."""
     size, number = work.block_images, tf.TensorSpec((), tf.int64)
 
     def add(index, sums, first, images, orthogonal):
@@ -132,7 +114,7 @@ def where(condition, when_true, when_false):
 
 
 def inference(device=None):
-    """Return a context in which networks answer; `device` is where, None for the default."""
+    """Return a context in which networks answer."""
     return tf.device(device) if device else contextlib.nullcontext()
 
 

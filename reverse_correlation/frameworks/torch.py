@@ -12,43 +12,34 @@ NAME, VERSION = "torch", torch.__version__
 shard_of, where = eager.shard_of, eager.where
 
 
-def device():
+def _device():
     """Return the device on which Keras puts tensors now."""
     return keras.ops.zeros(()).device
 
 
 def uniform(seed, second, shape, start=None):
-    """Draw uniform numbers on [0, 1): float32, a function of two integers.
-
-    `start` is the place of the counter from which they are drawn, each for four numbers.
-    """
+    """Draw uniform numbers on [0, 1)."""
     drawn = _integers(seed, second, start or 0, int(np.prod(shape)))
     return (drawn & philox.MANTISSA).to(torch.float32).mul_(philox.STEP).reshape(shape)
 
 
 def words(seed, second, shape):
-    """Draw random int32 integers, all equally likely, a function of two integers."""
+    """Draw random integers."""
     drawn = _integers(seed, second, 0, int(np.prod(shape)))
     return drawn.to(torch.int32).reshape(shape)  # the upper half wraps to negative ones
 
 
 def _integers(seed, second, start, numbers):
     """Draw integers where tensors live; on a CPU by NumPy, which takes half of PyTorch's time."""
-    if device().type == "cpu":
+    if _device().type == "cpu":
         return torch.from_numpy(philox.on_the_host(seed, second, int(start), numbers))
-    places = torch.arange(philox.groups(numbers), device=device()) + int(start)
+    places = torch.arange(philox.groups(numbers), device=_device()) + int(start)
     four = philox.integers(seed, second, places)
     return torch.stack(four, dim=-1).reshape(-1)[:numbers]
 
 
 def filtered(images, gain, added=None):
-    """Return images (..., h, w) with each frequency multiplied by its gain.
-
-    Args:
-        images: float32 or float64.
-        gain: (h, w // 2 + 1), a NumPy array.
-        added: real and imaginary part of what is added to the spectrum; None for nothing.
-    """
+    """Return images with each frequency multiplied by its gain."""
     spectrum = torch.fft.rfft2(images)
     spectrum *= torch.as_tensor(gain, dtype=images.dtype, device=images.device)
     if added is not None:
@@ -57,18 +48,14 @@ def filtered(images, gain, added=None):
 
 
 def product(a, b):
-    """Return a matrix product of float32, whose factors no GPU rounds to fewer digits first."""
+    """Return a matrix product whose factors are not rounded."""
     if a.device.type != "cpu" and torch.get_float32_matmul_precision() != "highest":
         return (a.double() @ b.double()).float()
     return a @ b
 
 
 def filter_sums(stimuli, activity, shape, strides):
-    """Sum activity times the patch under it, over images and positions: `shape`, (h, w, c, f).
-
-    It is the gradient of a convolution with respect to its filter. Stimuli are (n, H, W, c), and
-    activity (n, rows, columns, f).
-    """
+    """Sum activity times the patch under it."""
     height, width, channels, filters = shape
     summed = torch.nn.grad.conv2d_weight(
         stimuli.permute(0, 3, 1, 2),
@@ -80,7 +67,7 @@ def filter_sums(stimuli, activity, shape, strides):
 
 
 def column_gradients(function, x):
-    """Return function(x), (n, K), and the gradients of the sum of each column: (K, *x.shape)."""
+    """Return function(x), and the gradients of the sum of each column."""
     x = x.detach().requires_grad_()
     with torch.enable_grad():
         answers = function(x)
@@ -99,7 +86,7 @@ as_graph = compiled
 
 @contextlib.contextmanager
 def inference(device=None):
-    """Return a context in which networks answer; `device` is where, None for the default."""
+    """Return a context in which networks answer."""
     with torch.no_grad(), keras.device(device) if device else contextlib.nullcontext():
         yield
 

@@ -30,7 +30,7 @@ class Observer:
         first_decisions: its answers, (n,) int, to the noise that it was shown when it looked.
         only: indices of the classes that are measured; empty for all.
         sha256: a hash of what it computes.
-        versions: {package: version} of what may change its answers, beside TensorFlow and Keras.
+        versions: {package: version} of what may change its answers, beside Keras and its backend.
         has_gradients: whether exact images can be computed.
         has_layers: whether it is a Keras network, whose layers can be tapped.
         device: where its tensors live, if it answers tensors and this is not Keras's own choice.

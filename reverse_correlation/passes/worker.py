@@ -35,7 +35,7 @@ from reverse_correlation.passes.shards import GROUP, SumTree
 # of a record: weights may differ in their bytes after saving, machines in their instructions and so
 # in last digits; and a worker does not know how the contrast was found
 MAY_DIFFER = {"network_sha256", "machine", "answers", "at_threshold"}
-# of the environment: these change last digits, and what Keras computes with
+# of the environment: these change last digits
 ENVIRONMENT = ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA")
 
 
