@@ -62,6 +62,8 @@ def __getattr__(name):
         return importlib.import_module(f"{__name__}.{_MODULES[name]}")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if _HOMES[name] != "errors":
+        backend.refuse_none()  # in a sentence, before Keras fails to import what it computes with
     return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 

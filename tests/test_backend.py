@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import reverse_correlation
 from reverse_correlation import UserError, backend
 
 
@@ -87,6 +88,9 @@ def test_without_any_framework_a_sentence_says_what_to_install(fresh):
     backend.choose()
     with pytest.raises(UserError, match=r"none of tensorflow, torch, jax is installed: pip instal"):
         backend.import_quietly()
+    with pytest.raises(UserError, match="none of tensorflow, torch, jax is installed"):
+        reverse_correlation.measure  # noqa: B018
+    assert reverse_correlation.FileError
     fresh.env(backend.BACKEND, "numpy")
     with pytest.raises(UserError, match="with 'numpy', which cannot show noise: set KERAS_BACKEND"):
         backend.import_quietly()
