@@ -48,7 +48,8 @@ def test_the_instruction_set_is_named_and_its_limit_too(monkeypatch):
 def fresh(monkeypatch, tmp_path):
     """As before Keras is imported, with no configuration of the user's."""
     monkeypatch.delitem(backend.sys.modules, "keras")
-    monkeypatch.delenv(backend.BACKEND, raising=False)
+    monkeypatch.setenv(backend.BACKEND, "")  # so that what `choose` sets is taken back
+    monkeypatch.delenv(backend.BACKEND)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     installed = {"torch", "jax"}
     monkeypatch.setattr(backend.importlib.util, "find_spec", lambda name: name in installed or None)
