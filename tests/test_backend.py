@@ -1,4 +1,4 @@
-"""oneDNN is asked for before TensorFlow is imported, and the record says what was used."""
+"""A backend is chosen before Keras is imported, oneDNN is asked for, and the record says so."""
 
 import warnings
 from types import SimpleNamespace
