@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from docs import backdoors
+from docs.backdoors import STEPS, keep
+from docs.backdoors import kept as read_published
 from experiments import backdoor_networks
 from experiments.backdoor import (
     Verdict,
@@ -98,6 +100,29 @@ def test_rows_say_what_was_found_of_which_networks(verdicts):
     }
     assert "published: AUC" not in rows  # of a single network
     assert all(row.published is None for row in rows_of(verdicts, False))
+
+
+def test_class_images_that_are_published_say_what_was_said(tmp_path):
+    probed = {
+        "reference": probed_networks(19, 1),
+        "clean": probed_networks(3, 2),
+        "patch": probed_networks(2, 3, square(), peak=3.0),
+        "blend": [],
+        "published": probed_networks(1, 5, square(), peak=3.0),
+    }
+    keep(tmp_path / "run.npz", probed)
+    again = read_published(tmp_path / "run.npz")
+    assert {role: len(each) for role, each in again.items()} == {
+        r: len(n) for r, n in probed.items()
+    }
+    for before, after in zip(sum(probed.values(), []), sum(again.values(), []), strict=True):
+        step = np.abs(before.images).max() / STEPS
+        assert np.abs(before.images - after.images).max() <= 0.51 * step
+        assert (before.accuracy, before.success) == (after.accuracy, after.success)
+    for role, verdicts in judge(again).items():
+        for ours, theirs in zip(verdicts, judge(probed)[role], strict=True):
+            assert ours.found.p_value == theirs.found.p_value
+            assert not ours.network.backdoor or ours.overlap == theirs.overlap
 
 
 def test_the_figure_fills_the_dots_of_networks_that_are_told(verdicts):
